@@ -1,0 +1,160 @@
+"""The nouns of the system: what the arrays are called once they travel together.
+
+Every struct is a frozen dataclass that JAX knows as a tree, so it may be jitted, vmapped,
+scanned and sharded like an array. Arrays of several examples have leading axes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Num
+
+POSITIVE, NEGATIVE, EMPTY = 1, 0, -1
+
+
+def struct(cls: type) -> type:
+    """Makes a frozen dataclass whose fields are the children of a JAX tree."""
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+
+
+@struct
+class Clicks:
+    """What a user said about one object, in a fixed number of slots, empty slots last.
+
+    Attributes:
+        yx: [... k 2] row and column in pixels; pixel centres are whole numbers, fractions
+            are legal (zoom makes them). Where the slot is empty: anything.
+        label: [... k] 1 = on the object, 0 = not on it, -1 = empty slot.
+    """
+
+    yx: Float[Array, "*b k 2"]
+    label: Int[Array, "*b k"]
+
+    @classmethod
+    def empty(cls, *leading: int, num_slots: int) -> Clicks:
+        """No click yet: [*leading num_slots] empty slots."""
+        return cls(
+            yx=jnp.full((*leading, num_slots, 2), -1.0),
+            label=jnp.full((*leading, num_slots), EMPTY),
+        )
+
+    @classmethod
+    def from_lists(
+        cls,
+        positive: Sequence[tuple[float, float]],
+        negative: Sequence[tuple[float, float]] = (),
+        *,
+        num_slots: int | None = None,
+    ) -> Clicks:
+        """Clicks of one example from (row, column) pairs, the positive ones first.
+
+        Raises:
+            ValueError: more pairs than `num_slots` (default: as many as there are pairs),
+                or something that is not a pair.
+        """
+        given = [*positive, *negative]
+        num_slots = max(len(given), 1) if num_slots is None else num_slots
+        if len(given) > num_slots:
+            raise ValueError(
+                f"{len(given)} clicks do not fit into {num_slots} slots; "
+                f"give num_slots={len(given)} or more"
+            )
+        if any(np.shape(pair) != (2,) for pair in given):
+            raise ValueError(f"clicks are (row, column) pairs, got {given}")
+        yx = np.full((num_slots, 2), -1.0, np.float32)
+        label = np.full(num_slots, EMPTY, np.int32)
+        if given:
+            yx[: len(given)] = given
+            label[: len(given)] = [POSITIVE] * len(positive) + [NEGATIVE] * len(negative)
+        return cls(yx=jnp.asarray(yx), label=jnp.asarray(label))
+
+    @property
+    def kept(self) -> Bool[Array, "*b k"]:
+        """True where a slot holds a click."""
+        return self.label != EMPTY
+
+    @property
+    def is_positive(self) -> Bool[Array, "*b k"]:
+        """True where a slot holds a positive click."""
+        return self.label == POSITIVE
+
+    @property
+    def num_clicks(self) -> Int[Array, "*b"]:
+        """Filled slots of each example."""
+        return self.kept.sum(-1)
+
+    def append(self, yx: Num[Array, "*b 2"], label: Int[Array, "*b"] | int) -> Clicks:
+        """Fills the first empty slot; label -1, or no slot left, changes nothing."""
+        label = jnp.asarray(label, self.label.dtype)
+        slots = jnp.arange(self.label.shape[-1])
+        here = (slots == self.num_clicks[..., None]) & (label != EMPTY)[..., None]
+        yx = jnp.asarray(yx, self.yx.dtype)[..., None, :]
+        return Clicks(
+            yx=jnp.where(here[..., None], yx, self.yx),
+            label=jnp.where(here, label[..., None], self.label),
+        )
+
+    def undo(self) -> Clicks:
+        """Empties the last filled slot; without a click it changes nothing."""
+        slots = jnp.arange(self.label.shape[-1])
+        last = slots == self.num_clicks[..., None] - 1
+        return Clicks(yx=self.yx, label=jnp.where(last, EMPTY, self.label))
+
+
+@struct
+class Batch:
+    """Training examples as the loader hands them over.
+
+    Attributes:
+        image: [b h w 3] uint8 RGB.
+        target: [b h w] True on the wanted object.
+        valid: [b h w] False on pixels that do not count.
+        others: [b h w] True on objects that are not the wanted one.
+    """
+
+    image: Num[Array, "b h w 3"]
+    target: Bool[Array, "b h w"]
+    valid: Bool[Array, "b h w"]
+    others: Bool[Array, "b h w"]
+
+
+@struct
+class Outputs:
+    """What a model says in one forward pass.
+
+    Attributes:
+        logits: [b h w] before the sigmoid, at the size of the picture.
+        choices: what each token selection chose; empty for models without one.
+        queries: what the query decoder said; empty for models without one.
+    """
+
+    logits: Float[Array, "b h w"]
+    choices: tuple = ()
+    queries: tuple = ()
+
+
+@struct
+class Rollout:
+    """A conversation between a model and its users, one object an example.
+
+    Attributes:
+        clicks: [b k] so far.
+        prob: [b h w] probability after the last round; 0 before the first.
+        region: [b 4] part of the picture that the network saw last: top, bottom, left,
+            right, inclusive; -1 before the first round and without zoom.
+        num_rounds: [b] rounds played by each example.
+        ious: [b t] overlap with the target after each round; 0 where not played.
+        regions: [b t 4] the region of each round; -1 where not played.
+    """
+
+    clicks: Clicks
+    prob: Float[Array, "b h w"]
+    region: Int[Array, "b 4"]
+    num_rounds: Int[Array, " b"]
+    ious: Float[Array, "b t"]
+    regions: Int[Array, "b t 4"]

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mst_jax.evaluation import measures
+
+CURVES = [
+    [0.50, 0.86, 0.80, 0.95],  # reaches 0.85 with click 2, falls, reaches 0.95
+    [0.10, 0.20, 0.30, 0.40],  # never reaches anything
+    [0.90],  # reached 0.90 with the first click and stopped
+]
+curve = st.lists(st.floats(0, 1), min_size=1, max_size=25)
+curves = st.lists(curve, min_size=1, max_size=6)
+quality = st.floats(0.01, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("target_iou", "expected"), [(0.85, [2, 20, 1]), (0.90, [4, 20, 1])]
+)
+def test_clicks_needed(target_iou, expected):
+    got = [measures.clicks_needed(ious, target_iou=target_iou) for ious in CURVES]
+    assert got == expected
+
+
+def test_noc_and_nof():
+    limits = {"target_iou": 0.85, "max_clicks": 4}
+    assert measures.number_of_clicks(CURVES, **limits) == pytest.approx((2 + 4 + 1) / 3)
+    assert measures.number_of_failures(CURVES, **limits) == 1
+    assert measures.number_of_failures(CURVES, target_iou=0.95) == 2
+
+
+def test_the_target_itself_is_enough():
+    assert measures.clicks_needed([0.8, 0.85], target_iou=0.85) == 2
+
+
+def test_reaching_the_target_with_the_last_click_is_no_failure():
+    limits = {"target_iou": 0.9, "max_clicks": 3}
+    assert measures.clicks_needed([0.1, 0.1, 0.9], **limits) == 3
+    assert not measures.is_failure([0.1, 0.1, 0.9], **limits)
+
+
+def test_clicks_after_the_limit_do_not_count():
+    limits = {"target_iou": 0.9, "max_clicks": 2}
+    assert measures.clicks_needed([0.1, 0.1, 0.9], **limits) == 2
+    assert measures.is_failure([0.1, 0.1, 0.9], **limits)
+
+
+def test_a_stopped_session_keeps_its_last_iou():
+    np.testing.assert_allclose(
+        measures.mean_ious(CURVES, max_clicks=5),
+        [1.5 / 3, 1.96 / 3, 2.0 / 3, 2.25 / 3, 2.25 / 3],
+    )
+
+
+def test_seconds_per_click_weighs_clicks_not_sessions():
+    assert measures.seconds_per_click([1.0, 3.0], [1, 7]) == 0.5
+
+
+@given(curves=curves, low=quality, high=quality)
+def test_more_quality_never_needs_fewer_clicks(curves, low, high):
+    low, high = min(low, high), max(low, high)
+    few = measures.number_of_clicks(curves, target_iou=low)
+    many = measures.number_of_clicks(curves, target_iou=high)
+    assert 1 <= few <= many <= 20
+    assert measures.number_of_failures(
+        curves, target_iou=low
+    ) <= measures.number_of_failures(curves, target_iou=high)
+
+
+@given(ious=curve, target_iou=quality)
+def test_stopping_at_the_target_changes_neither_clicks_nor_failures(ious, target_iou):
+    needed = measures.clicks_needed(ious, target_iou=target_iou)
+    stopped = ious[:needed]
+    assert measures.clicks_needed(stopped, target_iou=target_iou) == needed
+    assert measures.is_failure(stopped, target_iou=target_iou) == measures.is_failure(
+        ious, target_iou=target_iou
+    )
+
+
+@given(ious=curve)
+def test_repeating_the_last_iou_changes_nothing(ious):
+    longer = [*ious, ious[-1], ious[-1]]
+    np.testing.assert_array_equal(
+        measures.mean_ious([ious]), measures.mean_ious([longer])
+    )
+
+
+@pytest.mark.parametrize("bad", [[], [0.5, 1.2], [-0.1], [float("nan")], [[0.5]]])
+def test_what_is_not_a_curve(bad):
+    with pytest.raises(ValueError, match="a curve is a list of IoU values"):
+        measures.clicks_needed(bad, target_iou=0.9)
+
+
+def test_nothing_to_measure():
+    with pytest.raises(ValueError, match="no object was evaluated"):
+        measures.number_of_clicks([], target_iou=0.9)
+    with pytest.raises(ValueError, match="at least one click"):
+        measures.seconds_per_click([], [])
+    with pytest.raises(ValueError, match="one time a session"):
+        measures.seconds_per_click([1.0], [1, 2])

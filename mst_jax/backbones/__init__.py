@@ -1,0 +1,1 @@
+"""Image and click maps to tokens."""

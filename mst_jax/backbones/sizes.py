@@ -1,0 +1,63 @@
+"""Sizes of the ViT, and what follows from them, as one table."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """One row of the table; every number may be changed in a recipe by its name.
+
+    Attributes:
+        width: channels of a token.
+        depth: number of blocks.
+        num_heads: attention heads of a block.
+        patch: side of a patch in pixels.
+        pyramid: channels of the maps at 1/4, 1/8, 1/16 and 1/32.
+        head: channels of the mask head.
+    """
+
+    width: int
+    depth: int
+    num_heads: int
+    patch: int
+    pyramid: tuple[int, int, int, int]
+    head: int = 256
+
+    @property
+    def global_every(self) -> int:
+        """Blocks in a group; the last of each group attends globally."""
+        return 6 if self.depth == 12 else max(self.depth // 4, 1)
+
+
+# Base, large, huge: Liu et al., SimpleClick, ICCV 2023. Tiny and small have the widths of
+# Touvron et al., DeiT, ICML 2021, and a pyramid in the proportions of base.
+SIZES = {
+    "tiny": Size(192, 12, 3, 16, (32, 64, 128, 256)),
+    "small": Size(384, 12, 6, 16, (64, 128, 256, 512)),
+    "base": Size(768, 12, 12, 16, (128, 256, 512, 1024)),
+    "large": Size(1024, 24, 16, 16, (192, 384, 768, 1536)),
+    "huge": Size(1280, 32, 16, 14, (240, 480, 960, 1920)),
+}
+
+
+def pick(size: str, **changes: object) -> Size:
+    """Returns a row of the table with some numbers changed.
+
+    Args:
+        size: a name in `SIZES`.
+        **changes: fields of `Size` and their new values; lists become tuples.
+
+    Raises:
+        ValueError: no such size or no such field.
+    """
+    if size not in SIZES:
+        raise ValueError(f"no model size {size!r}; choose one of {', '.join(SIZES)}")
+    fields = [field.name for field in dataclasses.fields(Size)]
+    unknown = sorted(set(changes) - set(fields))
+    if unknown:
+        raise ValueError(
+            f"a model size has no {', '.join(unknown)}; it has {', '.join(fields)}"
+        )
+    if "pyramid" in changes:
+        changes["pyramid"] = tuple(changes["pyramid"])
+    return dataclasses.replace(SIZES[size], **changes)

@@ -1,0 +1,1 @@
+"""Arrays on disk: params are a tree of arrays, nothing more."""

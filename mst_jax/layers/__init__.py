@@ -1,0 +1,1 @@
+"""Linen bricks that know nothing of the task."""

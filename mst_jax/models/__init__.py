@@ -1,0 +1,1 @@
+"""Recipes: plain values that fill the one model's four fields."""

@@ -1,0 +1,122 @@
+"""A model with its trained parameters, from disk."""
+
+import dataclasses
+import os
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from ml_collections import FrozenConfigDict
+
+from mst_jax.checkpoints import store
+from mst_jax.models.build import build
+from mst_jax.models.click_model import ClickModel
+from mst_jax.structs import Clicks
+
+# Any whole number of patches will do: parameters do not depend on it.
+NUM_PATCHES = 4
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["params"],
+    meta_fields=["module", "config"],
+)
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A model that can be called; a JAX tree, so it may be an argument of jitted code.
+
+    Attributes:
+        params: tree of arrays.
+        module: the Linen module that the parameters belong to.
+        config: everything that the run was told, "model" among it.
+    """
+
+    params: dict
+    module: ClickModel
+    config: FrozenConfigDict
+
+    def __call__(
+        self,
+        image: Float[Array, "b h w 3"],
+        clicks: Clicks,
+        previous: Float[Array, "b h w"],
+    ) -> Float[Array, "b h w"]:
+        """Predicts a batch of any size; compiles once for each shape.
+
+        Args:
+            image: [b h w 3] RGB, float, 0 to 1; height and width whole patches.
+            clicks: [b k] in pixels of the image.
+            previous: [b h w] probability of the round before, zeros at first.
+
+        Returns:
+            [b h w] float32 logits.
+
+        Raises:
+            ValueError: an argument of another shape or kind.
+        """
+        check_arguments(image, clicks, previous)
+        return _forward(self.module, self.params, image, clicks, previous)
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(module, params, image, clicks, previous):
+    return module.apply({"params": params}, image, clicks, previous).logits
+
+
+def check_arguments(image: Array, clicks: Clicks, previous: Array) -> None:
+    """Raises ValueError unless the shapes and kinds are those that a model takes."""
+    shape, kind = np.shape(image), jnp.result_type(image)
+    if len(shape) != 4 or shape[-1] != 3 or not jnp.issubdtype(kind, jnp.floating):
+        raise ValueError(
+            f"image is {kind} {list(shape)}, expected float [b h w 3] from 0 to 1; "
+            "divide uint8 pictures by 255 and add a leading axis to a single one"
+        )
+    if np.shape(previous) != shape[:3]:
+        raise ValueError(
+            f"previous is {list(np.shape(previous))}, expected {list(shape[:3])} like "
+            "the image; use zeros before the first prediction"
+        )
+    yx, label = np.shape(clicks.yx), np.shape(clicks.label)
+    if len(label) != 2 or label[0] != shape[0] or yx != (*label, 2):
+        raise ValueError(
+            f"clicks are yx {list(yx)} and label {list(label)}, expected "
+            f"[{shape[0]} k 2] and [{shape[0]} k]"
+        )
+
+
+def shapes_of_params(module: ClickModel) -> dict:
+    """Returns the tree of shapes that the module's parameters have, without making them."""
+    side = NUM_PATCHES * module.embed.patch
+    image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    previous = jax.ShapeDtypeStruct((1, side, side), jnp.float32)
+    clicks = jax.eval_shape(lambda: Clicks.empty(1, num_slots=1))
+    init = partial(module.init, jax.random.key(0))
+    return jax.eval_shape(init, image, clicks, previous)["params"]
+
+
+def load(path: str | os.PathLike) -> TrainedModel:
+    """Loads a model to call.
+
+    Args:
+        path: the workdir of a training run (its newest checkpoint is taken), one of its
+            `checkpoints/STEP`, or a converted checkpoint.
+
+    Returns:
+        `model(image, clicks, previous) -> logits`, with `.params` and `.config`.
+
+    Raises:
+        ValueError: nothing there, or the params of another model.
+    """
+    config_folder, params_folder = store.find_model(Path(path))
+    config = store.read_config(config_folder)
+    if "model" not in config:
+        raise ValueError(
+            f"{config_folder}/config.json names no model; expected a key 'model'"
+        )
+    module = build(**config["model"])
+    params = store.read_params(params_folder, shapes_of_params(module))
+    return TrainedModel(params, module, FrozenConfigDict(config))

@@ -1,0 +1,52 @@
+"""The plain model: ViT, pyramid, MLP head."""
+
+import jax.numpy as jnp
+
+from mst_jax.backbones.embed import ClickEmbed
+from mst_jax.backbones.sizes import pick
+from mst_jax.backbones.vit import ViT
+from mst_jax.decoders.mlp_head import MLPHead
+from mst_jax.models.click_model import ClickModel
+from mst_jax.necks.simple_pyramid import SimplePyramid
+
+
+def simpleclick(
+    *,
+    size: str = "base",
+    crop: int = 448,
+    window: int = 224,
+    dropout: float = 0.1,
+    dtype: str = "float32",
+    **changes: object,
+) -> ClickModel:
+    """Plain ViT with window attention, simple feature pyramid, MLP head.
+
+    Source: Liu et al., SimpleClick, ICCV 2023, Table 1.
+
+    Args:
+        size: a row of `backbones.sizes.SIZES`.
+        crop: pixels; the learned positions cover a crop x crop picture.
+        window: side of the attention windows in pixels; 0 = every block is global.
+        dropout: share of the head's channels that training drops.
+        dtype: of the products, "float32" or "bfloat16".
+        **changes: numbers of the size's row to change, such as `depth` or `patch`.
+
+    Raises:
+        ValueError: an unknown size or number.
+    """
+    row = pick(size, **changes)
+    kind = jnp.dtype(dtype)
+    side = crop // row.patch
+    return ClickModel(
+        embed=ClickEmbed(row.width, row.patch, kind),
+        backbone=ViT(
+            depth=row.depth,
+            num_heads=row.num_heads,
+            positions=(side, side),
+            window=window // row.patch,
+            global_every=row.global_every,
+            dtype=kind,
+        ),
+        neck=SimplePyramid(row.pyramid, kind),
+        decoder=MLPHead(row.head, dropout, kind),
+    )

@@ -1,0 +1,1 @@
+"""Tokens to maps at several sizes."""

@@ -1,0 +1,61 @@
+"""Numbers of a run, for people and programs: `metrics.jsonl`."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+METRICS = "metrics.jsonl"
+
+
+class Diverged(ArithmeticError):
+    """The loss or its gradient is not a number any more."""
+
+
+def mean_of_steps(
+    rows: Sequence[Mapping[str, np.ndarray]], *, first_step: int
+) -> dict[str, float]:
+    """Means of the metrics of successive steps; the learning rate is the last one.
+
+    Args:
+        rows: one mapping of scalars for each step.
+        first_step: number of the first row's step.
+
+    Raises:
+        Diverged: a loss or gradient norm is not finite; names the step.
+    """
+    for number, row in enumerate(rows, first_step):
+        for name in ("loss", "gradient_norm"):
+            if not math.isfinite(row[name]):
+                raise Diverged(f"{name} is {float(row[name])} at step {number}")
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return means | {"learning_rate": float(rows[-1]["learning_rate"])}
+
+
+def keep_until(path: Path, *, step: int) -> None:
+    """Drops the lines after `step`, and a last line that was cut off.
+
+    A run that was killed has written more than its last checkpoint knows; the resumed
+    run does those steps again and must not write them twice.
+    """
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] > step:
+                break
+        except (json.JSONDecodeError, KeyError, TypeError):
+            break
+        kept.append(line + "\n")
+    beside = path.with_suffix(".part")
+    beside.write_text("".join(kept))
+    beside.replace(path)
+
+
+def write_line(path: Path, step: int, metrics: Mapping[str, float]) -> None:
+    """Appends one JSON object; `step` comes first."""
+    with path.open("a") as file:
+        file.write(json.dumps({"step": step, **metrics}) + "\n")

@@ -1,0 +1,83 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mst_jax.clicks.encode import disk_maps
+from mst_jax.structs import EMPTY, Clicks
+
+
+def dense(clicks, height, width, radius):
+    """Asks every pixel about every click."""
+    pixel_yx = np.stack(np.mgrid[:height, :width], -1)[None].astype(np.float32)
+    apart = ((pixel_yx - np.asarray(clicks.yx)[:, None, None]) ** 2).sum(-1)
+    near = apart <= np.float32(radius**2)
+    label = np.asarray(clicks.label)
+    return np.stack([near[label == kind].any(0) for kind in (1, 0)], -1)
+
+
+def test_a_disk_is_the_one_drawn_and_is_cut_by_the_border():
+    clicks = Clicks.from_lists([(1, 2)], [(4, 7)], num_slots=4)
+    positive, negative = np.moveaxis(disk_maps(clicks, 5, 8, radius=2.0), -1, 0)
+    np.testing.assert_array_equal(
+        positive,
+        [
+            [0, 1, 1, 1, 0, 0, 0, 0],
+            [1, 1, 1, 1, 1, 0, 0, 0],
+            [0, 1, 1, 1, 0, 0, 0, 0],
+            [0, 0, 1, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0],
+        ],
+    )
+    np.testing.assert_array_equal(
+        negative,
+        [
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 1],
+            [0, 0, 0, 0, 0, 0, 1, 1],
+            [0, 0, 0, 0, 0, 1, 1, 1],
+        ],
+    )
+
+
+def test_the_disk_of_radius_5_has_81_pixels_and_holds_3_4():
+    disk = disk_maps(Clicks.from_lists([(8, 8)]), 17, 17)[..., 0]
+    assert disk.sum() == 81
+    assert disk[8 + 3, 8 + 4] == 1 and disk[8 + 4, 8 + 4] == 0
+
+
+def test_a_fractional_click_reaches_pixels_on_both_sides():
+    row = disk_maps(Clicks.from_lists([(0, 3.5)]), 1, 8, radius=1.5)[0, :, 0]
+    np.testing.assert_array_equal(row, [0, 0, 1, 1, 1, 1, 0, 0])
+
+
+def test_clicks_outside_the_picture_do_not_wrap_around():
+    clicks = Clicks.from_lists([(-2, 3), (-40, 3), (3, 1e9)], [(9, -3)])
+    maps = np.asarray(disk_maps(clicks, 10, 9))
+    np.testing.assert_array_equal(maps, dense(clicks, 10, 9, 5.0))
+    assert maps[..., 0].any() and not maps[5:, :, 0].any()
+
+
+def test_no_clicks_no_disks():
+    assert not disk_maps(Clicks.empty(num_slots=3), 9, 9).any()
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), radius=st.sampled_from([1.0, 2.5, 5.0]))
+def test_disks_equal_the_dense_form(seed, radius):
+    rng = np.random.default_rng(seed)
+    yx = rng.uniform(-8, 28, (6, 2)).astype(np.float32)
+    yx[::2] = np.round(yx[::2])
+    label = rng.choice([1, 0, EMPTY], 6)
+    clicks = Clicks(yx=jnp.asarray(yx), label=jnp.asarray(label))
+    np.testing.assert_array_equal(
+        disk_maps(clicks, 20, 24, radius=radius), dense(clicks, 20, 24, radius)
+    )
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_empty_slots_draw_nothing_whatever_they_hold(kind):
+    clicks = Clicks(yx=jnp.array([[2.0, 2.0]]), label=jnp.array([EMPTY]))
+    assert not disk_maps(clicks, 5, 5)[..., kind].any()

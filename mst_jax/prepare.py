@@ -1,0 +1,135 @@
+"""Prepare a data set: from the files its authors publish to array_record files.
+
+python -m mst_jax.prepare shapes --data_dir data
+python -m mst_jax.prepare grabcut --source GrabCut --data_dir data
+python -m mst_jax.prepare folder/birds --source my_birds --data_dir data
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from mst_jax.data import store
+from mst_jax.data.builders import BUILDERS
+from mst_jax.data.survey import print_form, take_survey
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prepares the set that the command line names and prints what is in it."""
+    parser = make_parser()
+    options = parser.parse_args(argv)
+    try:
+        prepare(options)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"prepare: {error}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mst_jax.prepare", description=__doc__.splitlines()[0]
+    )
+    add = parser.add_argument
+    add("name", help=f"{', '.join(sorted(BUILDERS))}; several folders: folder/NAME")
+    add("--source", help="folder as its authors publish it; not for shapes")
+    add("--data_dir", required=True, type=Path, help="where prepared sets live")
+    add("--overwrite", action="store_true", help="make a prepared set anew")
+    add("--skip-bad", action="store_true", default=None, help="leave bad files out")
+    add("--num-train", type=int, help="shapes only: pictures to train with")
+    add("--num-validation", type=int, help="shapes only: pictures to test with")
+    add("--size", type=int, help="shapes only: height and width in pixels")
+    add("--seed", type=int, help="shapes only: other seed, other pictures")
+    return parser
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Writes the set unless it is there, and prints a survey of each split.
+
+    Raises:
+        ValueError: unknown set, options that do not fit it, a wrong source, bad files.
+    """
+    builder_name, config = _split_name(options.name)
+    arguments = _builder_arguments(options, builder_name)
+    if options.name in store.list_sets(options.data_dir) and not options.overwrite:
+        place = store.find_set(options.name, options.data_dir)
+        print(
+            f"{options.name} is already prepared in {place}; --overwrite makes it anew"
+        )
+    else:
+        place = _write(options, BUILDERS[builder_name], config, arguments)
+        print(f"{options.name} is prepared in {place}")
+    for split in store.list_splits(options.name, options.data_dir):
+        source = store.open_source(options.name, options.data_dir, split)
+        survey = take_survey(source.layers(index) for index in range(len(source)))
+        print(f"\n{options.name}, split {split}: {print_form(survey)}")
+
+
+def _split_name(name: str) -> tuple[str, str | None]:
+    builder_name, _, config = name.partition("/")
+    if builder_name not in BUILDERS:
+        raise ValueError(f"no data set {name!r}; choose from {sorted(BUILDERS)}")
+    if config and builder_name != "folder":
+        raise ValueError(f"{builder_name} has no variants; write {builder_name!r}")
+    if ("/" in name and not config) or re.search(r"[^\w.-]|\.\.", config):
+        raise ValueError(
+            f"{name!r} is no name; write folder/NAME with letters, digits, - and _"
+        )
+    return builder_name, config or None
+
+
+def _builder_arguments(
+    options: argparse.Namespace, builder_name: str
+) -> dict[str, object]:
+    """Arguments of the builder that were given; ValueError if one does not fit it."""
+    drawn = ("num_train", "num_validation", "size", "seed")
+    read = ("source", "skip_bad")
+    fitting, foreign = (drawn, read) if builder_name == "shapes" else (read, drawn)
+    for key in foreign:
+        if getattr(options, key) is not None:
+            flag = f"--{key.replace('_', '-')}"
+            raise ValueError(f"{flag} has no meaning for {builder_name}; leave it out")
+    given = {key: getattr(options, key) for key in fitting}
+    given = {key: value for key, value in given.items() if value is not None}
+    if builder_name != "shapes" and "source" not in given:
+        raise ValueError(f"{builder_name} needs --source, the folder to read from")
+    return given
+
+
+def _write(
+    options: argparse.Namespace,
+    builder_class: type[tfds.core.GeneratorBasedBuilder],
+    config: str | None,
+    arguments: dict[str, object],
+) -> Path:
+    made = []
+    if config:
+        arguments = arguments | {"config": tfds.core.BuilderConfig(name=config)}
+
+    def make_builder(data_dir: str) -> tfds.core.DatasetBuilder:
+        made.append(
+            builder_class(data_dir=data_dir, progress=_show_progress, **arguments)
+        )
+        return made[0]
+
+    place = store.write_set(make_builder, options.name, options.data_dir)
+    if made[0].faults.lines:
+        print(f"left out {len(made[0].faults.lines)} bad files:", file=sys.stderr)
+        print("\n".join(f"  {line}" for line in made[0].faults.lines), file=sys.stderr)
+    return place
+
+
+_show_progress = functools.partial(
+    tqdm, unit=" pictures", leave=False, dynamic_ncols=True, disable=None
+)
+
+
+if __name__ == "__main__":
+    main()

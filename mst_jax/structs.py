@@ -22,6 +22,11 @@ def struct(cls: type) -> type:
     return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
 
 
+def _last_index(x: Num[Array, "*b k"]) -> Int[Array, "*b k"]:
+    """For each entry, its number along the last axis."""
+    return jax.lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
+
+
 @struct
 class Clicks:
     """What a user said about one object, in a fixed number of slots, empty slots last.
@@ -70,7 +75,9 @@ class Clicks:
         label = np.full(num_slots, EMPTY, np.int32)
         if given:
             yx[: len(given)] = given
-            label[: len(given)] = [POSITIVE] * len(positive) + [NEGATIVE] * len(negative)
+            label[: len(given)] = [POSITIVE] * len(positive) + [NEGATIVE] * len(
+                negative
+            )
         return cls(yx=jnp.asarray(yx), label=jnp.asarray(label))
 
     @property
@@ -91,7 +98,8 @@ class Clicks:
     def append(self, yx: Num[Array, "*b 2"], label: Int[Array, "*b"] | int) -> Clicks:
         """Fills the first empty slot; label -1, or no slot left, changes nothing."""
         label = jnp.asarray(label, self.label.dtype)
-        slots = jnp.arange(self.label.shape[-1])
+        label = jnp.broadcast_to(label, self.label.shape[:-1])
+        slots = _last_index(self.label)
         here = (slots == self.num_clicks[..., None]) & (label != EMPTY)[..., None]
         yx = jnp.asarray(yx, self.yx.dtype)[..., None, :]
         return Clicks(
@@ -101,7 +109,7 @@ class Clicks:
 
     def undo(self) -> Clicks:
         """Empties the last filled slot; without a click it changes nothing."""
-        slots = jnp.arange(self.label.shape[-1])
+        slots = _last_index(self.label)
         last = slots == self.num_clicks[..., None] - 1
         return Clicks(yx=self.yx, label=jnp.where(last, EMPTY, self.label))
 

@@ -1,0 +1,1 @@
+"""The user, as functions of one example; vmap makes the batch."""

@@ -1,7 +1,5 @@
 """Pixels drawn evenly from a set of pixels."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray

@@ -1,7 +1,5 @@
 """Clicks become maps that a network can read."""
 
-from __future__ import annotations
-
 import math
 
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """The clicks with which a training example begins, drawn from its target."""
 
-from __future__ import annotations
-
 import math
 
 import jax

@@ -1,7 +1,5 @@
 """The click that a person would make next: on the largest error of the current mask."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 

@@ -1,0 +1,1 @@
+"""Arithmetic of pictures; knows no clicks and no networks."""

@@ -4,8 +4,6 @@ Nothing here has a shape that depends on a value, and all shifts are constants, 
 the functions may be jitted and vmapped without becoming gathers.
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int

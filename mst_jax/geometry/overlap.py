@@ -1,7 +1,5 @@
 """How much of two masks is shared."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 

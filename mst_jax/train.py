@@ -4,9 +4,9 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
+import grain
 import jax
 import jax.numpy as jnp
 from absl import flags
@@ -15,7 +15,9 @@ from tqdm import tqdm
 
 from mst_jax import settings
 from mst_jax.checkpoints import store
+from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.pipeline import training_batches
+from mst_jax.data.store import list_sets, open_source, write_set
 from mst_jax.losses.total import check_terms
 from mst_jax.models.build import build
 from mst_jax.structs import Clicks
@@ -106,6 +108,29 @@ def prepare_run(
     return start_state(variables["params"], optimizer, seed=config.seed), update
 
 
+def open_data(
+    config: ConfigDict,
+    *,
+    name: str,
+    data_dir: str,
+    split: str = "train",
+    **reading: object,
+) -> grain.DatasetIterator:
+    """Opens the stream of batches; drawn scenes that are not there yet are drawn."""
+    if name == Shapes.name and name not in list_sets(data_dir):
+        tqdm.write(f"drawing scenes into {data_dir}", sys.stderr)
+        write_set(lambda folder: Shapes(data_dir=folder), name, data_dir)
+    return settings.call(
+        training_batches,
+        "config.data",
+        open_source(name, data_dir, split),
+        batch=config.batch,
+        crop=config.crop,
+        seed=config.seed,
+        **reading,
+    )
+
+
 def check_same_model(workdir: Path, config: ConfigDict) -> None:
     """Raises ValueError if a run of another model lives in `workdir`."""
     if not (workdir / store.CONFIG).exists():
@@ -118,9 +143,7 @@ def check_same_model(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def resume(
-    manager: object, state: TrainState, batches: object
-) -> TrainState:
+def resume(manager: object, state: TrainState, batches: object) -> TrainState:
     """Returns the newest checkpoint's state and moves the loader to its position."""
     newest = manager.latest_step()
     if newest is None:
@@ -160,14 +183,7 @@ def train(
     """
     state, update = prepare_run(config)
     check_same_model(workdir, config)
-    batches = settings.call(
-        training_batches,
-        "config.data",
-        batch=config.batch,
-        crop=config.crop,
-        seed=config.seed,
-        **config.data,
-    )
+    batches = settings.call(open_data, "config.data", config, **config.data)
     workdir.mkdir(parents=True, exist_ok=True)
     store.write_config(workdir, settings.as_json(config.to_dict()))
     with store.open_checkpoints(workdir, num_kept=config.num_kept) as manager:

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 from einops import rearrange
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.geometry.resize import resize_positions_bicubic
@@ -23,7 +24,7 @@ class Block(nn.Module):
 
     num_heads: int
     window: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, grid: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -69,7 +70,7 @@ class ViT(nn.Module):
     global_every: int = 1
     insert_at: tuple[int, ...] = ()
     insertions: tuple[nn.Module, ...] = ()
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

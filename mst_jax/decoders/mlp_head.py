@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.geometry.resize import resize_pixel_centres
@@ -21,12 +22,12 @@ class MLPHead(nn.Module):
 
     width: int = 256
     dropout: float = 0.1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self,
-        maps: tuple[Float[Array, "b ? ? ?"], ...],
+        maps: tuple[Float[Array, "b _ _ _"], ...],
         disks: Float[Array, "b h w 2"],
         *,
         train: bool = False,

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 from einops import einsum, rearrange
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -19,7 +20,7 @@ class Patchify(nn.Module):
 
     width: int
     patch: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
@@ -49,4 +50,4 @@ class Patchify(nn.Module):
             kernel.astype(self.dtype),
             "b i j y x c, y x c d -> b i j d",
         )
-        return tokens + bias.astype(self.dtype)
+        return tokens + bias.astype(self.dtype)[None, None, None]

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 from einops import rearrange
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.layers.norms import MapNorm
@@ -17,7 +18,7 @@ class Enlarge(nn.Module):
     """
 
     width: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
@@ -27,7 +28,7 @@ class Enlarge(nn.Module):
         )(x)
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         x = rearrange(squares, "b h w y x d -> b (h y) (w x) d")
-        return x + bias.astype(x.dtype)
+        return x + bias.astype(x.dtype)[None, None, None]
 
 
 class SimplePyramid(nn.Module):
@@ -42,7 +43,7 @@ class SimplePyramid(nn.Module):
     """
 
     widths: tuple[int, int, int, int]
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -1,0 +1,32 @@
+"""Before any test: broadcasting is explicit, shapes and kinds are checked."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+# Programs are compiled once for all runs of the tests.
+CACHE = Path(__file__).parents[1] / ".jax_cache"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The rooms, not the structs: a struct in the middle of a transformation holds tracers,
+# axis numbers or nothing at all.
+ROOMS = (
+    *("geometry", "clicks", "layers", "losses", "data"),
+    *("backbones", "necks", "decoders", "interaction", "checkpoints"),
+    *("models", "training", "evaluation", "inference"),
+)
+install_import_hook([f"mst_jax.{room}" for room in ROOMS], "beartype.beartype")
+
+
+@pytest.fixture
+def rng():
+    """A NumPy generator that draws the same in every run."""
+    return np.random.default_rng(0)

@@ -1,0 +1,39 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mst_jax.layers.norms import LayerNorm, MapNorm
+
+
+def test_layer_norm_of_a_drawn_row():
+    norm = LayerNorm(eps=0.0)
+    out, _ = norm.init_with_output(jax.random.key(0), jnp.array([[1.0, 2.0, 3.0]]))
+    np.testing.assert_allclose(out, [[-1.2247449, 0.0, 1.2247449]], rtol=1e-6)
+
+
+def test_layer_norm_keeps_digits_where_the_mean_is_large(rng):
+    x = rng.normal(size=(4, 64)).astype(np.float32) + 1000.0
+    out, _ = LayerNorm().init_with_output(jax.random.key(0), jnp.asarray(x))
+    wide = x.astype(np.float64)
+    wide -= wide.mean(-1, keepdims=True)
+    want = wide / np.sqrt(wide.var(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(out, want, atol=1e-4)
+
+
+def test_map_norm_with_one_group_looks_at_the_whole_map(rng):
+    x = jnp.asarray(rng.normal(size=(2, 3, 5, 4)), jnp.float32)
+    out, _ = MapNorm().init_with_output(jax.random.key(0), x)
+    np.testing.assert_allclose(out.mean((1, 2, 3)), [0, 0], atol=1e-6)
+    np.testing.assert_allclose(out.var((1, 2, 3)), [1, 1], rtol=1e-4)
+    scale = np.asarray(out[0]) / (x[0] - x[0].mean())
+    np.testing.assert_allclose(scale, np.full_like(scale, 1 / x[0].std()), rtol=1e-3)
+
+
+@pytest.mark.parametrize("norm", [LayerNorm(), MapNorm()])
+def test_statistics_are_float32_and_the_kind_stays(norm, rng):
+    x = jnp.asarray(300 + rng.normal(size=(1, 4, 4, 8)), jnp.bfloat16)
+    out, _ = norm.init_with_output(jax.random.key(0), x)
+    exact, _ = norm.init_with_output(jax.random.key(0), x.astype(jnp.float32))
+    assert out.dtype == jnp.bfloat16
+    np.testing.assert_allclose(out.astype(jnp.float32), exact, rtol=1e-2, atol=1e-2)

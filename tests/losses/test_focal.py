@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mst_jax.losses import normalized_focal_loss
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "normalized_focal.npz"
+
+
+def mean_loss(logits, targets, where=None, **options):
+    logits, targets = jnp.asarray(logits), jnp.asarray(targets)
+    loss = normalized_focal_loss(logits, targets, where=where, **options)
+    count = loss.shape[-1] if where is None else jnp.maximum(where.sum(-1), 1)
+    return loss.sum(-1) / count
+
+
+def test_two_pixels_by_hand():
+    # p = 1/2 and 3/4 at targets 1 and 0, so 1 - pt = 1/2 and 3/4; gamma 1, alpha 1/2.
+    loss = normalized_focal_loss(
+        jnp.array([0.0, np.log(3.0)]), jnp.array([1, 0]), gamma=1.0
+    )
+    scale = 2 / (1 / 2 + 3 / 4)
+    want = [0.5 * scale * 0.5 * np.log(2), 0.5 * scale * 0.75 * np.log(4)]
+    np.testing.assert_allclose(loss, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.5])
+def test_value_and_gradient_of_the_published_program(alpha):
+    golden = np.load(GOLDEN)
+    logits, targets = golden["logits"], golden["targets"]
+
+    def total(x):
+        return mean_loss(x, targets, alpha=alpha).mean()
+
+    value, gradient = jax.value_and_grad(total)(jnp.asarray(logits))
+    np.testing.assert_allclose(value, golden[f"loss_{alpha}"], rtol=1e-6)
+    np.testing.assert_allclose(gradient, golden[f"grad_{alpha}"], rtol=1e-4, atol=1e-8)
+
+
+def test_ignored_pixels_as_in_the_published_program():
+    golden = np.load(GOLDEN)
+    where = golden["labels"] >= 0
+    loss = mean_loss(golden["logits"], golden["labels"] > 0, jnp.asarray(where))
+    np.testing.assert_allclose(loss, golden["loss_ignore"], rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_what_does_not_count_changes_nothing(seed):
+    rng = np.random.default_rng(seed)
+    logits, noise = rng.normal(size=(2, 3, 12)).astype(np.float32)
+    targets, where = jnp.asarray(rng.random((2, 3, 12)) < 0.5)
+    changed = np.where(where, logits, noise)
+    a, b = (
+        normalized_focal_loss(jnp.asarray(x), targets, where=where)
+        for x in (logits, changed)
+    )
+    np.testing.assert_array_equal(a, b)
+    for x, row in zip(np.asarray(a), np.asarray(where), strict=True):
+        assert (x[~row] == 0).all()
+
+
+def test_no_gamma_is_half_the_cross_entropy(rng):
+    logits = rng.normal(size=(2, 9)).astype(np.float32)
+    targets = rng.random((2, 9)) < 0.5
+    want = 0.5 * np.log1p(np.exp(np.where(targets, -logits, logits)))
+    loss = normalized_focal_loss(jnp.asarray(logits), jnp.asarray(targets), gamma=0.0)
+    np.testing.assert_allclose(loss, want, rtol=1e-5)
+
+
+def test_the_weights_of_an_example_sum_to_its_pixels(rng):
+    logits = 3 * rng.normal(size=(4, 5, 6)).astype(np.float32)
+    targets = jnp.asarray(rng.random((4, 5, 6)) < 0.5)
+    loss = normalized_focal_loss(jnp.asarray(logits), targets, axis=(-2, -1))
+    cross_entropy = jax.nn.softplus(jnp.where(targets, -logits, logits))
+    weights = (loss / cross_entropy / 0.5).sum((-2, -1))
+    np.testing.assert_allclose(weights, np.full(4, 30.0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("logit", [-80.0, 80.0])
+def test_gradients_are_finite_at_the_ends(logit):
+    targets = jnp.array([0, 1, 1, 0])
+
+    def total(x):
+        return mean_loss(x, targets).sum()
+
+    gradient = jax.grad(total)(jnp.full(4, logit))
+    assert jnp.isfinite(gradient).all()
+
+
+def test_an_example_without_valid_pixels_has_no_loss_and_no_gradient():
+    nowhere = jnp.zeros((1, 4), bool)
+
+    def total(x):
+        return mean_loss(x, jnp.ones((1, 4), bool), nowhere).sum()
+
+    value, gradient = jax.value_and_grad(total)(jnp.ones((1, 4)))
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16])
+def test_half_precision_is_raised(kind, rng):
+    logits = jnp.asarray(rng.normal(size=(2, 64)), kind)
+    targets = jnp.asarray(rng.random((2, 64)) < 0.5)
+    loss = normalized_focal_loss(logits, targets)
+    assert loss.dtype == jnp.float32
+    exact = normalized_focal_loss(logits.astype(jnp.float32), targets)
+    np.testing.assert_array_equal(loss, exact)
+
+
+def test_jit_and_vmap_change_nothing(rng):
+    logits = jnp.asarray(rng.normal(size=(3, 8)), jnp.float32)
+    targets = jnp.asarray(rng.random((3, 8)) < 0.5)
+    plain = normalized_focal_loss(logits, targets)
+    mapped = jax.jit(jax.vmap(normalized_focal_loss))(logits, targets)
+    np.testing.assert_allclose(mapped, plain, rtol=1e-6)

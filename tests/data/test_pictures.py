@@ -139,7 +139,7 @@ def test_a_grey_mask_saved_as_rgb_is_read(tmp_path):
 
 def test_a_mask_in_colour_is_refused(tmp_path):
     write_image(tmp_path / "m.png", IMAGE)
-    with pytest.raises(ValueError, match="colour.*grey or with a palette"):
+    with pytest.raises(ValueError, match=r"colour.*grey or with a palette"):
         read_labels(tmp_path / "m.png")
 
 

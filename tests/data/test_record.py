@@ -1,5 +1,6 @@
 import io
 
+import cv2
 import numpy as np
 
 from mst_jax.data.pictures import encode_png
@@ -9,8 +10,6 @@ from tests.data.pictures_on_disk import IMAGE, LABELS
 
 def as_read(record):
     """What TFDS gives back for what a builder yields: files are read, maps decoded."""
-    import cv2
-
     maps = [np.frombuffer(item.read(), np.uint8) for item in record["layers"]]
     return {
         "id": record["id"].encode(),

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from mst_jax.data import store
+from mst_jax.data.builders.grabcut import Grabcut, open_mask
+from mst_jax.data.example import open_target
+from tests.data.pictures_on_disk import write_grabcut, write_image
+
+
+def prepare(source, data_dir):
+    def make(place):
+        return Grabcut(data_dir=place, source=str(source))
+
+    store.write_set(make, "grabcut", data_dir)
+    return {e.id: e for e in store.open_source("grabcut", data_dir, "test")}
+
+
+def test_object_unsure_and_background(tmp_path):
+    found = prepare(write_grabcut(tmp_path / "source"), tmp_path / "data")
+    assert sorted(found) == ["one", "two"]
+    sample = open_target(found["one"], layer=0, labels=(1,))
+    np.testing.assert_array_equal(
+        sample.target, [[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0]]
+    )
+    np.testing.assert_array_equal(
+        sample.valid, [[1, 1, 0, 1], [1, 0, 1, 0], [1, 1, 1, 1]]
+    )
+    assert not sample.others.any()
+
+
+def test_bad_files_are_listed(tmp_path):
+    root = write_grabcut(tmp_path / "source")
+    (root / "boundary_GT" / "one.bmp").rename(root / "boundary_GT" / "three.bmp")
+    write_image(root / "boundary_GT" / "two.bmp", np.full((2, 4), 255, np.uint8))
+    write_image(root / "data_GT" / "four.jpg")
+    write_image(root / "boundary_GT" / "four.bmp", np.full((3, 4), 7, np.uint8))
+    with pytest.raises(ValueError) as caught:
+        prepare(root, tmp_path / "data")
+    message = str(caught.value)
+    assert "4 bad files" in message
+    assert "data_GT/one.bmp: has no mask boundary_GT/one.bmp" in message
+    assert "data_GT/two.JPG: is 3x4, its mask 2x4" in message
+    assert "data_GT/four.jpg: mask four.bmp: has values [7]" in message
+    assert "boundary_GT/three.bmp: mask without picture" in message
+
+
+def test_a_mask_without_object_is_refused():
+    with pytest.raises(ValueError, match="no object"):
+        open_mask(np.array([[0, 128]], np.uint16))
+
+
+def test_a_wrong_source_says_what_is_missing(tmp_path):
+    with pytest.raises(ValueError, match=r"looked for .*data_GT.*boundary_GT/STEM.bmp"):
+        Grabcut(data_dir=str(tmp_path), source=str(tmp_path))

@@ -1,0 +1,123 @@
+import pickle
+import socket
+
+import numpy as np
+import pytest
+
+from mst_jax.data import store
+from mst_jax.data.builders import Folder
+from tests.data.pictures_on_disk import IMAGE, LABELS, write_folder
+
+
+def write(tmp_path, source, data_dir, **options):
+    def make(place):
+        return Folder(data_dir=place, source=str(source), **options)
+
+    return store.write_set(make, "folder", data_dir)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    root = tmp_path_factory.mktemp("store")
+    source = write_folder(root / "source", num_pictures=20)
+    write(root, source, root / "data")
+    return root / "data"
+
+
+def test_what_was_written_is_read(data_dir):
+    source = store.open_source("folder", data_dir, "train")
+    assert len(source) == 20
+    found = {example.id: example for example in source}
+    assert sorted(found) == sorted(f"p{k}" for k in range(20))
+    for k in range(20):
+        np.testing.assert_array_equal(found[f"p{k}"].image, IMAGE + np.uint8(k))
+        np.testing.assert_array_equal(found[f"p{k}"].layers, [LABELS])
+    np.testing.assert_array_equal(source.layers(3), [LABELS])
+    assert source[-1].id == source[19].id
+
+
+def test_splits_can_be_cut(data_dir):
+    whole = [e.id for e in store.open_source("folder", data_dir, "train")]
+    first = [e.id for e in store.open_source("folder", data_dir, "train[:75%]")]
+    rest = [e.id for e in store.open_source("folder", data_dir, "train[75%:]")]
+    assert len(first) == 15 and first + rest == whole
+
+
+def test_a_source_can_be_sent_to_another_process(data_dir):
+    source = store.open_source("folder", data_dir, "train[:5]")
+    sent = pickle.loads(pickle.dumps(source))
+    assert [e.id for e in sent] == [e.id for e in source]
+
+
+def test_beyond_the_end_is_an_index_error(data_dir):
+    source = store.open_source("folder", data_dir, "train")
+    for index in (20, -21):
+        with pytest.raises(IndexError, match="of 20"):
+            source[index]
+
+
+@pytest.mark.parametrize("split", ["test", "train[:", "train[:300%]"])
+def test_a_wrong_split_is_explained(split, data_dir):
+    with pytest.raises(ValueError, match=r"cannot read split .* write splits like"):
+        store.open_source("folder", data_dir, split)
+
+
+def test_a_set_that_is_not_prepared_names_the_command(data_dir, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"found there: folder\).*mst_jax.prepare grab"
+    ):
+        store.open_source("grabcut", data_dir, "test")
+    with pytest.raises(ValueError, match="no set at all"):
+        store.open_source("grabcut", tmp_path / "nowhere", "test")
+
+
+def test_sets_and_splits_are_listed(data_dir):
+    assert list(store.list_sets(data_dir)) == ["folder"]
+    assert store.list_splits("folder", data_dir) == ["train"]
+
+
+def test_a_failed_preparation_leaves_nothing(tmp_path):
+    source = write_folder(tmp_path / "source")
+    (source / "masks" / "p1.png").unlink()
+    with pytest.raises(ValueError, match=r"images/p1.png: has no mask masks/p1.png"):
+        write(tmp_path, source, tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_an_interrupted_preparation_is_swept_up_and_hidden(tmp_path):
+    source = write_folder(tmp_path / "source")
+    leftover = tmp_path / "data" / "incomplete.folder@abc" / "folder" / "1.0.0"
+    leftover.mkdir(parents=True)
+    (leftover / "dataset_info.json").write_text("{}")
+    other = tmp_path / "data" / "incomplete.folder+birds@xyz"
+    other.mkdir()
+    assert store.list_sets(tmp_path / "data") == {}
+    write(tmp_path, source, tmp_path / "data")
+    names = sorted(path.name for path in (tmp_path / "data").iterdir())
+    assert names == ["folder", other.name]  # another set may be in the making
+
+
+def test_an_interrupt_keeps_the_older_set(tmp_path):
+    write(tmp_path, write_folder(tmp_path / "one"), tmp_path / "data")
+    bigger = write_folder(tmp_path / "two", num_pictures=5)
+
+    def stop(pictures):
+        yield from list(pictures)[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, bigger, tmp_path / "data", progress=stop)
+    assert len(store.open_source("folder", tmp_path / "data", "train")) == 3
+    write(tmp_path, bigger, tmp_path / "data")
+    assert len(store.open_source("folder", tmp_path / "data", "train")) == 5
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["folder"]
+
+
+def test_nothing_is_asked_of_the_network(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("tried to reach the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    write(tmp_path, write_folder(tmp_path / "source"), tmp_path / "data")
+    assert len(store.open_source("folder", tmp_path / "data", "train")) == 3

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from mst_jax.data import store
+from mst_jax.prepare import main
+from tests.data.pictures_on_disk import write_folder, write_grabcut
+
+
+def fails(capsys, *argv):
+    """Runs the command, which must end with code 2, and returns what it says."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in argv])
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_folders_of_several_names_live_side_by_side(tmp_path, capsys):
+    data_dir = str(tmp_path / "data")
+    for name, number in (("folder/birds", 3), ("folder", 2)):
+        source = write_folder(tmp_path / name.replace("/", "-"), num_pictures=number)
+        main([name, "--source", str(source), "--data_dir", data_dir])
+    assert list(store.list_sets(data_dir)) == ["folder", "folder/birds"]
+    assert len(store.open_source("folder/birds", data_dir, "train")) == 3
+    assert len(store.open_source("folder", data_dir, "train")) == 2
+    out = capsys.readouterr().out
+    assert "folder/birds, split train: 3 pictures, 6 objects in 3 layers" in out
+    assert "Downloading" not in out
+
+
+def test_a_prepared_set_is_kept_unless_it_is_to_be_made_anew(tmp_path, capsys):
+    argv = [
+        "folder",
+        "--source",
+        str(tmp_path / "s"),
+        "--data_dir",
+        str(tmp_path / "d"),
+    ]
+    main_source = write_folder(tmp_path / "s", num_pictures=1)
+    main(argv)
+    write_folder(main_source, num_pictures=4)
+    main(argv)
+    out = capsys.readouterr().out
+    assert "already prepared" in out and "--overwrite" in out
+    assert len(store.open_source("folder", tmp_path / "d", "train")) == 1
+    main([*argv, "--overwrite"])
+    assert len(store.open_source("folder", tmp_path / "d", "train")) == 4
+
+
+def test_shapes_need_no_source(tmp_path):
+    counts = ["--num-train", "2", "--num-validation", "1"]
+    look = ["--size", "32", "--seed", "3"]
+    main(["shapes", *counts, *look, "--data_dir", str(tmp_path)])
+    source = store.open_source("shapes", tmp_path, "train")
+    assert len(source) == 2 and source[0].image.shape == (32, 32, 3)
+    assert np.unique(source[0].layers).size > 1
+
+
+def test_bad_files_are_listed_or_left_out(tmp_path, capsys):
+    source = write_grabcut(tmp_path / "source")
+    (source / "boundary_GT" / "one.bmp").unlink()
+    argv = ["grabcut", "--source", source, "--data_dir", tmp_path / "data"]
+    message = fails(capsys, *argv)
+    assert "data_GT/one.bmp: has no mask" in message and "--skip-bad" in message
+    assert "Traceback" not in message
+    main([str(word) for word in argv] + ["--skip-bad"])
+    captured = capsys.readouterr()
+    assert "left out 1 bad files:\n  data_GT/one.bmp: has no mask" in captured.err
+    assert "1 pictures, 1 objects" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["birds"], "no data set 'birds'; choose from"),
+        (["grabcut"], "grabcut needs --source"),
+        (["grabcut", "--source", "/nowhere"], "looked for the folder"),
+        (["grabcut/a", "--source", "x"], "grabcut has no variants"),
+        (["folder/", "--source", "x"], "'folder/' is no name"),
+        (["folder/../x", "--source", "x"], "'folder/../x' is no name"),
+        (["shapes", "--source", "x"], "--source has no meaning for shapes"),
+        (["folder", "--source", "x", "--size", "9"], "--size has no meaning"),
+        (["shapes", "--num-train", "0"], "at least 1, 1, 32 and 0"),
+    ],
+)
+def test_user_errors_are_one_sentence(argv, message, tmp_path, capsys):
+    error = fails(capsys, *argv, "--data_dir", tmp_path / "data")
+    assert message in error and error.startswith("prepare: ")
+    assert error.count("\n") == 1
+    assert not list((tmp_path / "data").glob("*"))

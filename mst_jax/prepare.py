@@ -57,13 +57,13 @@ def prepare(options: argparse.Namespace) -> None:
         ValueError: unknown set, options that do not fit it, a wrong source, bad files.
     """
     builder_name, config = _split_name(options.name)
-    arguments = _builder_arguments(options, builder_name)
     if options.name in store.list_sets(options.data_dir) and not options.overwrite:
         place = store.find_set(options.name, options.data_dir)
         print(
             f"{options.name} is already prepared in {place}; --overwrite makes it anew"
         )
     else:
+        arguments = _builder_arguments(options, builder_name)
         place = _write(options, BUILDERS[builder_name], config, arguments)
         print(f"{options.name} is prepared in {place}")
     for split in store.list_splits(options.name, options.data_dir):
@@ -78,9 +78,9 @@ def _split_name(name: str) -> tuple[str, str | None]:
         raise ValueError(f"no data set {name!r}; choose from {sorted(BUILDERS)}")
     if config and builder_name != "folder":
         raise ValueError(f"{builder_name} has no variants; write {builder_name!r}")
-    if ("/" in name and not config) or re.search(r"[^\w.-]|\.\.", config):
+    if "/" in name and not re.fullmatch(r"[A-Za-z_][\w-]*", config):
         raise ValueError(
-            f"{name!r} is no name; write folder/NAME with letters, digits, - and _"
+            f"{name!r} is no name; write folder/NAME, NAME of letters, digits, - and _"
         )
     return builder_name, config or None
 

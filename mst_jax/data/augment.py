@@ -17,6 +17,11 @@ from mst_jax.data.example import Sample
 COLOUR_PROB = 0.75  # of each change of colour; SimpleClick, MST and AdaptiveClick alike
 WINDOW_TRIES = 5
 SYMMETRIES = ("none", "mirror", "all")
+_TURNS = {  # quarters counter-clockwise -> OpenCV's name
+    1: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    2: cv2.ROTATE_180,
+    3: cv2.ROTATE_90_CLOCKWISE,
+}
 
 
 class Window(NamedTuple):
@@ -157,8 +162,10 @@ def turn(rng: np.random.Generator, sample: Sample, *, symmetry: str) -> Sample:
     quarters = int(rng.integers(4)) if symmetry == "all" else 0
 
     def apply(values: np.ndarray) -> np.ndarray:
-        values = values[:, ::-1] if mirrored else values
-        return np.ascontiguousarray(np.rot90(values, quarters))
+        plane = values.view(np.uint8)  # OpenCV turns bytes five times faster than NumPy
+        plane = cv2.flip(plane, 1) if mirrored else plane
+        plane = cv2.rotate(plane, _TURNS[quarters]) if quarters else plane
+        return plane.view(values.dtype)
 
     return Sample(*(apply(values) for values in sample))
 

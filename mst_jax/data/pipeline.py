@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import grain
 import numpy as np
+from absl import flags
 
 from mst_jax.data.augment import augment
 from mst_jax.data.example import Example
@@ -85,6 +86,8 @@ def training_batches(
     ready = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=4)
     batches = stream.batch(batch, drop_remainder=True).to_iter_dataset(ready)
     if num_workers:
+        if not flags.FLAGS.is_parsed():  # Grain reads its own absl flags for workers
+            flags.FLAGS.mark_as_parsed()
         workers = grain.MultiprocessingOptions(
             num_workers=num_workers, per_worker_buffer_size=2
         )

@@ -14,6 +14,8 @@ from mst_jax.data.outlines import draw_outline
 from mst_jax.data.textures import draw_texture, shade
 
 _MIN_VISIBLE = 30  # pixels; a smaller rest of a hidden object carries no label
+_MIN_CONTRAST = 0.12  # mean change of the strongest channel, 0 to 1
+_PAINT_TRIES = 4
 
 
 def draw_scene(
@@ -35,7 +37,7 @@ def draw_scene(
     for label, radius in enumerate(_draw_radii(rng, size, num_objects), start=1):
         centre = rng.uniform(0.0, size, 2)
         cover = draw_outline(rng, size=size, centre_yx=centre, radius=radius)
-        paint = shade(rng, draw_texture(rng, size=size, palette=palette))
+        paint = _draw_paint(rng, palette, canvas, cover)
         canvas = _cast_shadow(rng, canvas, cover)
         canvas += cover[..., None] * (paint - canvas)
         labels[cover > 0.5] = label
@@ -47,9 +49,24 @@ def _draw_radii(
 ) -> list[float]:
     """Radii in pixels, evenly on a log scale; the large tend to lie below the small."""
     number = int(rng.integers(num_objects[0], num_objects[1] + 1))
-    radii = size * np.exp(rng.uniform(np.log(0.05), np.log(0.42), number))
+    radii = size * np.exp(rng.uniform(np.log(0.06), np.log(0.5), number))
     order = np.argsort(-radii * np.exp(rng.normal(0.0, 0.5, number)))
     return radii[order].tolist()
+
+
+def _draw_paint(
+    rng: np.random.Generator,
+    palette: Float[np.ndarray, "n 3"],
+    canvas: Float[np.ndarray, "h w 3"],
+    cover: Float[np.ndarray, "h w"],
+) -> Float[np.ndarray, "h w 3"]:
+    """Draws a surface; one that cannot be told from what it hides is drawn again."""
+    for _ in range(_PAINT_TRIES):
+        paint = shade(rng, draw_texture(rng, size=len(cover), palette=palette))
+        change = cv2.mean(np.abs(paint - canvas), (cover > 0.5).view(np.uint8))
+        if max(change) > _MIN_CONTRAST:
+            break
+    return paint
 
 
 def _cast_shadow(

@@ -1,6 +1,6 @@
 """Prepared data sets on disk: `data_dir/NAME/VERSION/*.array_record`.
 
-A set is written beside its place, in `data_dir/incomplete.NAME.*`, and renamed when it is
+A set is written beside its place, in `data_dir/incomplete.NAME@*`, and renamed when it is
 whole: an interrupted preparation leaves no half set, and the next one sweeps up.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from mst_jax.data.record import SKIP_DECODING, open_layers, open_record
 _CARD = "dataset_info.json"
 
 
-class Source:
+class Source(Sequence[Example]):
     """The pictures of a split, decoded when asked for: `len(source)`, `source[i]`.
 
     May be pickled: a worker process opens the files anew.
@@ -49,9 +49,6 @@ class Source:
 
     def __getitem__(self, index: int) -> Example:
         return open_record(self._records[self._checked(index)])
-
-    def __iter__(self) -> Iterator[Example]:
-        return (self[index] for index in range(len(self)))
 
     def layers(self, index: int) -> UInt16[np.ndarray, "l h w"]:
         """The label maps alone, without decoding the picture."""
@@ -125,7 +122,7 @@ def write_set(
     """
     root = Path(data_dir)
     root.mkdir(parents=True, exist_ok=True)
-    mark = f"incomplete.{name.replace('/', '.')}."
+    mark = f"incomplete.{name.replace('/', '+')}@"
     for leftover in root.glob(f"{mark}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=mark, dir=root))

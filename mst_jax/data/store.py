@@ -37,8 +37,8 @@ class Source(Sequence[Example]):
             self._records = builder.as_data_source(split, decoders=SKIP_DECODING)
         except ValueError as error:
             raise ValueError(
-                f"cannot read split {split!r} of {name}: {error}; "
-                "write splits like 'train' or 'train[:95%]'"
+                f"cannot read split {split!r} of {name}, which has "
+                f"{sorted(builder.info.splits)}; write 'train' or 'train[:95%]'"
             ) from error
 
     def __reduce__(self) -> tuple[type[Source], tuple[str, str, str]]:

@@ -29,8 +29,8 @@ class Survey:
     shares: Float[np.ndarray, " m"]
 
 
-def take_survey(pictures: Iterable[UInt16[np.ndarray, "l h w"]]) -> Survey:
-    """Counts pictures, layers and objects from the label maps alone."""
+def take_survey(pictures: Iterable[UInt16[np.ndarray, "_ _ _"]]) -> Survey:
+    """Counts pictures, layers and objects from label maps [l h w] of any sizes."""
     sizes, num_layers, shares = [], [], []
     for layers in pictures:
         sizes.append(layers.shape[1:])

@@ -14,7 +14,7 @@ from jaxtyping import Bool, UInt8
 
 from mst_jax.data.example import Sample
 
-COLOUR_PROB = 0.75  # of each change of colour; SimpleClick, MST and AdaptiveClick alike
+COLOUR_PROB = 0.75  # of each change of colour, from MST's published recipe
 WINDOW_TRIES = 5
 SYMMETRIES = ("none", "mirror", "all")
 _TURNS = {  # quarters counter-clockwise -> OpenCV's name
@@ -47,7 +47,7 @@ def augment(
 
     Source: spec of MST's published recipe (resize 0.5 to 1.5, flip, pad, crop, colour);
     AdaptiveClick's is scale (0.75, 1.25), symmetry "all", brightness 0.25, contrast
-    (-0.15, 0.4), rgb_shift 10.
+    (-0.15, 0.4), rgb_shift 10; its shift and rotation by 3 degrees are not here.
     Departure: the crop is drawn around a pixel of the target in place of anywhere, for a
     crop without target teaches nothing.
 
@@ -162,7 +162,8 @@ def turn(rng: np.random.Generator, sample: Sample, *, symmetry: str) -> Sample:
     quarters = int(rng.integers(4)) if symmetry == "all" else 0
 
     def apply(values: np.ndarray) -> np.ndarray:
-        plane = values.view(np.uint8)  # OpenCV turns bytes five times faster than NumPy
+        # 448x448x3, 2026-11, 2 CPU cores: NumPy's copy 1.0 ms, OpenCV's below 0.06 ms.
+        plane = values.view(np.uint8)
         plane = cv2.flip(plane, 1) if mirrored else plane
         plane = cv2.rotate(plane, _TURNS[quarters]) if quarters else plane
         return plane.view(values.dtype)

@@ -45,7 +45,7 @@ def choose_target(
 
     A layer is drawn first, evenly, then an object in it: so the whole and its many parts
     are wanted equally often. Where no object may be drawn, the largest one is taken.
-    Merging two objects: Sofiiuk et al., RITM, arXiv 2102.06583.
+    Merging two objects with probability 0.15 is the published sampler's.
 
     Args:
         rng: source of chance.

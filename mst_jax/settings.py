@@ -26,7 +26,10 @@ def call(
     try:
         signature.bind(*args, **settings)
     except TypeError as error:
-        kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        kinds = (
+            inspect.Parameter.KEYWORD_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
         known = [p.name for p in signature.parameters.values() if p.kind in kinds]
         raise ValueError(
             f"{block}: {error}; it takes {', '.join(known[len(args) :])}"

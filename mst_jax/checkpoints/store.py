@@ -53,7 +53,11 @@ def open_checkpoints(workdir: Path, *, num_kept: int) -> ocp.CheckpointManager:
 
 
 def save(
-    manager: ocp.CheckpointManager, step: int, params: dict, training: dict, data: object
+    manager: ocp.CheckpointManager,
+    step: int,
+    params: dict,
+    training: dict,
+    data: object,
 ) -> None:
     """Starts to write a checkpoint; it appears under its number when it is whole.
 
@@ -76,7 +80,11 @@ def save(
 
 
 def restore(
-    manager: ocp.CheckpointManager, step: int, params: dict, training: dict, data: object
+    manager: ocp.CheckpointManager,
+    step: int,
+    params: dict,
+    training: dict,
+    data: object,
 ) -> tuple[dict, dict]:
     """Reads a checkpoint into trees like the given ones and moves the iterator.
 
@@ -175,9 +183,9 @@ def write_model(folder: Path, params: dict, config: dict) -> None:
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         beside.mkdir(parents=True)
+        write_config(beside, config)
         with ocp.StandardCheckpointer() as writer:
             writer.save((beside / PARAMS).absolute(), params)
-        write_config(beside, config)
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from ml_collections import FrozenConfigDict
 
 from mst_jax.checkpoints import store
@@ -41,10 +41,10 @@ class TrainedModel:
 
     def __call__(
         self,
-        image: Float[Array, "b h w 3"],
+        image: Array | np.ndarray,
         clicks: Clicks,
-        previous: Float[Array, "b h w"],
-    ) -> Float[Array, "b h w"]:
+        previous: Array | np.ndarray,
+    ) -> Array:
         """Predicts a batch of any size; compiles once for each shape.
 
         Args:
@@ -67,7 +67,7 @@ def _forward(module, params, image, clicks, previous):
     return module.apply({"params": params}, image, clicks, previous).logits
 
 
-def check_arguments(image: Array, clicks: Clicks, previous: Array) -> None:
+def check_arguments(image: object, clicks: Clicks, previous: object) -> None:
     """Raises ValueError unless the shapes and kinds are those that a model takes."""
     shape, kind = np.shape(image), jnp.result_type(image)
     if len(shape) != 4 or shape[-1] != 3 or not jnp.issubdtype(kind, jnp.floating):

@@ -15,7 +15,7 @@ class Diverged(ArithmeticError):
 
 
 def mean_of_steps(
-    rows: Sequence[Mapping[str, np.ndarray]], *, first_step: int
+    rows: Sequence[Mapping[str, np.ndarray | np.floating]], *, first_step: int
 ) -> dict[str, float]:
     """Means of the metrics of successive steps; the learning rate is the last one.
 

@@ -60,9 +60,7 @@ def simulate_user(
         return clicks.append(*click(keys, prob, batch.target, batch.valid, clicks))
 
     start = start_rollout(clicks, *batch.target.shape[1:], max_rounds=max_rounds)
-    return rollout(
-        ask, answer, start, batch.target, batch.valid, num_rounds=num_rounds
-    )
+    return rollout(ask, answer, start, batch.target, batch.valid, num_rounds=num_rounds)
 
 
 def make_step(

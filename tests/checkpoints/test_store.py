@@ -1,0 +1,82 @@
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mst_jax.checkpoints import store
+
+
+def batches():
+    dataset = grain.MapDataset.range(100).seed(3).shuffle().repeat().batch(4)
+    return iter(dataset.to_iter_dataset())
+
+
+def tree(value):
+    params = {"a": {"kernel": jnp.full((2, 3), value)}, "b": jnp.arange(3.0) + value}
+    return params, {"optimizer": (jnp.int32(value), {"mean": -params["b"]})}
+
+
+def test_there_and_back_with_the_position_of_the_data(tmp_path):
+    data = batches()
+    next(data)
+    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
+        for step in (1, 2, 3):
+            store.save(manager, step, *tree(step), data)
+            upcoming = next(data)
+        manager.wait_until_finished()
+        assert sorted(manager.all_steps()) == [2, 3]
+    # `upcoming` was drawn after the last save.
+    fresh = batches()
+    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
+        params, training = store.restore(manager, 3, *tree(0), fresh)
+    jax.tree.map(np.testing.assert_array_equal, (params, training), tree(3))
+    np.testing.assert_array_equal(next(fresh), upcoming)
+
+
+def test_another_model_is_refused(tmp_path):
+    with store.open_checkpoints(tmp_path, num_kept=1) as manager:
+        store.save(manager, 5, *tree(1), batches())
+        manager.wait_until_finished()
+        params, training = tree(0)
+        params["b"] = jnp.zeros(4)
+        with pytest.raises(ValueError, match=r"checkpoint 5 .* was not made by this"):
+            store.restore(manager, 5, params, training, batches())
+        params, training = tree(0)
+        params["c"] = jnp.zeros(4)
+        with pytest.raises(ValueError, match=r"checkpoint 5 .* was not made by this"):
+            store.restore(manager, 5, params, training, batches())
+
+
+def test_the_newest_whole_checkpoint_is_found(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with store.open_checkpoints(tmp_path, num_kept=3) as manager:
+        for step in (9, 10):
+            store.save(manager, step, *tree(step), batches())
+        manager.wait_until_finished()
+    # A save that was cut off keeps its working name.
+    (tmp_path / "checkpoints" / "11.orbax-checkpoint-tmp" / "params").mkdir(
+        parents=True
+    )
+    config, params = store.find_model(tmp_path)
+    assert (config, params.parent.name) == (tmp_path, "10")
+    step = tmp_path / "checkpoints" / "9"
+    assert store.find_model(step) == (tmp_path, step / "params")
+    shapes = jax.tree.map(jnp.shape, tree(0)[0])
+    found = store.read_params(params, tree(0)[0])
+    assert jax.tree.map(jnp.shape, found) == shapes
+    np.testing.assert_array_equal(found["b"], [10, 11, 12])
+
+
+def test_a_model_is_written_whole_or_not_at_all(tmp_path):
+    class Unwritable:
+        pass
+
+    with pytest.raises(TypeError):
+        store.write_model(tmp_path / "model", {"a": jnp.ones(2)}, {"a": Unwritable()})
+    assert list(tmp_path.iterdir()) == []
+    store.write_model(tmp_path / "model", {"a": jnp.ones(2)}, {})
+    with pytest.raises(ValueError, match="exists already"):
+        store.write_model(tmp_path / "model", {"a": jnp.zeros(2)}, {})
+    found = store.read_params(tmp_path / "model" / "params", {"a": jnp.zeros(2)})
+    np.testing.assert_array_equal(found["a"], [1, 1])

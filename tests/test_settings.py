@@ -1,0 +1,43 @@
+import pytest
+
+from mst_jax import settings
+
+
+def area(scale, *, width, height=2):
+    return scale * width * height
+
+
+def test_a_block_becomes_arguments():
+    assert settings.call(area, "config.box", 10, width=3) == 60
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ({"width": 1, "hight": 3}, "config.box: .*'hight'; it takes width, height"),
+        ({}, "config.box: missing .*'width'; it takes width, height"),
+    ],
+)
+def test_wrong_keys_are_one_sentence(block, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        settings.call(area, "config.box", 10, **block)
+
+
+def test_errors_from_inside_are_not_hidden():
+    with pytest.raises(TypeError, match="can't multiply"):
+        settings.call(area, "config.box", "a", width="b")
+
+
+def test_keys_must_be_exactly_the_known_ones():
+    settings.check_keys("config", {"a": 1}, {"a": int})
+    with pytest.raises(ValueError, match="config has unknown keys c; it takes a"):
+        settings.check_keys("config", {"a": 1, "c": 2}, {"a": int})
+    with pytest.raises(ValueError, match="config has missing keys b; it takes a, b"):
+        settings.check_keys("config", {"a": 1}, {"a": int, "b": int})
+
+
+def test_json_has_no_tuples():
+    assert settings.as_json({"a": (1, 2), "b": {"c": None}}) == {
+        "a": [1, 2],
+        "b": {"c": None},
+    }

@@ -1,0 +1,52 @@
+import json
+
+import numpy as np
+import pytest
+
+from mst_jax.training import report
+
+
+def row(loss, rate=0.0, norm=1.0):
+    values = {"loss": loss, "learning_rate": rate, "gradient_norm": norm}
+    return {name: np.float32(value) for name, value in values.items()}
+
+
+def test_means_of_a_window_and_its_last_learning_rate():
+    means = report.mean_of_steps([row(1, 0.5), row(3, 0.25)], first_step=7)
+    assert means == {"loss": 2.0, "learning_rate": 0.25, "gradient_norm": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (row(np.nan), "loss is nan at step 8"),
+        (row(1, norm=np.inf), "gradient_norm is inf at step 8"),
+    ],
+)
+def test_the_step_that_diverged_is_named(bad, sentence):
+    with pytest.raises(report.Diverged, match=sentence):
+        report.mean_of_steps([row(1), bad, row(np.nan)], first_step=7)
+
+
+def test_lines_are_appended_and_read_back(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    report.write_line(path, 10, {"loss": 0.5})
+    report.write_line(path, 20, {"loss": 0.25})
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]
+
+
+@pytest.mark.parametrize("torn", ["", '{"step": 30, "lo', "{}\n"])
+def test_a_resumed_run_forgets_what_came_after_its_checkpoint(tmp_path, torn):
+    path = tmp_path / "metrics.jsonl"
+    report.keep_until(path, step=5)
+    assert not path.exists()
+    for step in (10, 20):
+        report.write_line(path, step, {})
+    before = path.read_text()
+    path.write_text(before + torn)
+    report.keep_until(path, step=20)
+    assert path.read_text() == before
+    report.keep_until(path, step=19)
+    assert path.read_text() == '{"step": 10}\n'
+    assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.jsonl"]

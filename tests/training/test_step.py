@@ -1,0 +1,178 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mst_jax.models.build import build
+from mst_jax.structs import Batch, Clicks
+from mst_jax.training.optimizer import make_optimizer
+from mst_jax.training.state import start_state
+from mst_jax.training.step import make_step, simulate_user
+from tests.models.test_simpleclick import drawn_params
+
+SIDE = 32
+SMALL = dict(
+    size="tiny", crop=SIDE, patch=8, width=16, depth=2, num_heads=2, head=8
+) | dict(pyramid=(8, 8, 8, 8), window=0)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Two pictures: a bright square on the left, a bright bar at the bottom."""
+    target = np.zeros((2, SIDE, SIDE), bool)
+    target[0, 6:20, 4:18] = True
+    target[1, 22:30, 2:30] = True
+    image = np.where(target[..., None], 220, 40).astype(np.uint8).repeat(3, axis=-1)
+    valid = np.ones_like(target)
+    valid[:, 0] = False
+    return Batch(
+        image=jnp.asarray(image),
+        target=jnp.asarray(target),
+        valid=jnp.asarray(valid),
+        others=jnp.zeros(target.shape, bool),
+    )
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    module = build("simpleclick", **SMALL)
+    optimizer, schedule = make_optimizer(100, learning_rate=3e-3, decay="none")
+    update = make_step(
+        module,
+        optimizer,
+        schedule,
+        {"normalized_focal": 1.0},
+        max_first=2,
+        max_rounds=3,
+    )
+    params = jax.jit(module.init)(
+        jax.random.key(0),
+        jnp.zeros((1, SIDE, SIDE, 3)),
+        Clicks.empty(1, num_slots=1),
+        jnp.zeros((1, SIDE, SIDE)),
+    )["params"]
+
+    def start():
+        # The update uses its argument's memory again, so each test gets its own.
+        return start_state(jax.tree.map(jnp.copy, params), optimizer, seed=0)
+
+    return update, start
+
+
+def test_the_loss_of_one_batch_falls_without_compiling_again(trainer, batch):
+    update, start = trainer
+    state, losses = start(), []
+    for _ in range(60):
+        state, metrics = update(state, batch)
+        losses.append(float(metrics["loss"]))
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+    assert float(metrics["iou"]) > 0.7
+    assert int(state.step) == 60
+    # Rounds are drawn anew in each of the steps; one program serves them all.
+    assert update._cache_size() == 1
+
+
+def test_a_step_is_its_state_and_batch_and_nothing_else(trainer, batch):
+    update, start = trainer
+    one, first = update(start(), batch)
+    two, second = update(start(), batch)
+    jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
+    assert first == second
+    later, third = update(one, batch)
+    assert float(third["loss"]) != float(first["loss"])
+    assert (later.key == two.key).all()
+
+
+def disk_predictor(clicks, previous):
+    """Believes in a disk around each positive click, and remembers being asked."""
+    rows = jnp.arange(SIDE)[:, None, None]
+    columns = jnp.arange(SIDE)[None, :, None]
+
+    def one(clicks, previous):
+        yx = clicks.yx[None, None]
+        squared = (rows - yx[..., 0]) ** 2 + (columns - yx[..., 1]) ** 2
+        near = ((squared <= 16) & clicks.is_positive[None, None]).any(-1)
+        return jnp.maximum(previous, near.astype(jnp.float32))
+
+    return jax.vmap(one)(clicks, previous)
+
+
+def test_the_user_clicks_nought_to_three_times_more(batch):
+    said = jax.jit(
+        lambda key: simulate_user(key, disk_predictor, batch, max_first=2, max_rounds=3)
+    )
+    rounds = set()
+    for seed in range(24):
+        result = said(jax.random.key(seed))
+        num = np.asarray(result.num_rounds)
+        assert num[0] == num[1]
+        rounds.add(int(num[0]))
+        first = np.asarray(result.clicks.num_clicks) - num
+        assert ((first >= 1) & (first <= 4)).all()
+        for clicks, target in zip(
+            zip(result.clicks.yx, result.clicks.label, strict=True),
+            np.asarray(batch.target),
+            strict=True,
+        ):
+            yx, label = (np.asarray(part) for part in clicks)
+            for (row, column), kind in zip(yx.astype(int), label, strict=True):
+                if kind >= 0:
+                    assert target[row, column] == bool(kind)
+        if num[0] == 0:
+            assert float(result.prob.max()) == 0.0
+        else:
+            assert float(result.prob.max()) == 1.0
+    assert rounds == {0, 1, 2, 3}
+
+
+def test_the_gradient_is_that_of_the_last_prediction(batch):
+    """Plain gradient descent by hand, from the clicks that the user would give."""
+    module = build("simpleclick", dropout=0.0, **SMALL)
+    optimizer = optax.sgd(1.0)
+    update = make_step(
+        module,
+        optimizer,
+        lambda step: 1.0,
+        {"normalized_focal": 2.0},
+        max_first=2,
+        max_rounds=3,
+    )
+    params = jax.tree.map(lambda leaf: 0.3 * leaf, drawn_params(module))
+    image = batch.image.astype(jnp.float32) / 255
+
+    def predict(params, clicks, previous):
+        return module.apply({"params": params}, image, clicks, previous).logits
+
+    # The step's own keys: first the user's, then the dropout's.
+    user, _ = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
+    said = jax.jit(
+        lambda key: simulate_user(
+            key,
+            lambda clicks, previous: jax.nn.sigmoid(predict(params, clicks, previous)),
+            batch,
+            max_first=2,
+            max_rounds=3,
+        )
+    )(user)
+
+    def loss_of(params):
+        x = predict(params, said.clicks, said.prob)
+        wrong = jnp.where(batch.target, -x, x)
+        fade = jnp.where(batch.valid, jax.nn.sigmoid(wrong) ** 2, 0.0)
+        count = batch.valid.sum((1, 2), keepdims=True)
+        scale = jax.lax.stop_gradient(count / fade.sum((1, 2), keepdims=True))
+        pixels = 0.5 * scale * fade * jax.nn.softplus(wrong)
+        return 2.0 * (pixels.sum((1, 2)) / count[:, 0, 0]).mean()
+
+    loss, gradient = jax.jit(jax.value_and_grad(loss_of))(params)
+    want = jax.tree.map(lambda p, g: np.asarray(p - g), params, gradient)
+    copied = jax.tree.map(jnp.copy, params)
+    state, metrics = update(start_state(copied, optimizer, seed=0), batch)
+    np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(
+        metrics["gradient_norm"], optax.global_norm(gradient), rtol=1e-4
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, want
+    )

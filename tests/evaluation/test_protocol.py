@@ -1,0 +1,194 @@
+import dataclasses
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mst_jax.evaluation import simulate
+from mst_jax.evaluation.protocol import padded_size, play
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "protocol.npz"
+SETTINGS = {
+    "zoom_flip": dict(zoom=448, mirror=True, stop_iou=0.95),
+    "zoom": dict(zoom=224, mirror=False, stop_iou=0.90),
+    "plain": dict(zoom=None, mirror=False),
+}
+
+
+def bumps(image, clicks, previous):
+    """The known network of the golden sessions: a formula."""
+    height, width = image.shape[1:3]
+    row, column = np.mgrid[:height, :width].astype(np.float32)
+    apart = jnp.square(row[None, None] - clicks.yx[..., 0, None, None])
+    apart += jnp.square(column[None, None] - clicks.yx[..., 1, None, None])
+    bump = jnp.exp(-apart / (2 * (0.12 * max(height, width)) ** 2))
+    sign = jnp.where(clicks.label == 1, 9.0, -9.0) * clicks.kept
+    logits = (sign[..., None, None] * bump).sum(1)
+    logits += 3 * (image.mean(-1) - 0.5) + 2 * (previous - 0.5)
+    return logits + (2 * (column / width - 0.5) - 2)[None]
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(GOLDEN) as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize(
+    "case, name",
+    [
+        ("case4", "zoom_flip"),
+        ("case4", "zoom"),
+        ("case4", "plain"),
+        ("case2", "zoom"),
+        ("case2", "plain"),
+        pytest.param("case2", "zoom_flip", marks=pytest.mark.slow),
+    ],
+)
+def test_sessions_equal_the_published_ones(golden, case, name):
+    image, labels = golden[f"{case}/image"], golden[f"{case}/gt"]
+    session = simulate(bumps, image, labels == 1, labels != -1, **SETTINGS[name])
+    np.testing.assert_array_equal(session.clicks, golden[f"{case}/{name}/clicks"])
+    np.testing.assert_allclose(session.ious, golden[f"{case}/{name}/ious"], atol=1e-3)
+    # A half found in float64 may be rounded to the other side: one pixel.
+    np.testing.assert_allclose(session.rois, golden[f"{case}/{name}/rois"], atol=1)
+    assert session.prob.shape == labels.shape and session.prob.dtype == np.float32
+
+
+QUICK = dict(max_clicks=5, zoom=48, zoom_min_side=16, mirror=True)
+run = jax.jit(
+    play, static_argnames=("model", "max_clicks", "zoom", "zoom_min_side", "mirror")
+)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Two pictures of different size with one object each and some ignored pixels."""
+    rng = np.random.default_rng(3)
+    found = []
+    for height, width in [(40, 52), (61, 33)]:
+        row, column = np.mgrid[:height, :width]
+        target = (row - height / 3) ** 2 + (column - width / 2) ** 2 < width * 5
+        target |= (row > 2 * height // 3) & (column > width // 2)
+        image = (rng.random((height, width, 3)) * 120 + 120 * target[..., None]) % 256
+        found.append((image.astype(np.uint8), target, rng.random(target.shape) < 0.97))
+    return found
+
+
+def played(scenes, height, width):
+    """Plays some pictures as one batch of height x width; noise fills the padding."""
+    rng = np.random.default_rng(0)
+    num = len(scenes)
+    image = rng.integers(0, 256, (num, height, width, 3)).astype(np.uint8)
+    target, valid = np.zeros((2, num, height, width), bool)
+    size = np.array([x[1].shape for x in scenes])
+    for i, (h, w) in enumerate(size):
+        image[i, :h, :w], target[i, :h, :w], valid[i, :h, :w] = scenes[i]
+    return run(bumps, image, size, target, valid, 0.999, **QUICK)
+
+
+def same_session(one, other, i=0, j=0):
+    """Whether example i of one batch and j of another had the same session."""
+    np.testing.assert_array_equal(one.clicks.yx[i], other.clicks.yx[j])
+    np.testing.assert_array_equal(one.clicks.label[i], other.clicks.label[j])
+    np.testing.assert_array_equal(one.regions[i], other.regions[j])
+    np.testing.assert_allclose(one.ious[i], other.ious[j], atol=1e-5)
+    h, w = np.minimum(one.prob.shape[1:], other.prob.shape[1:])
+    np.testing.assert_allclose(one.prob[i, :h, :w], other.prob[j, :h, :w], atol=1e-5)
+
+
+def test_neither_padding_nor_company_changes_a_session(scenes):
+    together = played(scenes, 64, 64)
+    assert (together.ious[:, -1] > together.ious[:, 0]).all()
+    for i, scene in enumerate(scenes):
+        alone = played([scene], *scene[1].shape)
+        same_session(alone, together, 0, i)
+    same_session(played(scenes, 96, 80), together, 1, 1)
+
+
+def test_simulate_is_a_batch_of_one(scenes):
+    session = simulate(bumps, *scenes[0], stop_iou=0.999, **QUICK)
+    expected = played(scenes[:1], 40, 52)
+    clicks = np.column_stack([expected.clicks.yx[0], expected.clicks.label[0]])
+    np.testing.assert_array_equal(session.clicks, clicks)
+    np.testing.assert_array_equal(session.rois, expected.regions[0])
+    np.testing.assert_allclose(session.prob, expected.prob[0], atol=1e-5)
+    assert 0 < session.seconds < 10
+
+
+def test_a_session_ends_with_the_wanted_overlap(scenes):
+    full = simulate(bumps, *scenes[0], **QUICK)
+    assert len(full.ious) == 5 and full.clicks.shape == (5, 3)
+    wanted = float(full.ious[1:3].max())
+    num = int(np.argmax(full.ious >= wanted)) + 1
+    short = simulate(bumps, *scenes[0], stop_iou=wanted, **QUICK)
+    np.testing.assert_array_equal(short.ious, full.ious[:num])
+    np.testing.assert_array_equal(short.clicks, full.clicks[:num])
+
+
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["scale"], meta_fields=["traced"]
+)
+@dataclasses.dataclass(frozen=True)
+class Scaled:
+    """A model with one parameter that counts how often it is traced."""
+
+    scale: jax.Array
+    traced: tuple
+
+    def __call__(self, image, clicks, previous):
+        self.traced[0].append(1)
+        return self.scale * bumps(image, clicks, previous)
+
+
+class Calls(list):
+    """A list that may stand in the fixed part of a tree."""
+
+    def __hash__(self):
+        return id(self)
+
+    def __eq__(self, other):
+        return self is other
+
+
+def test_other_parameters_and_pictures_of_like_size_compile_nothing(scenes):
+    calls = (Calls(),)
+    first = simulate(Scaled(jnp.float32(1), calls), *scenes[0], **QUICK)
+    num = len(calls[0])
+    assert num > 0
+    second = simulate(Scaled(jnp.float32(0.1), calls), *scenes[1], **QUICK)
+    again = simulate(Scaled(jnp.float32(1), calls), *scenes[0], stop_iou=0.9, **QUICK)
+    assert len(calls[0]) == num
+    assert second.prob.shape == scenes[1][1].shape
+    np.testing.assert_array_equal(again.clicks, first.clicks[: len(again.clicks)])
+
+
+def test_missing_valid_means_that_all_pixels_count(scenes):
+    image, target, valid = scenes[0]
+    without = simulate(bumps, image, target, **QUICK)
+    given = simulate(bumps, image, target, np.ones_like(valid), **QUICK)
+    np.testing.assert_array_equal(without.ious, given.ious)
+
+
+def test_sides_are_rounded_up():
+    assert padded_size(128, 129) == (128, 256)
+    assert padded_size(1, 1000) == (128, 1024)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda i, t, v: (i / 255, t, v), "expected uint8"),
+        (lambda i, t, v: (i[..., 0], t, v), "expected uint8"),
+        (lambda i, t, v: (i, t[:-1], v), "target is .* expected .* like the image"),
+        (lambda i, t, v: (i, t, v[:, :-1]), "valid is .* expected .* like the image"),
+        (lambda i, t, v: (i, t & False, v), "target has no valid pixel"),
+        (lambda i, t, v: (i, t, ~t), "target has no valid pixel"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_named(scenes, change, message):
+    with pytest.raises(ValueError, match=message):
+        simulate(bumps, *change(*scenes[0]), **QUICK)

@@ -13,13 +13,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from mst_jax.clicks.next_click import evaluation_click
-from mst_jax.interaction.predict import Model, predict
+from mst_jax.interaction.bucket import pad, padded_size
+from mst_jax.interaction.predict import Model, as_tree, predict
 from mst_jax.interaction.rollout import rollout, start_rollout
 from mst_jax.structs import Clicks, Rollout
-
-# Pixels; the sides of padded pictures are multiples of it. Finer steps compile more often
-# (1.5 s each on 2 cores), coarser ones waste more distances on padding.
-BUCKET = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Session:
         rois: [n 4] what the network saw after each click: top, bottom, left, right,
             inclusive; -1 without zoom.
         prob: [h w] last probability, float32.
-        seconds: per click, without compilation, with the copies to and from the device.
+        seconds: per click: running the compiled program and fetching its result.
     """
 
     clicks: Int[np.ndarray, "n 3"]
@@ -77,13 +74,13 @@ def simulate(
     """
     target, valid = _checked(image_uint8, target, valid)
     height, width = target.shape
-    padded = (height, width) if zoom is None else padded_size(height, width)
-    pictures = [_padded(x, padded) for x in (image_uint8, target, valid)]
+    padded = padded_size(height, width, zoom=zoom)
+    pictures = [pad(x, padded) for x in (image_uint8, target, valid)]
     settings = dict(
         max_clicks=max_clicks, zoom=zoom, zoom_min_side=zoom_min_side, mirror=mirror
     )
     size = np.array([[height, width]], np.int32)
-    arguments = (_as_tree(model), pictures[0], size, *pictures[1:])
+    arguments = (as_tree(model), pictures[0], size, *pictures[1:])
     arguments = jax.device_put((*arguments, np.float32(stop_iou)))
     leaves, tree = jax.tree.flatten(arguments)
     run = _compiled(tree, tuple(map(_description, leaves)), **settings)
@@ -139,11 +136,6 @@ def play(
     )
 
 
-def padded_size(height: int, width: int) -> tuple[int, int]:
-    """Rounds the sides of a picture up, so that pictures of like size share a program."""
-    return -(-height // BUCKET) * BUCKET, -(-width // BUCKET) * BUCKET
-
-
 @functools.lru_cache(maxsize=64)
 def _compiled(
     tree: jax.tree_util.PyTreeDef,
@@ -160,11 +152,6 @@ def _description(x: Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(
         x.shape, x.dtype, sharding=x.sharding, weak_type=x.weak_type
     )
-
-
-def _as_tree(model: Model) -> Model:
-    """Returns the model as a JAX tree; a plain function becomes one without leaves."""
-    return jax.tree_util.Partial(model) if jax.tree_util.all_leaves([model]) else model
 
 
 def _session(end: Rollout, height: int, width: int, *, seconds: float) -> Session:
@@ -203,9 +190,3 @@ def _checked(
             "target has no valid pixel, expected an object; leave this example out"
         )
     return target, valid
-
-
-def _padded(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fills up with zeros, right and below, and adds the axis of a batch of one."""
-    fill = [(0, size[0] - x.shape[0]), (0, size[1] - x.shape[1])]
-    return np.pad(x, fill + [(0, 0)] * (x.ndim - 2))[None]

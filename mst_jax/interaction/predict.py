@@ -16,6 +16,15 @@ from mst_jax.structs import Clicks
 Model = Callable[[Array, Clicks, Array], Array]
 
 
+def as_tree(model: Model) -> Model:
+    """Returns the model as a JAX tree, to be an argument of jitted code.
+
+    A plain function becomes a tree without leaves; a model that is a tree already may
+    then be exchanged for one with other parameters without compiling again.
+    """
+    return jax.tree_util.Partial(model) if jax.tree_util.all_leaves([model]) else model
+
+
 def predict(
     model: Model,
     image: Float[Array, "b h w 3"],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mst_jax.evaluation import simulate
-from mst_jax.evaluation.protocol import padded_size, play
+from mst_jax.evaluation.protocol import play
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "protocol.npz"
 SETTINGS = {
@@ -171,11 +171,6 @@ def test_missing_valid_means_that_all_pixels_count(scenes):
     without = simulate(bumps, image, target, **QUICK)
     given = simulate(bumps, image, target, np.ones_like(valid), **QUICK)
     np.testing.assert_array_equal(without.ious, given.ious)
-
-
-def test_sides_are_rounded_up():
-    assert padded_size(128, 129) == (128, 256)
-    assert padded_size(1, 1000) == (128, 1024)
 
 
 @pytest.mark.parametrize(

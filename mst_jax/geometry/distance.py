@@ -19,8 +19,8 @@ def squared_distance(labels: Int[Array, "h w"]) -> Int[Array, "h w"]:
     columns with the parts of a parabola: k^2 = 1 + 3 + ... + (2k - 1), so step k takes
     the minimum of a pixel and its two neighbours plus 2k - 1. An offset of k rows costs
     k^2, so the steps end when k^2 reaches the largest distance left.
-    Source: separable squared distance of Meijster et al. 2000; the decomposition of the
-    parabola is that of van den Boomgaard et al. 1996.
+    Source: two passes along the axes as in Meijster et al., A general algorithm for
+    computing distance transforms in linear time, 2000; the second pass differs.
 
     Args:
         labels: [h w] 0 = of no interest; each number above 0 is a region.

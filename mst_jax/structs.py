@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
 
 POSITIVE, NEGATIVE, EMPTY = 1, 0, -1
 
@@ -166,3 +166,21 @@ class Rollout:
     num_rounds: Int[Array, " b"]
     ious: Float[Array, "b t"]
     regions: Int[Array, "b t 4"]
+
+
+@struct
+class TrainState:
+    """Everything that the next training step needs besides its batch.
+
+    Attributes:
+        step: updates done.
+        params: the model's parameters, a tree of arrays.
+        optimizer: optax's state.
+        key: of the run; each step folds its number in, so that a resumed run draws what
+            the unbroken one would have drawn.
+    """
+
+    step: Int[Array, ""]
+    params: dict
+    optimizer: tuple
+    key: PRNGKeyArray

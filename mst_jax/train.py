@@ -20,10 +20,10 @@ from mst_jax.data.pipeline import training_batches
 from mst_jax.data.store import list_sets, open_source, write_set
 from mst_jax.losses.total import check_terms
 from mst_jax.models.build import build
-from mst_jax.structs import Clicks
+from mst_jax.structs import Clicks, TrainState
 from mst_jax.training import loop, report
 from mst_jax.training.optimizer import make_optimizer
-from mst_jax.training.state import TrainState, start_state
+from mst_jax.training.state import start_state
 from mst_jax.training.step import StepFunction, make_step
 
 # Every key of a config; blocks are passed whole to the function that reads them.
@@ -57,23 +57,21 @@ def read_config(arguments: Sequence[str]) -> ConfigDict:
     command = ["train", *arguments]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=command)
     try:
-        unused = values(command)[1:]
+        unused, config = values(command)[1:], values.config
     except (flags.Error, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"the config cannot be read: {reason}") from None
     except (AttributeError, KeyError) as error:
         raise ValueError(f"the config has no key {error}") from None
-    if unused or values.config is None:
+    if unused or config is None:
         raise ValueError(
             f"expected --config FILE and changes like --config.steps=10, got "
             f"{' '.join(arguments) or 'nothing'}"
         )
-    return values.config
+    return config
 
 
-def prepare_run(
-    config: ConfigDict,
-) -> tuple[TrainState, StepFunction]:
+def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
     """Builds the first state and the update that a config describes.
 
     Raises:
@@ -181,7 +179,7 @@ def train(
         ValueError: a wrong config, data that are not prepared, a run of another model.
         report.Diverged: the loss is not finite; names the step.
     """
-    state, update = prepare_run(config)
+    state, update = build_run(config)
     check_same_model(workdir, config)
     batches = settings.call(open_data, "config.data", config, **config.data)
     workdir.mkdir(parents=True, exist_ok=True)

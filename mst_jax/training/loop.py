@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 import jax
 import numpy as np
 
-from mst_jax.structs import Batch
+from mst_jax.structs import Batch, TrainState
 from mst_jax.training import report
-from mst_jax.training.state import TrainState
 from mst_jax.training.step import StepFunction
 
 # Steps that may be under way at once: one runs, one waits, no memory is hoarded.

@@ -1,29 +1,10 @@
-"""What a training run knows between two steps."""
+"""Where a training run begins."""
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PRNGKeyArray
 
-from mst_jax.structs import struct
-
-
-@struct
-class TrainState:
-    """Everything that the next step needs besides its batch.
-
-    Attributes:
-        step: updates done.
-        params: the model's parameters.
-        optimizer: optax's state.
-        key: of the run; each step folds its number in, so that a resumed run draws what
-            the unbroken one would have drawn.
-    """
-
-    step: Int[Array, ""]
-    params: dict
-    optimizer: optax.OptState
-    key: PRNGKeyArray
+from mst_jax.structs import TrainState
 
 
 def start_state(

@@ -14,8 +14,7 @@ from mst_jax.clicks.next_click import training_click
 from mst_jax.geometry.overlap import iou
 from mst_jax.interaction.rollout import rollout, start_rollout
 from mst_jax.losses.total import total_loss
-from mst_jax.structs import Batch, Clicks, Rollout
-from mst_jax.training.state import TrainState
+from mst_jax.structs import Batch, Clicks, Rollout, TrainState
 
 Metrics = dict[str, Float[Array, ""]]
 StepFunction = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]

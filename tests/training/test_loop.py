@@ -9,9 +9,9 @@ import numpy as np
 import optax
 import pytest
 
-from mst_jax.structs import Batch
+from mst_jax.structs import Batch, TrainState
 from mst_jax.training import loop, report
-from mst_jax.training.state import TrainState, start_state
+from mst_jax.training.state import start_state
 
 
 def batches(first=0):

@@ -1,0 +1,52 @@
+"""A folder of pictures with label maps: a small model, trained from nothing.
+
+    python -m mst_jax.prepare folder/objects --source DIR --data_dir data
+    python -m mst_jax.train --config configs/objects.py --workdir runs/objects
+
+Cost and result: docs/results.md.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0
+    config.batch = 16
+    config.steps = 3000
+    config.crop = 128
+    config.log_every = 50
+    config.checkpoint_every = 500
+    config.num_kept = 2
+    config.model = dict(
+        name="simpleclick",
+        size="tiny",
+        crop=config.get_ref("crop"),
+        patch=8,
+        width=96,
+        depth=6,
+        num_heads=3,
+        pyramid=(32, 48, 64, 96),
+        head=64,
+        window=0,
+    )
+    config.data = dict(
+        name="folder/objects",
+        data_dir="data",
+        split="train",
+        num_workers=0,
+        choosing=dict(smallest=0.02, merge_prob=0.15),
+        changes=dict(scale=(0.25, 0.6)),
+    )
+    config.clicks = dict(max_first=6, max_rounds=3)
+    config.losses = dict(normalized_focal=1.0)
+    config.optimizer = dict(
+        name="adamw",
+        learning_rate=1e-3,
+        warmup=100,
+        decay="cosine",
+        weight_decay=0.05,
+        clip_norm=1.0,
+    )
+    config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=64)
+    return config

@@ -1,0 +1,69 @@
+"""Every config builds and its step traces; no accelerator, no data."""
+
+import inspect
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from mst_jax import train
+from mst_jax.data.augment import augment
+from mst_jax.data.objects import choose_target
+from mst_jax.models.build import build
+from mst_jax.structs import Batch
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_builds_and_its_step_traces(path):
+    config = train.read_config(["--config", str(path)])
+    # Smaller where only size matters, so that tracing is all that is done.
+    config.update(batch=2, crop=32 * max(1, config.model.get("patch", 16) // 16))
+    with config.unlocked():
+        config.model.update(depth=2, width=24, num_heads=3)
+    state, update = train.build_run(config)
+    shape = (config.batch, config.crop, config.crop)
+    pixels = jax.ShapeDtypeStruct(shape, jnp.bool_)
+    image = jax.ShapeDtypeStruct((*shape, 3), jnp.uint8)
+    after, metrics = jax.eval_shape(update, state, Batch(image, pixels, pixels, pixels))
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert metrics["loss"].shape == ()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_blocks_hold_known_keys_and_fitting_values(path):
+    config = train.read_config(["--config", str(path)])
+    assert build(**config.model).embed.width >= 16
+    for block, function in (("changes", augment), ("choosing", choose_target)):
+        known = inspect.signature(function).parameters
+        assert set(config.data.get(block, {})) <= set(known)
+    assert set(config.evaluation) == {"zoom", "zoom_min_side"}
+    assert config.checkpoint_every % config.log_every == 0
+
+
+def test_a_config_takes_an_argument_and_changes():
+    sbd = str(CONFIGS[0].with_name("sbd.py"))
+    config = train.read_config(["--config", f"{sbd}:size=huge", "--config.batch=4"])
+    assert (config.model.size, config.batch) == ("huge", 4)
+    assert train.read_config(["--config", sbd]).model.size == "base"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config.stepz=3"], "the config has no key .*stepz"),
+        (["--config.steps=many"], "config.steps=many"),
+        (["--stepz=3"], "Unknown command line flag 'stepz'"),
+        (["extra"], "expected --config FILE"),
+    ],
+)
+def test_wrong_changes_are_one_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train.read_config(["--config", str(CONFIGS[0]), *arguments])
+
+
+def test_a_config_that_is_not_there_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot be read: .*gone\.py"):
+        train.read_config(["--config", str(tmp_path / "gone.py")])

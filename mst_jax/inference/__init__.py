@@ -1,0 +1,1 @@
+"""The model for people who only want masks: sessions, predictor, overlay pictures."""

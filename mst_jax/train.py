@@ -58,6 +58,8 @@ def read_config(arguments: Sequence[str]) -> ConfigDict:
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=command)
     try:
         unused, config = values(command)[1:], values.config
+        if config is not None:
+            config.keys()  # a file that cannot be read fails when it is asked
     except (flags.Error, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"the config cannot be read: {reason}") from None

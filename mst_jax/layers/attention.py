@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from einops import einsum, rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
@@ -30,6 +31,8 @@ class Attention(nn.Module):
     ) -> Float[Array, "b n c"]:
         """Gathers; `blocked` is True where a token of x must not look (default: nowhere).
 
+        A token that may look nowhere gathers the mean of the values.
+
         Raises:
             ValueError: the width is not a multiple of `num_heads`.
         """
@@ -40,16 +43,20 @@ class Attention(nn.Module):
                 "choose a width that is a multiple of the number of heads"
             )
 
-        def heads(name: str) -> nn.DenseGeneral:
+        def heads(name: str, tokens: Array) -> Float[Array, "b a n d"]:
             shape = (self.num_heads, width // self.num_heads)
-            return nn.DenseGeneral(shape, dtype=self.dtype, name=name)
+            dense = nn.DenseGeneral(shape, dtype=self.dtype, name=name)
+            return rearrange(dense(tokens), "b n a d -> b a n d")
 
-        gathered = jax.nn.dot_product_attention(
-            heads("query")(x),
-            heads("key")(memory),
-            heads("value")(memory),
-            mask=None if blocked is None else ~blocked[:, None],
-        )
-        return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")(
-            gathered
-        )
+        query, key = heads("query", x), heads("key", memory)
+        # Written out: on the CPU three times faster, backward, than JAX's own function
+        # (144 tokens, 3 heads of 32, 2 cores), and the same program on accelerators.
+        logits = einsum(query, key, "b a n d, b a m d -> b a n m")
+        logits = logits.astype(jnp.float32) * query.shape[-1] ** -0.5
+        if blocked is not None:
+            logits = jnp.where(blocked[:, None], jnp.finfo(jnp.float32).min, logits)
+        weights = jax.nn.softmax(logits).astype(self.dtype)
+        value = heads("value", memory)
+        gathered = einsum(weights, value, "b a n m, b a m d -> b n a d")
+        out = nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")
+        return out(gathered)

@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The stamp is newer than the lists of packages when the environment is up to date.
 INSTALLED := .venv/installed
 
-.PHONY: quickstart test test-slow lint clean
+.PHONY: quickstart test test-slow lint check clean
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -32,6 +32,8 @@ test-slow: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check: lint test
 
 clean:
 	rm -rf .venv quickstart

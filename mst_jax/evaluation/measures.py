@@ -8,7 +8,10 @@ stopped session keeps its last IoU from then on. Clicks after `max_clicks` do no
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+
+# IoUs come as float32, and its 0.9 lies below 0.9.
+_ROUNDING = 1e-7
 
 Curve = Sequence[float] | Float[np.ndarray, " t"]
 
@@ -20,13 +23,13 @@ def clicks_needed(ious: Curve, *, target_iou: float, max_clicks: int = 20) -> in
     target with its last click and one that never does both count `max_clicks`;
     `is_failure` tells them apart.
     """
-    enough = _check(ious)[:max_clicks] >= target_iou
+    enough = _reached(ious, target_iou)[:max_clicks]
     return int(enough.argmax()) + 1 if enough.any() else max_clicks
 
 
 def is_failure(ious: Curve, *, target_iou: float, max_clicks: int = 20) -> bool:
     """True if the object never reached `target_iou` in `max_clicks` clicks."""
-    return not (_check(ious)[:max_clicks] >= target_iou).any()
+    return not _reached(ious, target_iou)[:max_clicks].any()
 
 
 def number_of_clicks(
@@ -69,6 +72,11 @@ def seconds_per_click(seconds: Sequence[float], clicks: Sequence[int]) -> float:
             f"clicks in all; give one time a session and at least one click"
         )
     return float(sum(seconds)) / sum(clicks)
+
+
+def _reached(ious: Curve, target_iou: float) -> Bool[np.ndarray, " t"]:
+    """True at the clicks after which the IoU was at least `target_iou`."""
+    return _check(ious) >= target_iou - _ROUNDING
 
 
 def _lengthen(ious: Curve, max_clicks: int) -> Float[np.ndarray, " t"]:

@@ -34,6 +34,12 @@ def test_the_target_itself_is_enough():
     assert measures.clicks_needed([0.8, 0.85], target_iou=0.85) == 2
 
 
+@pytest.mark.parametrize("target_iou", [0.8, 0.85, 0.9, 0.95])
+def test_the_target_in_half_the_digits_is_enough(target_iou):
+    ious = np.array([0.1, target_iou], np.float32)
+    assert measures.clicks_needed(ious, target_iou=target_iou) == 2
+
+
 def test_reaching_the_target_with_the_last_click_is_no_failure():
     limits = {"target_iou": 0.9, "max_clicks": 3}
     assert measures.clicks_needed([0.1, 0.1, 0.9], **limits) == 3
@@ -86,7 +92,7 @@ def test_repeating_the_last_iou_changes_nothing(ious):
     )
 
 
-@pytest.mark.parametrize("bad", [[], [0.5, 1.2], [-0.1], [float("nan")], [[0.5]]])
+@pytest.mark.parametrize("bad", [[], [0.5, 1.2], [-0.1], [float("nan")]])
 def test_what_is_not_a_curve(bad):
     with pytest.raises(ValueError, match="a curve is a list of IoU values"):
         measures.clicks_needed(bad, target_iou=0.9)

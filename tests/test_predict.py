@@ -1,0 +1,152 @@
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+import mst_jax
+from mst_jax import predict
+from mst_jax.data import pictures
+from tests.inference.known_network import draw_picture
+from tests.small_checkpoint import write_checkpoint
+
+IMAGE, _ = draw_picture(60, 84)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(pictures.encode_png(IMAGE))
+    return path
+
+
+@pytest.fixture
+def command(picture, checkpoint, tmp_path):
+    """Makes the command line; a word may be replaced, {} stands for the folder."""
+
+    def make(*more, **replaced):
+        words = {
+            "picture": picture,
+            "--checkpoint": checkpoint,
+            "--positive": "20,42",
+            "--out": tmp_path / "mask.png",
+        }
+        words |= {
+            key if key == "picture" else f"--{key}": replaced[key] for key in replaced
+        }
+        first = [words.pop("picture")]
+        flags = [word for pair in words.items() if pair[1] is not None for word in pair]
+        return [
+            str(word).replace("{}", str(tmp_path)) for word in first + flags + [*more]
+        ]
+
+    return make
+
+
+def read(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_mask_and_overlay_are_those_of_the_predictor(
+    command, checkpoint, tmp_path, capsys
+):
+    clicks = ["--negative", "3,3", "--positive", "50.5,70"]
+    overlay = ["--overlay", str(tmp_path / "new" / "overlay.png")]
+    predict.main(command(*clicks, *overlay))
+    predictor = mst_jax.Predictor(mst_jax.load(checkpoint), zoom=32, zoom_min_side=16)
+    predictor.set_image(IMAGE)
+    for click in [(20, 42, True), (3, 3, False), (50.5, 70, True)]:
+        mask = predictor.click(*click)
+    written = read(tmp_path / "mask.png")
+    assert written.dtype == np.uint8
+    np.testing.assert_array_equal(written, mask * 255)
+    drawn = read(tmp_path / "new" / "overlay.png")[..., ::-1]
+    assert drawn.shape == IMAGE.shape
+    red, green, _ = drawn[3, 3].astype(int)
+    assert red > green  # the negative click
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'mask.png'}: ")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"picture.png", "mask.png", "new"}
+
+
+def test_the_order_of_clicks_counts(command, monkeypatch):
+    made = []
+    click = mst_jax.Predictor.click
+    monkeypatch.setattr(
+        mst_jax.Predictor, "click", lambda *a: made.append(a[1:]) or click(*a)
+    )
+    predict.main(command("--negative", "1,2", "--positive", "3,4", "--negative", "5,6"))
+    assert made == [(20, 42, True), (1, 2, False), (3, 4, True), (5, 6, False)]
+
+
+def test_zoom_and_mirror_may_be_switched_off(command, tmp_path):
+    image = cv2.resize(IMAGE, (96, 64))
+    (tmp_path / "whole.png").write_bytes(pictures.encode_png(image))
+    words = command("--no-mirror", picture="{}/whole.png", zoom="none")
+    predict.main(words)
+    assert read(tmp_path / "mask.png").shape == (64, 96)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        IMAGE[..., 0],
+        IMAGE.astype(np.uint16) * 257,
+        np.dstack([IMAGE, IMAGE[..., :1]]),
+    ],
+    ids=["grey", "16 bits", "alpha"],
+)
+def test_pictures_of_other_kinds(pixels, tmp_path):
+    path = tmp_path / "picture.png"
+    assert cv2.imwrite(str(path), pixels)
+    image = predict.open_picture(path)
+    assert image.shape == IMAGE.shape and image.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"picture": "{}/none.jpg"}, "cannot read .*none.jpg: No such file"),
+        ({"picture": "{}"}, "cannot read .*: Is a directory"),
+        ({"picture": __file__}, "test_predict.py: not a picture"),
+        ({"checkpoint": "{}/none"}, "checkpoint .*none is not there"),
+        ({"positive": "60,0"}, "row 60, column 0 lies outside the picture of 60 rows"),
+        ({"positive": "nan,0"}, "lies outside"),
+        ({"positive": "3;4"}, "--positive is '3;4', expected ROW,COL"),
+        ({"positive": "3"}, "--positive is '3', expected ROW,COL"),
+        ({"positive": None}, "no click on the object; give at least one --positive"),
+        ({"positive": None, "negative": "3,4"}, "no click on the object"),
+        ({"out": "{}/mask.jpg"}, "--out is .*mask.jpg, expected .* .png"),
+        ({"out": "{}/picture.png"}, "must be different files"),
+        ({"out": "{}/picture.png/mask.png"}, "cannot make the folder"),
+        ({"overlay": "{}/overlay.gif"}, "--overlay is .* .png, .jpg, .jpeg"),
+        ({"overlay": "{}/mask.png"}, "must be different files"),
+        ({"zoom": "big"}, "--zoom is 'big', expected a whole number"),
+        ({"zoom": "none"}, "not a multiple|whole patches|patch"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(
+    command, replaced, message, tmp_path, capsys
+):
+    with pytest.raises(SystemExit) as caught:
+        predict.main(command(**replaced))
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("predict: ") and said.count("\n") == 1
+    assert re.search(message, said), said
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def test_the_module_is_a_command():
+    words = [sys.executable, "-m", "mst_jax.predict"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--checkpoint" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,61 @@
+"""One training step of a config, and where its time goes.
+
+python benchmarks/training.py configs/quickstart.py
+"""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from unit import matrix_product, seconds
+
+from mst_jax import train
+from mst_jax.models.build import build
+from mst_jax.structs import Batch, Clicks
+
+
+def main() -> None:
+    """Prints the time of forward, backward and the whole step, with drawn pixels."""
+    config = train.read_config(["--config", *sys.argv[1:]])
+    shape = (config.batch, config.crop, config.crop)
+    rng = np.random.default_rng(0)
+    target = jnp.zeros(shape, bool).at[:, 20:60, 20:60].set(True)
+    batch = Batch(
+        image=jnp.asarray(rng.integers(0, 256, (*shape, 3)), jnp.uint8),
+        target=target,
+        valid=jnp.ones(shape, bool),
+        others=jnp.zeros(shape, bool),
+    )
+    state, update = train.build_run(config)
+    module = build(**config.model)
+    image = batch.image / 255.0
+    clicks = Clicks.empty(config.batch, num_slots=15)
+    previous = jnp.zeros(shape)
+
+    def predict(params: dict) -> jax.Array:
+        return module.apply({"params": params}, image, clicks, previous).logits
+
+    forward = jax.jit(predict)
+    backward = jax.jit(jax.grad(lambda params: jnp.square(predict(params)).mean()))
+    unit = matrix_product()
+    rows = {
+        "forward": seconds(lambda: forward(state.params)),
+        "forward and backward": seconds(lambda: backward(state.params)),
+    }
+    held = [state]
+
+    def step() -> jax.Array:
+        held[0], metrics = update(held[0], batch)
+        return metrics["loss"]
+
+    # Rounds are drawn in each step, so the mean over several counts.
+    rows["whole step"] = seconds(step, repeats=12)
+    print(f"unit: {1000 * unit:.0f} ms")
+    for name, took in rows.items():
+        rate = config.batch / took
+        print(f"{name:21} {took:.3f} s = {took / unit:.2f} units, {rate:.0f} examples/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from typing import SupportsFloat
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from mst_jax.inference import sam
@@ -58,6 +59,7 @@ class Predictor:
         self._zoom = zoom
         settings = {"zoom": zoom, "zoom_min_side": zoom_min_side, "mirror": mirror}
         self._ask = functools.partial(_ask, as_tree(model), **settings)
+        self._home = home(model)
 
     @property
     def clicks(self) -> Float[np.ndarray, "n 3"]:
@@ -93,7 +95,8 @@ class Predictor:
             )
         height, width = shape[:2]
         padded = pad(np.asarray(image), padded_size(height, width, zoom=self._zoom))
-        self.session = Session.start(jax.device_put(padded), height, width)
+        image = jax.device_put(padded, self._home)
+        self.session = Session.start(image, height, width)
 
     def click(
         self, row: SupportsFloat, column: SupportsFloat, positive: bool = True
@@ -238,10 +241,24 @@ class Predictor:
         region = np.array([[0, session.height - 1, 0, session.width - 1]], np.int32)
         return Moment(
             clicks=(),
-            prob=jax.device_put(pad(prob, session.image.shape[1:3])),
-            region=jax.device_put(region),
+            prob=jax.device_put(pad(prob, session.image.shape[1:3]), self._home),
+            region=jax.device_put(region, self._home),
             finished=session.present.finished,
         )
+
+
+def home(model: Model) -> jax.sharding.Sharding:
+    """Where the pictures of a model belong: on the devices of its parameters.
+
+    JAX compiles again for arrays that were not put anywhere in particular; so all that
+    a program is given more than once is put there from the first click on.
+    """
+    for leaf in jax.tree.leaves(model):
+        if isinstance(leaf, jax.Array):
+            if isinstance(leaf.sharding, NamedSharding):
+                return NamedSharding(leaf.sharding.mesh, PartitionSpec())
+            return leaf.sharding
+    return jax.device_put(np.zeros(())).sharding
 
 
 @functools.partial(jax.jit, static_argnames=("zoom", "zoom_min_side", "mirror"))

@@ -7,7 +7,6 @@ Anything, ICCV 2023, its published `SamPredictor.predict`.
 from collections.abc import Sequence
 
 import cv2
-import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -68,7 +67,7 @@ def open_mask_input(
         )
     one = one.astype(np.float32)
     one = cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(jax.nn.sigmoid(one))
+    return np.exp(-np.logaddexp(0.0, -one, dtype=np.float32))
 
 
 def answer(prob: Float[np.ndarray, "h w"]) -> Answer:

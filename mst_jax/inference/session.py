@@ -10,7 +10,6 @@ import dataclasses
 from typing import NamedTuple, SupportsFloat
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
@@ -132,8 +131,8 @@ def untouched(
     """The moment before the first click on an object: no mask, nothing seen yet."""
     return Moment(
         clicks=(),
-        prob=jax.device_put(np.zeros(image.shape[:3], np.float32)),
-        region=jax.device_put(np.full((1, 4), -1, np.int32)),
+        prob=jax.device_put(np.zeros(image.shape[:3], np.float32), image.sharding),
+        region=jax.device_put(np.full((1, 4), -1, np.int32), image.sharding),
         finished=finished,
     )
 
@@ -152,4 +151,4 @@ def in_slots(clicks: tuple[Click, ...]) -> Clicks:
     for slot, click in enumerate(clicks):
         yx[0, slot] = click.row, click.column
         label[0, slot] = POSITIVE if click.is_positive else NEGATIVE
-    return Clicks(yx=jnp.asarray(yx), label=jnp.asarray(label))
+    return Clicks(*jax.device_put((yx, label)))

@@ -254,6 +254,32 @@ def test_new_parameters_need_no_new_program():
     assert small.sum() < large.sum()
 
 
+COMPILED = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: "compile" in event and COMPILED.append(event)
+)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_parameters_that_were_put_on_a_device_compile_once(spread):
+    devices = np.array(jax.devices()[:1])
+    mesh = jax.sharding.Mesh(devices, "data")
+    place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    bias = jax.device_put(np.float32(0.5), place if spread else devices[0])
+    predictor = opened(Raised(bias))
+    before = len(COMPILED)
+    predictor.click(20, 42)
+    first = len(COMPILED)
+    predictor.click(30, 42)
+    predictor.load_mask(TARGET)
+    predictor.click(30, 2, False)
+    predictor.finish()
+    predictor.set_image(IMAGE[:50])
+    predictor.click(20, 42)
+    predictor.predict([[4, 5]], [1], mask_input=np.zeros(TARGET.shape))
+    assert before < first == len(COMPILED)
+
+
 def test_points_are_clicked_one_after_the_other():
     predictor = opened()
     for row, column, positive in [(20, 42, True), (50, 70, True), (35, 50, False)]:

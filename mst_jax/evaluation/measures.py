@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 # IoUs come as float32, and its 0.9 lies below 0.9.
 _ROUNDING = 1e-7
 
-Curve = Sequence[float] | Float[np.ndarray, " t"]
+Curve = Sequence[float] | Float[np.ndarray, " _"]  # each of its own length
 
 
 def clicks_needed(ious: Curve, *, target_iou: float, max_clicks: int = 20) -> int:

@@ -19,7 +19,7 @@ from mst_jax.evaluation.protocol import simulate
 from mst_jax.evaluation.summary import Record, summarise
 from mst_jax.evaluation.table import to_markdown
 from mst_jax.interaction.predict import Model
-from mst_jax.interaction.view import choose_view
+from mst_jax.interaction.view import AS_TRAINED, choose_view, read_zoom
 from mst_jax.models.load import load
 
 # The first of these that a set has is evaluated.
@@ -56,11 +56,23 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--zoom",
         metavar="N",
+        default=AS_TRAINED,
         help="side the network sees, or none; default: as trained",
     )
-    add("--zoom-min-side", metavar="N", type=int, help="pixels; default: as trained")
     add(
-        "--no-mirror", action="store_true", help="do not look at the mirror picture too"
+        "--zoom-min-side",
+        metavar="N",
+        type=int,
+        default=AS_TRAINED,
+        help="pixels; default: as trained",
+    )
+    add(
+        "--no-mirror",
+        dest="mirror",
+        action="store_const",
+        const=False,
+        default=AS_TRAINED,
+        help="do not look at the mirror picture too",
     )
     add("--max-clicks", type=int, default=20, help="clicks an object")
     add(
@@ -86,9 +98,9 @@ def evaluate(options: argparse.Namespace) -> dict:
     model = load(options.checkpoint)
     settings = choose_view(
         model.config,
-        zoom=options.zoom,
+        zoom=read_zoom(options.zoom),
         zoom_min_side=options.zoom_min_side,
-        mirror=False if options.no_mirror else None,
+        mirror=options.mirror,
     )
     settings["max_clicks"] = options.max_clicks
     chosen = {"limit": options.limit, "min_area": options.min_area}

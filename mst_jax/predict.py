@@ -18,7 +18,7 @@ from mst_jax.data.whole_file import make_room, write_whole
 from mst_jax.inference import overlay
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.session import Click
-from mst_jax.interaction.view import choose_view
+from mst_jax.interaction.view import AS_TRAINED, read_zoom
 from mst_jax.models.load import load
 
 ENCODERS: dict[str, Callable[[UInt8[np.ndarray, "h w *c"]], bytes]] = {
@@ -69,10 +69,16 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--zoom",
         metavar="N",
+        default=AS_TRAINED,
         help="side the network sees, or none; default: as trained",
     )
     add(
-        "--no-mirror", action="store_true", help="do not look at the mirror picture too"
+        "--no-mirror",
+        dest="mirror",
+        action="store_const",
+        const=False,
+        default=AS_TRAINED,
+        help="do not look at the mirror picture too",
     )
     return parser
 
@@ -89,9 +95,8 @@ def predict(options: argparse.Namespace) -> str:
     check_outputs(options)
     image = open_picture(options.picture)
     model = load(options.checkpoint)
-    mirror = False if options.no_mirror else None
-    view = choose_view(model.config, zoom=options.zoom, mirror=mirror)
-    predictor = Predictor(model, **view)
+    zoom = read_zoom(options.zoom)
+    predictor = Predictor(model, zoom=zoom, mirror=options.mirror)
     predictor.set_image(image)
     for click in clicks:
         mask = predictor.click(click.row, click.column, click.is_positive)

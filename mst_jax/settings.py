@@ -53,16 +53,3 @@ def check_keys(block: str, given: Mapping[str, object], known: Mapping) -> None:
 def as_json(settings: Mapping[str, object]) -> dict:
     """Returns the settings as they look after a trip through JSON: lists, no tuples."""
     return json.loads(json.dumps(settings))
-
-
-def number_or_none(name: str, text: str) -> int | None:
-    """Reads a whole number of at least 1, or None from the word "none".
-
-    Raises:
-        ValueError: something else; says what `name` was given.
-    """
-    if text == "none":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{name} is {text!r}, expected a whole number from 1, or none")
-    return int(text)

@@ -41,11 +41,3 @@ def test_json_has_no_tuples():
         "a": [1, 2],
         "b": {"c": None},
     }
-
-
-def test_a_number_or_none():
-    assert settings.number_or_none("--zoom", "448") == 448
-    assert settings.number_or_none("--zoom", "none") is None
-    for text in ("0", "-3", "4.5", "no", ""):
-        with pytest.raises(ValueError, match=f"--zoom is '{text}', expected a whole"):
-            settings.number_or_none("--zoom", text)

@@ -16,14 +16,14 @@ import grain.checkpoint
 import jax
 import orbax.checkpoint as ocp
 
+from mst_jax.data.whole_file import write_whole
+
 CHECKPOINTS, CONFIG, PARAMS = "checkpoints", "config.json", "params"
 
 
 def write_config(folder: Path, config: dict) -> None:
     """Writes `config.json`, whole or not at all."""
-    beside = folder / f"{CONFIG}.part"
-    beside.write_text(json.dumps(config, indent=1) + "\n")
-    beside.replace(folder / CONFIG)
+    write_whole(folder / CONFIG, f"{json.dumps(config, indent=1)}\n".encode())
 
 
 def read_config(folder: Path) -> dict:
@@ -151,25 +151,31 @@ def read_params(folder: Path, expected: dict) -> dict:
     Raises:
         ValueError: names or shapes differ; says the first difference.
     """
-    with ocp.StandardCheckpointer() as reader:
-        found = reader.metadata(folder.absolute()).item_metadata
+    # The handler, not a Checkpointer: that one warns of metadata which a part of a
+    # checkpoint never has.
+    reader = ocp.StandardCheckpointHandler()
+    want = _shapes(expected)
+    have = _shapes(dict(reader.metadata(folder.absolute())))
+    for name in sorted(want.keys() | have.keys()):
+        if want.get(name) != have.get(name):
+            raise ValueError(
+                f"{folder} holds another model: {name} is "
+                f"{have.get(name, 'missing')}, the config's model has "
+                f"{want.get(name, 'none')}; use the config it was saved with"
+            )
+    restored = reader.restore(
+        folder.absolute(), args=ocp.args.StandardRestore(expected)
+    )
+    reader.close()
+    return restored
 
-        def shapes(tree: object) -> dict[str, tuple]:
-            leaves = jax.tree_util.tree_leaves_with_path(tree)
-            return {
-                jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
-                for path, leaf in leaves
-            }
 
-        want, have = shapes(expected), shapes(dict(found))
-        for name in sorted(want.keys() | have.keys()):
-            if want.get(name) != have.get(name):
-                raise ValueError(
-                    f"{folder} holds another model: {name} is "
-                    f"{have.get(name, 'missing')}, the config's model has "
-                    f"{want.get(name, 'none')}; use the config it was saved with"
-                )
-        return reader.restore(folder.absolute(), expected)
+def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:
+    """Path of each array -> its shape."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
 
 
 def write_model(folder: Path, params: dict, config: dict) -> None:

@@ -15,6 +15,7 @@ from mst_jax.inference import sam
 from mst_jax.inference.session import Click, Moment, Session, in_slots, untouched
 from mst_jax.interaction.bucket import pad, padded_size
 from mst_jax.interaction.predict import Model, as_tree, predict
+from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view
 from mst_jax.structs import Clicks
 
 
@@ -39,27 +40,30 @@ class Predictor:
         self,
         model: Model,
         *,
-        zoom: int | None = 448,
-        zoom_min_side: int = 200,
-        mirror: bool = True,
+        zoom: int | AsTrained | None = AS_TRAINED,
+        zoom_min_side: int | AsTrained = AS_TRAINED,
+        mirror: bool | AsTrained = AS_TRAINED,
     ) -> None:
-        """Takes the model; see `interaction.predict.predict` for the settings.
+        """Takes the model, and how it shall look at pictures.
 
         Args:
             model: `(image [b h w 3] 0 to 1, clicks, previous [b h w]) -> logits [b h w]`.
             zoom: side in pixels of the square that the network sees; None: it sees the
-                picture as it is, whose sides must then suit the network.
+                picture as it is, whose sides must then suit the network. As trained: the
+                model's `config.evaluation`; 448, 200 and True for a plain function.
             zoom_min_side: least side of what is zoomed in on, in pixels.
             mirror: averages with the mirrored picture.
         """
-        for name, side in (("zoom", zoom), ("zoom_min_side", zoom_min_side)):
-            if side is not None and side < 1:
-                raise ValueError(f"{name} is {side}, expected 1 pixel or more")
+        view = choose_view(
+            getattr(model, "config", {}),
+            zoom=zoom,
+            zoom_min_side=zoom_min_side,
+            mirror=mirror,
+        )
         self.session: Session | None = None
-        self._zoom = zoom
-        settings = {"zoom": zoom, "zoom_min_side": zoom_min_side, "mirror": mirror}
-        self._ask = functools.partial(_ask, as_tree(model), **settings)
+        self._zoom = view["zoom"]
         self._home = home(model)
+        self._ask = functools.partial(_ask, as_tree(model), **view)
 
     @property
     def clicks(self) -> Float[np.ndarray, "n 3"]:

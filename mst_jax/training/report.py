@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mst_jax.data.whole_file import write_whole
+
 METRICS = "metrics.jsonl"
 
 
@@ -50,9 +52,7 @@ def keep_until(path: Path, *, step: int) -> None:
         except (json.JSONDecodeError, KeyError, TypeError):
             break
         kept.append(line + "\n")
-    beside = path.with_suffix(".part")
-    beside.write_text("".join(kept))
-    beside.replace(path)
+    write_whole(path, "".join(kept).encode())
 
 
 def write_line(path: Path, step: int, metrics: Mapping[str, float]) -> None:

@@ -16,12 +16,14 @@ $(INSTALLED): requirements.txt pyproject.toml
 
 quickstart: $(INSTALLED)
 	$(BIN)/python -m mst_jax.prepare shapes --data_dir quickstart/data
-	$(BIN)/python -m mst_jax.train --config configs/quickstart.py --workdir quickstart/run \
-	  --config.data.data_dir=quickstart/data
+	$(BIN)/python -m mst_jax.train --config configs/quickstart.py \
+	  --workdir quickstart/run --config.data.data_dir=quickstart/data
 	$(BIN)/python -m mst_jax.evaluate --checkpoint quickstart/run --dataset shapes \
-	  --data_dir quickstart/data --out quickstart/noc.json
-	$(BIN)/python -m mst_jax.predict docs/pictures/scene.png --checkpoint quickstart/run \
-	  --positive 80,80 --out quickstart/mask.png --overlay quickstart/overlay.png
+	  --data_dir quickstart/data --limit 200 --out quickstart/clicks.json
+	$(BIN)/python -m mst_jax.predict docs/pictures/scene.png \
+	  --checkpoint quickstart/run --positive 50,75 --negative 115,88 \
+	  --out quickstart/mask.png --overlay quickstart/overlay.png
+	@echo "Look at quickstart/overlay.png"
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

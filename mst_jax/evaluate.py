@@ -63,8 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--zoom-min-side",
         metavar="N",
         type=int,
-        default=AS_TRAINED,
-        help="pixels; default: as trained",
+        default=argparse.SUPPRESS,
+        help="least side zoomed in on, pixels; default: as trained",
     )
     add(
         "--no-mirror",
@@ -99,7 +99,7 @@ def evaluate(options: argparse.Namespace) -> dict:
     settings = choose_view(
         model.config,
         zoom=read_zoom(options.zoom),
-        zoom_min_side=options.zoom_min_side,
+        zoom_min_side=getattr(options, "zoom_min_side", AS_TRAINED),
         mirror=options.mirror,
     )
     settings["max_clicks"] = options.max_clicks

@@ -52,7 +52,7 @@ def read_zoom(text: str) -> int | AsTrained | None:
     if text in ("none", AS_TRAINED):
         return None if text == "none" else AS_TRAINED
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"zoom is {text!r}, expected a whole number from 1, or none")
+        raise ValueError(f"--zoom is {text!r}, expected a whole number from 1, or none")
     return int(text)
 
 

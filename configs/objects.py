@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
-    config.batch = 16
-    config.steps = 3000
+    config.batch = 8
+    config.steps = 2400
     config.crop = 128
     config.log_every = 50
-    config.checkpoint_every = 500
+    config.checkpoint_every = 200
     config.num_kept = 2
     config.model = dict(
         name="simpleclick",
@@ -36,9 +36,9 @@ def get_config() -> ConfigDict:
         split="train",
         num_workers=0,
         choosing=dict(smallest=0.02, merge_prob=0.15),
-        changes=dict(scale=(0.25, 0.6)),
+        changes=dict(scale=(0.25, 0.8)),
     )
-    config.clicks = dict(max_first=6, max_rounds=3)
+    config.clicks = dict(max_first=3, max_rounds=3)
     config.losses = dict(normalized_focal=1.0)
     config.optimizer = dict(
         name="adamw",
@@ -48,5 +48,5 @@ def get_config() -> ConfigDict:
         weight_decay=0.05,
         clip_norm=1.0,
     )
-    config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=64)
+    config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=100)
     return config

@@ -29,8 +29,14 @@ def get_config() -> ConfigDict:
         head=64,
         window=0,
     )
-    config.data = dict(name="shapes", data_dir="data", split="train", num_workers=0)
-    config.clicks = dict(max_first=6, max_rounds=3)
+    config.data = dict(
+        name="shapes",
+        data_dir="data",
+        split="train",
+        num_workers=0,
+        changes=dict(scale=(0.6, 2.4)),
+    )
+    config.clicks = dict(max_first=3, max_rounds=3)
     config.losses = dict(normalized_focal=1.0)
     config.optimizer = dict(
         name="adamw",
@@ -40,5 +46,5 @@ def get_config() -> ConfigDict:
         weight_decay=0.05,
         clip_norm=1.0,
     )
-    config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=64)
+    config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=40)
     return config

@@ -13,7 +13,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.batch = 8
-    config.steps = 2400
+    config.steps = 1500
     config.crop = 128
     config.log_every = 50
     config.checkpoint_every = 200

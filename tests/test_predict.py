@@ -9,7 +9,7 @@ import pytest
 import mst_jax
 from mst_jax import predict
 from mst_jax.data import pictures
-from tests.inference.known_network import draw_picture
+from tests.known_network import draw_picture
 from tests.small_checkpoint import write_checkpoint
 
 IMAGE, _ = draw_picture(60, 84)

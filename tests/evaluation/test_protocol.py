@@ -9,6 +9,7 @@ import pytest
 
 from mst_jax.evaluation import simulate
 from mst_jax.evaluation.protocol import play
+from tests.known_network import bumps
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "protocol.npz"
 SETTINGS = {
@@ -16,19 +17,6 @@ SETTINGS = {
     "zoom": dict(zoom=224, mirror=False, stop_iou=0.90),
     "plain": dict(zoom=None, mirror=False),
 }
-
-
-def bumps(image, clicks, previous):
-    """The known network of the golden sessions: a formula."""
-    height, width = image.shape[1:3]
-    row, column = np.mgrid[:height, :width].astype(np.float32)
-    apart = jnp.square(row[None, None] - clicks.yx[..., 0, None, None])
-    apart += jnp.square(column[None, None] - clicks.yx[..., 1, None, None])
-    bump = jnp.exp(-apart / (2 * (0.12 * max(height, width)) ** 2))
-    sign = jnp.where(clicks.label == 1, 9.0, -9.0) * clicks.kept
-    logits = (sign[..., None, None] * bump).sum(1)
-    logits += 3 * (image.mean(-1) - 0.5) + 2 * (previous - 0.5)
-    return logits + (2 * (column / width - 0.5) - 2)[None]
 
 
 @pytest.fixture(scope="module")

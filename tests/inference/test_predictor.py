@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mst_jax.evaluation import simulate
 from mst_jax.inference.predictor import Predictor
 from mst_jax.structs import struct
-from tests.inference.known_network import bumps, draw_picture
+from tests.known_network import bumps, draw_picture
 
 IMAGE, TARGET = draw_picture()
 QUICK = dict(zoom=48, zoom_min_side=16, mirror=True)

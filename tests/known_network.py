@@ -1,4 +1,4 @@
-"""A network that is a formula and a picture for it, for all tests of this room."""
+"""A network that is a formula and a picture for it, the one of the golden sessions."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from mst_jax.data.objects import EvaluationTarget, evaluation_targets
 from mst_jax.data.store import Source, list_splits, open_source
-from mst_jax.data.whole_file import make_room, write_whole
 from mst_jax.evaluation.protocol import simulate
 from mst_jax.evaluation.summary import Record, summarise
 from mst_jax.evaluation.table import to_markdown
 from mst_jax.interaction.predict import Model
 from mst_jax.interaction.view import AS_TRAINED, choose_view, read_zoom
 from mst_jax.models.load import load
+from mst_jax.whole_file import make_room, write_whole
 
 # The first of these that a set has is evaluated.
 SPLITS = ("test", "validation", "train")

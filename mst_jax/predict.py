@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from mst_jax.data import pictures
-from mst_jax.data.whole_file import make_room, write_whole
 from mst_jax.inference import overlay
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.session import Click
 from mst_jax.interaction.view import AS_TRAINED, read_zoom
 from mst_jax.models.load import load
+from mst_jax.whole_file import make_room, write_whole
 
 ENCODERS: dict[str, Callable[[UInt8[np.ndarray, "h w *c"]], bytes]] = {
     ".png": pictures.encode_png,

@@ -16,7 +16,7 @@ import grain.checkpoint
 import jax
 import orbax.checkpoint as ocp
 
-from mst_jax.data.whole_file import write_whole
+from mst_jax.whole_file import write_whole
 
 CHECKPOINTS, CONFIG, PARAMS = "checkpoints", "config.json", "params"
 

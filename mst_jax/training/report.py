@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mst_jax.data.whole_file import write_whole
+from mst_jax.whole_file import write_whole
 
 METRICS = "metrics.jsonl"
 

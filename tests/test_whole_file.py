@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mst_jax.data.whole_file import make_room, write_whole
+from mst_jax.whole_file import make_room, write_whole
 
 
 def test_a_file_is_written_replaced_and_stands_alone(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import grain
 import jax
 import jax.numpy as jnp
+import orbax.checkpoint as ocp
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from mst_jax.checkpoints import store
 from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.pipeline import training_batches
 from mst_jax.data.store import list_sets, open_source, write_set
+from mst_jax.interaction.view import choose_view
 from mst_jax.losses.total import check_terms
 from mst_jax.models.build import build
 from mst_jax.structs import Clicks, TrainState
@@ -83,6 +85,7 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
     for name in ("steps", "batch", "crop", "log_every", "checkpoint_every", "num_kept"):
         if config[name] < 1:
             raise ValueError(f"config.{name} is {config[name]}, expected 1 or more")
+    choose_view({"evaluation": config.evaluation.to_dict()})
     losses = config.losses.to_dict()
     check_terms(losses)
     module = settings.call(build, "config.model", **config.model)
@@ -99,13 +102,14 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
         **config.clicks,
     )
     shape = (1, config.crop, config.crop)
+    init_key, run_key = jax.random.split(jax.random.key(config.seed))
     variables = jax.jit(module.init)(
-        jax.random.key(config.seed),
+        init_key,
         jnp.zeros((*shape, 3)),
         Clicks.empty(1, num_slots=1),
         jnp.zeros(shape),
     )
-    return start_state(variables["params"], optimizer, seed=config.seed), update
+    return start_state(variables["params"], optimizer, run_key), update
 
 
 def open_data(
@@ -143,16 +147,21 @@ def check_same_model(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def resume(manager: object, state: TrainState, batches: object) -> TrainState:
+def without_params(state: TrainState) -> dict:
+    """What a checkpoint holds besides the params; the step is its name."""
+    return {"optimizer": state.optimizer, "key": jax.random.key_data(state.key)}
+
+
+def resume(
+    manager: ocp.CheckpointManager, state: TrainState, batches: grain.DatasetIterator
+) -> TrainState:
     """Returns the newest checkpoint's state and moves the loader to its position."""
     newest = manager.latest_step()
     if newest is None:
         return state
-    training = {
-        "optimizer": state.optimizer,
-        "key": jax.random.key_data(state.key),
-    }
-    params, training = store.restore(manager, newest, state.params, training, batches)
+    params, training = store.restore(
+        manager, newest, state.params, without_params(state), batches
+    )
     return TrainState(
         step=jnp.int32(newest),
         params=params,
@@ -183,11 +192,11 @@ def train(
     """
     state, update = build_run(config)
     check_same_model(workdir, config)
-    batches = settings.call(open_data, "config.data", config, **config.data)
+    batches = settings.call(open_data, "config.data", config, **config.data.to_dict())
     workdir.mkdir(parents=True, exist_ok=True)
-    store.write_config(workdir, settings.as_json(config.to_dict()))
     with store.open_checkpoints(workdir, num_kept=config.num_kept) as manager:
         state = resume(manager, state, batches)
+        store.write_config(workdir, settings.as_json(config.to_dict()))
         first = int(state.step)
         metrics = workdir / report.METRICS
         report.keep_until(metrics, step=first)
@@ -199,11 +208,7 @@ def train(
             bar.set_postfix(loss=f"{means['loss']:.4f}", iou=f"{means['iou']:.3f}")
 
         def on_checkpoint(step: int, state: TrainState, _: Mapping) -> None:
-            training = {
-                "optimizer": state.optimizer,
-                "key": jax.random.key_data(state.key),
-            }
-            store.save(manager, step, state.params, training, batches)
+            store.save(manager, step, state.params, without_params(state), batches)
 
         with bar:
             return loop.run(
@@ -220,7 +225,7 @@ def train(
 
 
 def stop_on_interrupt() -> Callable[[], bool]:
-    """Lets the first Ctrl-C end the run after its step; the second one ends it at once.
+    """Lets the first Ctrl-C end the run after its step; the second one is as usual.
 
     Returns:
         Has Ctrl-C been pressed?
@@ -228,12 +233,11 @@ def stop_on_interrupt() -> Callable[[], bool]:
     pressed = []
 
     def on_interrupt(number: int, _: object) -> None:
-        if pressed:
-            raise KeyboardInterrupt
         pressed.append(number)
+        signal.signal(signal.SIGINT, before)
         tqdm.write("saving after this step; Ctrl-C again stops at once", sys.stderr)
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    before = signal.signal(signal.SIGINT, on_interrupt)
     return lambda: bool(pressed)
 
 
@@ -261,7 +265,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except report.Diverged as error:
         sys.stderr.write(
             f"{error}; the checkpoints before it are kept in {known.workdir}; lower "
-            "config.optimizer.learning_rate or set clip_norm and start again\n"
+            "config.optimizer.learning_rate or set clip_norm and start again, from an "
+            "earlier checkpoint if you remove the newest\n"
         )
         sys.exit(FAILED)
     if int(state.step) < config.steps:

@@ -48,7 +48,7 @@ def pick(size: str, **changes: object) -> Size:
         **changes: fields of `Size` and their new values; lists become tuples.
 
     Raises:
-        ValueError: no such size or no such field.
+        ValueError: no such size, no such field, or a number that cannot be.
     """
     if size not in SIZES:
         raise ValueError(f"no model size {size!r}; choose one of {', '.join(SIZES)}")
@@ -58,6 +58,18 @@ def pick(size: str, **changes: object) -> Size:
         raise ValueError(
             f"a model size has no {', '.join(unknown)}; it has {', '.join(fields)}"
         )
-    if "pyramid" in changes:
-        changes["pyramid"] = tuple(changes["pyramid"])
-    return dataclasses.replace(SIZES[size], **changes)
+    values = dataclasses.asdict(SIZES[size]) | changes
+    values["pyramid"] = tuple(values["pyramid"])
+    for field, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(number, int) and number > 0 for number in numbers):
+            raise ValueError(
+                f"{field} of the model is {value!r}, expected whole numbers from 1"
+            )
+    if len(values["pyramid"]) != 4 or values["width"] % values["num_heads"]:
+        raise ValueError(
+            f"the model has {len(values['pyramid'])} pyramid widths, and "
+            f"{values['num_heads']} heads for width {values['width']}; expected 4, and "
+            "heads that divide the width"
+        )
+    return Size(**values)

@@ -104,11 +104,11 @@ def restore(
                 data=grain.checkpoint.CheckpointRestore(data),
             ),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (KeyError, TypeError, ValueError):
         raise ValueError(
-            f"checkpoint {step} in {manager.directory} was not made by this config "
-            f"({reason}); use the config of that run or another --workdir"
+            f"checkpoint {step} in {manager.directory} was not made by this config: its "
+            "parameters or its optimiser are others; use the config of that run or "
+            "another --workdir"
         ) from None
     return restored.params, restored.training
 
@@ -123,6 +123,7 @@ def find_model(path: Path) -> tuple[Path, Path]:
     Raises:
         ValueError: there is nothing at `path`, or nothing that holds a model.
     """
+    path = path.absolute()
     if not path.is_dir():
         what = "not a folder" if path.exists() else "not there"
         raise ValueError(
@@ -149,13 +150,20 @@ def read_params(folder: Path, expected: dict) -> dict:
     """Reads params that must look like `expected`, a tree of shapes.
 
     Raises:
-        ValueError: names or shapes differ; says the first difference.
+        ValueError: names or shapes differ, and says the first difference; or the files
+            are damaged.
     """
     # The handler, not a Checkpointer: that one warns of metadata which a part of a
     # checkpoint never has.
     reader = ocp.StandardCheckpointHandler()
+    damaged = ValueError(
+        f"the params in {folder} are damaged; take an earlier checkpoint of the run"
+    )
+    try:
+        have = _shapes(dict(reader.metadata(folder.absolute())))
+    except (OSError, ValueError, TypeError, KeyError):
+        raise damaged from None
     want = _shapes(expected)
-    have = _shapes(dict(reader.metadata(folder.absolute())))
     for name in sorted(want.keys() | have.keys()):
         if want.get(name) != have.get(name):
             raise ValueError(
@@ -163,11 +171,14 @@ def read_params(folder: Path, expected: dict) -> dict:
                 f"{have.get(name, 'missing')}, the config's model has "
                 f"{want.get(name, 'none')}; use the config it was saved with"
             )
-    restored = reader.restore(
-        folder.absolute(), args=ocp.args.StandardRestore(expected)
-    )
-    reader.close()
-    return restored
+    try:
+        return reader.restore(
+            folder.absolute(), args=ocp.args.StandardRestore(expected)
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        raise damaged from None
+    finally:
+        reader.close()
 
 
 def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:

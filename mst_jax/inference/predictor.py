@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt8
+from ml_collections import FrozenConfigDict
 
 from mst_jax.inference import sam
 from mst_jax.inference.session import Click, Moment, Session, in_slots, untouched
@@ -22,12 +23,12 @@ from mst_jax.structs import Clicks
 class Predictor:
     """One picture, one user: clicks become masks.
 
-    A mask is where the probability is above 0.49, as in the evaluation, and the same
-    clicks give the same masks as there. One program is compiled for each model, settings
-    and size of picture (rounded up, see `interaction.bucket`), at the first click; it
-    serves all predictors. Clicks in any number need no other program, except that the
-    25th, 49th, 97th ... on one object doubles the slots. A model that JAX knows as a tree
-    may be replaced by one with other parameters without compiling.
+    A mask is where the probability is above 0.49, as in the evaluation; the same clicks
+    give the same masks as there, if the view is the same. One program is compiled for
+    each model, view and size of picture (rounded up, see `interaction.bucket`), at the
+    first click; it serves all predictors. Clicks in any number need no other program,
+    except that the 25th, 49th, 97th ... on one object doubles the slots. A model that JAX
+    knows as a tree may be replaced by one with other parameters without compiling.
 
     All coordinates are pixels; the centre of the first pixel is (0, 0). Methods raise
     ValueError with one sentence for bad input, and then nothing has changed.
@@ -54,8 +55,10 @@ class Predictor:
             zoom_min_side: least side of what is zoomed in on, in pixels.
             mirror: averages with the mirrored picture.
         """
+        config = getattr(model, "config", {})
         view = choose_view(
-            getattr(model, "config", {}),
+            # A callable may have a config of its own that says nothing to us.
+            config if isinstance(config, FrozenConfigDict) else {},
             zoom=zoom,
             zoom_min_side=zoom_min_side,
             mirror=mirror,

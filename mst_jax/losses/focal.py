@@ -37,13 +37,17 @@ def normalized_focal_loss(
     """
     x = logits.astype(jnp.float32)
     y = targets.astype(jnp.float32)
-    counts = jnp.ones_like(x) if where is None else where.astype(jnp.float32)
-    # 1 - pt = sigmoid of the logit for the wrong side; both stay exact at any logit.
+    counts = jnp.ones_like(x, bool) if where is None else where
+    # 1 - pt = sigmoid of the logit for the wrong side. The weights are taken relative to
+    # the largest one, in logs: where every pixel is right beyond all doubt, (1 - pt)^gamma
+    # itself is 0 and its normaliser infinite.
     wrong_side = jnp.where(y > 0, -x, x)
-    cross_entropy = jax.nn.softplus(wrong_side)
-    fade = jax.nn.sigmoid(wrong_side) ** gamma * counts
-    faded = fade.sum(axis, keepdims=True)
+    log_fade = jnp.where(counts, gamma * jax.nn.log_sigmoid(wrong_side), -jnp.inf)
+    largest = jax.lax.stop_gradient(log_fade.max(axis, keepdims=True))
+    fade = jnp.exp(log_fade - jnp.where(jnp.isfinite(largest), largest, 0.0))
+    faded = jax.lax.stop_gradient(fade.sum(axis, keepdims=True))
     num_pixels = counts.sum(axis, keepdims=True)
-    scale = num_pixels / jnp.maximum(faded, jnp.finfo(jnp.float32).tiny)
-    weight = jnp.where(y > 0, alpha, 1.0 - alpha) * jax.lax.stop_gradient(scale)
-    return weight * fade * cross_entropy
+    weight = (
+        jnp.where(y > 0, alpha, 1.0 - alpha) * num_pixels / jnp.maximum(faded, 1e-30)
+    )
+    return jnp.where(counts, weight * fade * jax.nn.softplus(wrong_side), 0.0)

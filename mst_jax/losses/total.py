@@ -23,13 +23,19 @@ TERMS: dict[str, Callable[[Outputs, Batch], Float[Array, " b"]]] = {
 
 
 def check_terms(weights: Mapping[str, float]) -> None:
-    """Raises ValueError unless `weights` names at least one loss, and only known ones."""
+    """Raises ValueError unless `weights` names known losses, with positive weights."""
     unknown = sorted(set(weights) - set(TERMS))
     if unknown or not weights:
         raise ValueError(
             f"config.losses names {', '.join(unknown) or 'no loss'}; "
             f"known losses: {', '.join(TERMS)}"
         )
+    for name, weight in weights.items():
+        if not weight > 0:
+            raise ValueError(
+                f"config.losses.{name} is {weight}, expected more than 0; "
+                "leave a loss out that you do not want"
+            )
 
 
 def total_loss(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import FrozenConfigDict
 
+from mst_jax import settings
 from mst_jax.checkpoints import store
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
@@ -117,6 +118,6 @@ def load(path: str | os.PathLike) -> TrainedModel:
         raise ValueError(
             f"{config_folder}/config.json names no model; expected a key 'model'"
         )
-    module = build(**config["model"])
+    module = settings.call(build, f"'model' in {config_folder}", **config["model"])
     params = store.read_params(params_folder, shapes_of_params(module))
     return TrainedModel(params, module, FrozenConfigDict(config))

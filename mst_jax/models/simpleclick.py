@@ -32,9 +32,15 @@ def simpleclick(
         **changes: numbers of the size's row to change, such as `depth` or `patch`.
 
     Raises:
-        ValueError: an unknown size or number.
+        ValueError: an unknown size, or a value that cannot be.
     """
     row = pick(size, **changes)
+    if dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"model dtype is {dtype!r}, expected 'float32' or 'bfloat16'")
+    if crop % row.patch or window % row.patch or crop < row.patch:
+        raise ValueError(
+            f"crop {crop} and window {window} are not whole {row.patch}-pixel patches"
+        )
     kind = jnp.dtype(dtype)
     side = crop // row.patch
     return ClickModel(

@@ -32,8 +32,9 @@ def run(
     """Trains from `state.step` to `steps`.
 
     The log is called every `log_every` steps and before each checkpoint, with the means
-    since its last call; so the log of a run that resumes at a checkpoint is the log of a
-    run that was never broken. No checkpoint is made of a state that is not finite.
+    since its last call; so the log of a run that resumes at such a checkpoint is the log
+    of a run that was never broken (a stop makes one more, with a line of its own). No
+    checkpoint is made of a state that is not finite.
 
     Args:
         update: one jitted step.

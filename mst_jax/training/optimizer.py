@@ -68,12 +68,25 @@ def make_optimizer(
         The optimiser, and the schedule, step -> learning rate.
 
     Raises:
-        ValueError: an unknown name, or a weight decay without AdamW.
+        ValueError: an unknown name, a number out of range, a weight decay without AdamW.
     """
     if name not in OPTIMIZERS:
         raise ValueError(
             f"config.optimizer.name is {name!r}; choose one of {', '.join(OPTIMIZERS)}"
         )
+    for key, value, fits in (
+        ("learning_rate", learning_rate, learning_rate > 0),
+        ("warmup", warmup, 0 <= warmup <= steps),
+        ("weight_decay", weight_decay, weight_decay >= 0),
+        ("clip_norm", clip_norm, clip_norm >= 0),
+        ("betas", betas, all(0 <= beta < 1 for beta in betas)),
+        ("milestones", milestones, all(0 < share < 1 for share in milestones)),
+    ):
+        if not fits:
+            raise ValueError(
+                f"config.optimizer.{key} is {value}, out of range for {steps} steps; "
+                "see make_optimizer"
+            )
     if weight_decay and name != "adamw":
         raise ValueError(
             f"weight_decay {weight_decay} needs name='adamw', got {name!r}"

@@ -13,7 +13,7 @@ METRICS = "metrics.jsonl"
 
 
 class Diverged(ArithmeticError):
-    """The loss or its gradient is not a number any more."""
+    """The loss, its gradient or a parameter is not a number any more."""
 
 
 def mean_of_steps(
@@ -26,10 +26,10 @@ def mean_of_steps(
         first_step: number of the first row's step.
 
     Raises:
-        Diverged: a loss or gradient norm is not finite; names the step.
+        Diverged: a loss or norm is not finite; names the step.
     """
     for number, row in enumerate(rows, first_step):
-        for name in ("loss", "gradient_norm"):
+        for name in ("loss", "gradient_norm", "parameter_norm"):
             if not math.isfinite(row[name]):
                 raise Diverged(f"{name} is {float(row[name])} at step {number}")
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -87,7 +87,15 @@ def make_step(
     Returns:
         (state, batch) -> (state, metrics of this step). The given state's memory is
         used again: do not touch it afterwards.
+
+    Raises:
+        ValueError: fewer than 1 first click or 0 corrections.
     """
+    if max_first < 1 or max_rounds < 0:
+        raise ValueError(
+            f"config.clicks has max_first {max_first} and max_rounds {max_rounds}, "
+            "expected 1 or more and 0 or more"
+        )
 
     def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         user_key, dropout_key = jax.random.split(
@@ -120,6 +128,7 @@ def make_step(
         change, optimizer_state = optimizer.update(
             gradient, state.optimizer, state.params
         )
+        params = optax.apply_updates(state.params, change)
         found = jax.vmap(iou)(logits > 0, batch.target, batch.valid)
         metrics = {
             "loss": loss,
@@ -127,10 +136,11 @@ def make_step(
             "iou": found.mean(),
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
             "gradient_norm": optax.global_norm(gradient),
+            "parameter_norm": optax.global_norm(params),
         }
         after = TrainState(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, change),
+            params=params,
             optimizer=optimizer_state,
             key=state.key,
         )

@@ -23,3 +23,17 @@ def test_wrong_names_are_named():
         pick("big")
     with pytest.raises(ValueError, match="no widht; it has width, depth"):
         pick("base", widht=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"patch": 0}, "patch of the model is 0, expected whole numbers"),
+        ({"depth": 2.5}, "depth of the model is 2.5"),
+        ({"pyramid": (8, 8, 8)}, "3 pyramid widths, and 12 heads"),
+        ({"width": 20}, "12 heads for width 20"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        pick("base", **changes)

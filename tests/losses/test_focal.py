@@ -82,14 +82,28 @@ def test_the_weights_of_an_example_sum_to_its_pixels(rng):
     np.testing.assert_allclose(weights, np.full(4, 30.0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("logit", [-80.0, 80.0])
-def test_gradients_are_finite_at_the_ends(logit):
+@pytest.mark.parametrize("logit", [-200.0, -80.0, 80.0, 200.0])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_values_and_gradients_are_finite_at_the_ends(logit, gamma):
     targets = jnp.array([0, 1, 1, 0])
 
     def total(x):
-        return mean_loss(x, targets).sum()
+        return mean_loss(x, targets, gamma=gamma).sum()
 
-    gradient = jax.grad(total)(jnp.full(4, logit))
+    value, gradient = jax.value_and_grad(total)(jnp.full(4, logit))
+    assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("logit", [30.0, 50.0, 90.0])
+def test_a_mask_that_is_right_beyond_all_doubt_has_no_loss(logit):
+    """All weights are equal, so the loss is half the cross-entropy."""
+    targets = jnp.arange(100) % 2
+
+    def total(x):
+        return mean_loss(x, targets)
+
+    value, gradient = jax.value_and_grad(total)(jnp.where(targets > 0, logit, -logit))
+    np.testing.assert_allclose(value, 0.5 * np.exp(-logit), rtol=1e-4, atol=1e-37)
     assert jnp.isfinite(gradient).all()
 
 

@@ -42,7 +42,11 @@ def test_parts_are_added_with_their_weights(case, monkeypatch):
 
 @pytest.mark.parametrize(
     ("weights", "sentence"),
-    [({"dise": 1.0}, "names dise; known losses: norm"), ({}, "names no loss")],
+    [
+        ({"dise": 1.0}, "names dise; known losses: norm"),
+        ({}, "names no loss"),
+        ({"normalized_focal": 0.0}, "is 0.0, expected more than 0"),
+    ],
 )
 def test_wrong_names_are_named(weights, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -120,3 +120,24 @@ def test_a_config_without_model_is_refused(tmp_path, saved):
     (folder / "config.json").write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
         mst_jax.load(folder)
+
+
+def test_a_model_without_name_is_refused(tmp_path, saved):
+    folder = tmp_path / "copy"
+    model = {key: value for key, value in CONFIG["model"].items() if key != "name"}
+    store.write_model(folder, saved[2], {"model": model})
+    with pytest.raises(ValueError, match=r"'model' in .*copy: missing .*'name'"):
+        mst_jax.load(folder)
+
+
+@pytest.mark.parametrize("name", ["_METADATA", "manifest.ocdbt", "d"])
+@pytest.mark.parametrize("harm", ["empty", "gone"])
+def test_damaged_params_are_refused(tmp_path, saved, name, harm):
+    folder = tmp_path / "copy"
+    store.write_model(folder, saved[2], CONFIG)
+    harmed = folder / "params" / name
+    files = [harmed] if harmed.is_file() else sorted(harmed.iterdir())
+    for path in files:
+        path.write_bytes(b"") if harm == "empty" else path.unlink()
+    with pytest.raises(ValueError, match="are damaged; take an earlier checkpoint"):
+        mst_jax.load(folder)

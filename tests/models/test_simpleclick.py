@@ -104,3 +104,7 @@ def test_wrong_values_are_named():
         simpleclick(size="giant")
     with pytest.raises(ValueError, match="a model size has no widht"):
         simpleclick(widht=4)
+    with pytest.raises(ValueError, match="dtype is 'f99', expected 'float32'"):
+        simpleclick(dtype="f99")
+    with pytest.raises(ValueError, match="window 100 are not whole 16-pixel patches"):
+        simpleclick(window=100)

@@ -29,11 +29,12 @@ def update(state, batch):
     params = {"sum": state.params["sum"] + loss}
     after = TrainState(state.step + 1, params, state.optimizer, state.key)
     one = jnp.float32(1)
-    return after, {"loss": loss, "learning_rate": loss, "gradient_norm": one}
+    norms = {"gradient_norm": one, "parameter_norm": one}
+    return after, {"loss": loss, "learning_rate": loss, **norms}
 
 
 def play(*, start=0, steps, log_every, checkpoint_every, should_stop=lambda: False):
-    state = start_state({"sum": jnp.float32(0)}, optax.identity(), seed=0)
+    state = start_state({"sum": jnp.float32(0)}, optax.identity(), jax.random.key(0))
     state = dataclasses.replace(state, step=jnp.int32(start))
     logs, saved = [], []
     end = loop.run(
@@ -80,7 +81,7 @@ def test_a_finished_run_does_nothing():
 
 def test_no_checkpoint_is_made_of_a_run_that_diverged():
     saved = []
-    state = start_state({"sum": jnp.float32(0)}, optax.identity(), seed=0)
+    state = start_state({"sum": jnp.float32(0)}, optax.identity(), jax.random.key(0))
     with pytest.raises(report.Diverged, match="loss is nan at step 3"):
         loop.run(
             update,
@@ -104,7 +105,7 @@ def test_batches_become_structs():
 
     loop.run(
         spy,
-        start_state({"sum": jnp.float32(0)}, optax.identity(), seed=0),
+        start_state({"sum": jnp.float32(0)}, optax.identity(), jax.random.key(0)),
         batches(),
         steps=1,
         log_every=1,

@@ -60,8 +60,14 @@ def test_the_gradient_is_clipped_as_a_whole():
         ({"name": "sgd"}, "name is 'sgd'; choose one of adamw, adam"),
         ({"decay": "poly"}, "decay is 'poly'; choose one of cosine"),
         ({"name": "adam", "weight_decay": 0.1}, "needs name='adamw'"),
+        ({"learning_rate": -1.0}, "config.optimizer.learning_rate is -1.0, out of"),
+        ({"warmup": 11}, "warmup is 11, out of range for 10 steps"),
+        ({"clip_norm": -0.1}, "clip_norm is -0.1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"betas": (0.9, 1.0)}, "betas is"),
+        ({"milestones": (1.5,)}, "milestones is"),
     ],
 )
 def test_wrong_values_are_named(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
-        make_optimizer(10, learning_rate=1.0, **settings)
+        make_optimizer(10, **{"learning_rate": 1.0, **settings})

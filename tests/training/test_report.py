@@ -6,14 +6,20 @@ import pytest
 from mst_jax.training import report
 
 
-def row(loss, rate=0.0, norm=1.0):
-    values = {"loss": loss, "learning_rate": rate, "gradient_norm": norm}
+def row(loss, rate=0.0, norm=1.0, size=2.0):
+    values = {"loss": loss, "learning_rate": rate}
+    values |= {"gradient_norm": norm, "parameter_norm": size}
     return {name: np.float32(value) for name, value in values.items()}
 
 
 def test_means_of_a_window_and_its_last_learning_rate():
     means = report.mean_of_steps([row(1, 0.5), row(3, 0.25)], first_step=7)
-    assert means == {"loss": 2.0, "learning_rate": 0.25, "gradient_norm": 1.0}
+    assert means == {
+        "loss": 2.0,
+        "learning_rate": 0.25,
+        "gradient_norm": 1.0,
+        "parameter_norm": 2.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -21,6 +27,7 @@ def test_means_of_a_window_and_its_last_learning_rate():
     [
         (row(np.nan), "loss is nan at step 8"),
         (row(1, norm=np.inf), "gradient_norm is inf at step 8"),
+        (row(1, size=np.inf), "parameter_norm is inf at step 8"),
     ],
 )
 def test_the_step_that_diverged_is_named(bad, sentence):

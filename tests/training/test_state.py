@@ -8,7 +8,7 @@ from mst_jax.training.state import start_state
 
 def test_the_first_state():
     params = {"kernel": jnp.ones(2)}
-    state = start_state(params, optax.adam(1.0), seed=3)
+    state = start_state(params, optax.adam(1.0), jax.random.key(3))
     assert int(state.step) == 0
     np.testing.assert_array_equal(state.optimizer[0].mu["kernel"], [0, 0])
     assert (state.key == jax.random.key(3)).all()

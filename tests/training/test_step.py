@@ -55,7 +55,7 @@ def trainer():
 
     def start():
         # The update uses its argument's memory again, so each test gets its own.
-        return start_state(jax.tree.map(jnp.copy, params), optimizer, seed=0)
+        return start_state(jax.tree.map(jnp.copy, params), optimizer, jax.random.key(0))
 
     return update, start
 
@@ -168,7 +168,7 @@ def test_the_gradient_is_that_of_the_last_prediction(batch):
     loss, gradient = jax.jit(jax.value_and_grad(loss_of))(params)
     want = jax.tree.map(lambda p, g: np.asarray(p - g), params, gradient)
     copied = jax.tree.map(jnp.copy, params)
-    state, metrics = update(start_state(copied, optimizer, seed=0), batch)
+    state, metrics = update(start_state(copied, optimizer, jax.random.key(0)), batch)
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
     np.testing.assert_allclose(
         metrics["gradient_norm"], optax.global_norm(gradient), rtol=1e-4

@@ -1,12 +1,14 @@
 """Prepared data sets on disk: `data_dir/NAME/VERSION/*.array_record`.
 
 A set is written beside its place, in `data_dir/incomplete.NAME@*`, and renamed when it is
-whole: an interrupted preparation leaves no half set, and the next one sweeps up.
+whole: an interrupted preparation leaves no half set, and the next one sweeps up. The
+hidden file `data_dir/.NAME.lock` keeps a second process from writing the same set.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import shutil
 import tempfile
@@ -119,14 +121,13 @@ def write_set(
 
     Returns:
         The folder of the set.
+
+    Raises:
+        ValueError: another process is writing the set; or what the builder raises.
     """
     root = Path(data_dir)
     root.mkdir(parents=True, exist_ok=True)
-    mark = f"incomplete.{name.replace('/', '+')}@"
-    for leftover in root.glob(f"{mark}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(prefix=mark, dir=root))
-    try:
+    with _alone(name, root), _staging(name, root) as staging:
         with _quiet_tfds():
             builder = make_builder(str(staging))
             builder.download_and_prepare(
@@ -135,8 +136,36 @@ def write_set(
             )
         written = list_sets(staging)[name]
         return _put_in_place(written, root / written.relative_to(staging), staging)
+
+
+@contextlib.contextmanager
+def _alone(name: str, root: Path) -> Iterator[None]:
+    """Holds the lock `.NAME.lock`; the system lets go of it when the process ends."""
+    with (root / f".{_flat(name)}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{name} is being prepared in {root} by another process; wait for it"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _staging(name: str, root: Path) -> Iterator[Path]:
+    """A folder to write the set in, gone afterwards like those of killed processes."""
+    mark = f"incomplete.{_flat(name)}@"
+    for leftover in root.glob(f"{mark}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=mark, dir=root))
+    try:
+        yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _flat(name: str) -> str:
+    return name.replace("/", "+")
 
 
 def _put_in_place(written: Path, place: Path, staging: Path) -> Path:

@@ -1,12 +1,39 @@
 import pickle
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from mst_jax.data import store
 from mst_jax.data.builders import Folder
 from tests.data.pictures_on_disk import IMAGE, LABELS, write_folder
+
+# Writes a set until it is killed.
+SLOW = """
+import sys, time
+from mst_jax.data import store
+from mst_jax.data.builders import Folder
+
+def wait(pictures):
+    print("writing", file=sys.__stdout__, flush=True)
+    time.sleep(600)
+    return pictures
+
+source, data_dir = sys.argv[1:]
+store.write_set(
+    lambda place: Folder(data_dir=place, source=source, progress=wait),
+    "folder",
+    data_dir,
+)
+"""
+
+
+def seen(folder):
+    """What a user sees of a folder: no hidden files."""
+    return sorted(path.name for path in folder.glob("[!.]*"))
 
 
 def write(tmp_path, source, data_dir, **options):
@@ -81,7 +108,7 @@ def test_a_failed_preparation_leaves_nothing(tmp_path):
     (source / "masks" / "p1.png").unlink()
     with pytest.raises(ValueError, match=r"images/p1.png: has no mask masks/p1.png"):
         write(tmp_path, source, tmp_path / "data")
-    assert list((tmp_path / "data").iterdir()) == []
+    assert seen(tmp_path / "data") == []
 
 
 def test_an_interrupted_preparation_is_swept_up_and_hidden(tmp_path):
@@ -93,8 +120,8 @@ def test_an_interrupted_preparation_is_swept_up_and_hidden(tmp_path):
     other.mkdir()
     assert store.list_sets(tmp_path / "data") == {}
     write(tmp_path, source, tmp_path / "data")
-    names = sorted(path.name for path in (tmp_path / "data").iterdir())
-    assert names == ["folder", other.name]  # another set may be in the making
+    # The other set may be in the making.
+    assert seen(tmp_path / "data") == ["folder", other.name]
 
 
 def test_an_interrupt_keeps_the_older_set(tmp_path):
@@ -110,7 +137,41 @@ def test_an_interrupt_keeps_the_older_set(tmp_path):
     assert len(store.open_source("folder", tmp_path / "data", "train")) == 3
     write(tmp_path, bigger, tmp_path / "data")
     assert len(store.open_source("folder", tmp_path / "data", "train")) == 5
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["folder"]
+    assert seen(tmp_path / "data") == ["folder"]
+
+
+def test_a_set_is_written_by_one_process_at_a_time(tmp_path):
+    source, data_dir = write_folder(tmp_path / "source"), tmp_path / "data"
+    command = [sys.executable, "-c", SLOW, str(source), str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "writing\n"
+            (living,) = data_dir.glob("incomplete.folder@*")
+            with pytest.raises(
+                ValueError, match=r"folder is being prepared in .* wait"
+            ):
+                write(tmp_path, source, data_dir)
+            assert living.is_dir()
+        finally:
+            other.kill()
+    write(tmp_path, source, data_dir)
+    assert seen(data_dir) == ["folder"]
+
+
+def test_sets_of_other_names_are_written_at_the_same_time(tmp_path):
+    source, data_dir = write_folder(tmp_path / "source"), tmp_path / "data"
+
+    def write_another(pictures):
+        birds = tfds.core.BuilderConfig(name="birds")
+        store.write_set(
+            lambda place: Folder(data_dir=place, source=str(source), config=birds),
+            "folder/birds",
+            data_dir,
+        )
+        return pictures
+
+    write(tmp_path, source, data_dir, progress=write_another)
+    assert list(store.list_sets(data_dir)) == ["folder", "folder/birds"]
 
 
 def test_nothing_is_asked_of_the_network(tmp_path, monkeypatch):

@@ -51,16 +51,23 @@ def open_points(
 
 
 def open_mask_input(
-    logits: np.ndarray, height: int, width: int
+    logits: Sequence | np.ndarray, height: int, width: int
 ) -> Float[np.ndarray, "{height} {width}"]:
     """Logits [1 h' w'] or [h' w'] of any size as the probability of a picture.
 
     Raises:
-        ValueError: another shape, or logits that are not finite.
+        ValueError: another shape or kind, or logits that are not finite.
     """
-    logits = np.asarray(logits)
+    try:
+        logits = np.asarray(logits)
+    except ValueError:
+        raise ValueError(
+            "mask_input has rows of different lengths, expected logits [1 h w], such as "
+            "an earlier answer"
+        ) from None
     one = logits[0] if logits.ndim == 3 and len(logits) == 1 else logits
-    if one.ndim != 2 or not one.size or not np.isfinite(one).all():
+    is_real = one.dtype.kind in "biuf"
+    if not is_real or one.ndim != 2 or not one.size or not np.isfinite(one).all():
         raise ValueError(
             f"mask_input is {logits.dtype} {list(logits.shape)}, expected finite logits "
             "[1 h w], such as an earlier answer"

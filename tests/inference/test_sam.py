@@ -45,10 +45,14 @@ def test_a_mask_input_is_resized_as_logits():
 
 @pytest.mark.parametrize(
     "logits",
-    [np.zeros((2, 3, 5)), np.zeros(3), np.full((1, 3), np.inf), np.zeros((0, 3))],
+    [
+        *(np.zeros((2, 3, 5)), np.zeros(3), np.full((1, 3), np.inf), np.zeros((0, 3))),
+        *([["a"]], [[None]], [[1j]], [[1.0, 2.0], [3.0]], "mask.png"),
+    ],
+    ids=str,
 )
 def test_what_is_not_a_mask_input(logits):
-    with pytest.raises(ValueError, match=r"mask_input is .* expected finite logits"):
+    with pytest.raises(ValueError, match=r"mask_input .* expected (finite )?logits"):
         sam.open_mask_input(logits, 3, 5)
 
 

@@ -20,7 +20,7 @@ from mst_jax.evaluation.table import to_markdown
 from mst_jax.interaction.predict import Model
 from mst_jax.interaction.view import AS_TRAINED, choose_view, read_zoom
 from mst_jax.models.load import load
-from mst_jax.whole_file import make_room, write_whole
+from mst_jax.whole_file import check_room, write_whole
 
 # The first of these that a set has is evaluated.
 SPLITS = ("test", "validation", "train")
@@ -92,7 +92,7 @@ def evaluate(options: argparse.Namespace) -> dict:
         ValueError: no such set, split or checkpoint, or a number out of range.
     """
     check_numbers(options)
-    make_room(options.out)
+    check_room(options.out)
     split = options.split or find_split(options.dataset, options.data_dir)
     source = open_source(options.dataset, options.data_dir, split)
     model = load(options.checkpoint)

@@ -19,8 +19,9 @@ from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.session import Click
 from mst_jax.interaction.view import AS_TRAINED, read_zoom
 from mst_jax.models.load import load
-from mst_jax.whole_file import make_room, write_whole
+from mst_jax.whole_file import check_room, write_whole
 
+STOPPED = 130
 ENCODERS: dict[str, Callable[[UInt8[np.ndarray, "h w *c"]], bytes]] = {
     ".png": pictures.encode_png,
     ".jpg": pictures.encode_jpeg,
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(predict(options))
     except (ValueError, OSError) as error:
         parser.exit(2, f"predict: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(STOPPED, "predict: stopped\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -100,11 +103,12 @@ def predict(options: argparse.Namespace) -> str:
     predictor.set_image(image)
     for click in clicks:
         mask = predictor.click(click.row, click.column, click.is_positive)
-    write_whole(options.out, pictures.encode_png(mask * np.uint8(255)))
+    files = {options.out: pictures.encode_png(mask * np.uint8(255))}
     if options.overlay:
         drawn = overlay.draw(image, mask, predictor.clicks)
-        encode = ENCODERS[options.overlay.suffix.lower()]
-        write_whole(options.overlay, encode(drawn))
+        files[options.overlay] = ENCODERS[options.overlay.suffix.lower()](drawn)
+    for place, data in files.items():
+        write_whole(place, data)
     return f"{options.out}: {describe(mask)}"
 
 
@@ -143,7 +147,7 @@ def check_outputs(options: argparse.Namespace) -> None:
             )
         places.append(options.overlay)
     for place in places:
-        make_room(place)
+        check_room(place)
     if len({place.resolve() for place in (options.picture, *places)}) <= len(places):
         raise ValueError("picture, --out and --overlay must be different files")
 

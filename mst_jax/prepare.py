@@ -21,6 +21,8 @@ from mst_jax.data import store
 from mst_jax.data.builders import BUILDERS
 from mst_jax.data.survey import print_form, take_survey
 
+STOPPED = 130
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepares the set that the command line names and prints what is in it."""
@@ -30,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         prepare(options)
     except (ValueError, OSError) as error:
         parser.exit(2, f"prepare: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(STOPPED, "prepare: stopped; no half of a set is left behind\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,13 +61,15 @@ def prepare(options: argparse.Namespace) -> None:
         ValueError: unknown set, options that do not fit it, a wrong source, bad files.
     """
     builder_name, config = _split_name(options.name)
+    arguments = _builder_arguments(options, builder_name)
     if options.name in store.list_sets(options.data_dir) and not options.overwrite:
         place = store.find_set(options.name, options.data_dir)
         print(
             f"{options.name} is already prepared in {place}; --overwrite makes it anew"
         )
     else:
-        arguments = _builder_arguments(options, builder_name)
+        if builder_name != "shapes" and "source" not in arguments:
+            raise ValueError(f"{builder_name} needs --source, the folder to read from")
         place = _write(options, BUILDERS[builder_name], config, arguments)
         print(f"{options.name} is prepared in {place}")
     for split in store.list_splits(options.name, options.data_dir):
@@ -97,10 +103,7 @@ def _builder_arguments(
             flag = f"--{key.replace('_', '-')}"
             raise ValueError(f"{flag} has no meaning for {builder_name}; leave it out")
     given = {key: getattr(options, key) for key in fitting}
-    given = {key: value for key, value in given.items() if value is not None}
-    if builder_name != "shapes" and "source" not in given:
-        raise ValueError(f"{builder_name} needs --source, the folder to read from")
-    return given
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _write(

@@ -6,30 +6,36 @@ import os
 from pathlib import Path
 
 
-def make_room(path: Path) -> None:
-    """Makes the folder that a file shall be written to; for use before long work.
+def check_room(path: Path) -> None:
+    """Can a file be written here? For use before long work; makes nothing.
 
     Raises:
-        ValueError: a folder stands in the file's place, or a file in the folder's.
+        ValueError: a folder stands in the file's place, a file in its folder's, or the
+            folder that is there may not be written to.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder, expected a file to write")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    nearest = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not nearest.is_dir():
         raise ValueError(
-            f"cannot make the folder {path.parent} for {path.name}: {error.strerror}"
-        ) from None
+            f"cannot make the folder {path.parent} for {path.name}: {nearest} is no "
+            "folder; choose another place"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"cannot write {path}: the folder {nearest} is not writable; choose another"
+        )
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file, in lieu of an older one; folders that are missing are made.
 
     Raises:
-        ValueError: see `make_room`.
+        ValueError: see `check_room`.
         OSError: the disk is full, or writing is not allowed.
     """
-    make_room(path)
+    check_room(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         beside.write_bytes(data)

@@ -127,6 +127,8 @@ def test_pictures_of_other_kinds(pixels, tmp_path):
         ({"out": "{}/picture.png"}, "must be different files"),
         ({"out": "{}/picture.png/mask.png"}, "cannot make the folder"),
         ({"overlay": "{}/overlay.gif"}, "--overlay is .* .png, .jpg, .jpeg"),
+        ({"picture": "{}/none.jpg", "out": "{}/new/mask.png"}, "cannot read"),
+        ({"checkpoint": "{}/none", "overlay": "{}/new/a.png"}, "is not there"),
         ({"overlay": "{}/mask.png"}, "must be different files"),
         ({"zoom": "big"}, "--zoom is 'big', expected a whole number"),
         ({"zoom": "none"}, "not a multiple|whole patches|patch"),
@@ -142,6 +144,19 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     said = capsys.readouterr().err
     assert said.startswith("predict: ") and said.count("\n") == 1
     assert re.search(message, said), said
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def test_ctrl_c_leaves_one_line_and_no_file(command, monkeypatch, tmp_path, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    # The last work before the files are written: the mask is made already.
+    monkeypatch.setattr(predict.overlay, "draw", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        predict.main(command(overlay="{}/new/overlay.png"))
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "predict: stopped\n"
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
 

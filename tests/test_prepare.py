@@ -42,6 +42,10 @@ def test_a_prepared_set_is_kept_unless_it_is_to_be_made_anew(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "already prepared" in out and "--overwrite" in out
     assert len(store.open_source("folder", tmp_path / "d", "train")) == 1
+    main(["folder", "--data_dir", str(tmp_path / "d")])  # a survey needs no source
+    for foreign in (["--size", 9], ["--seed", 1]):
+        said = fails(capsys, *argv, *foreign)
+        assert f"{foreign[0]} has no meaning for folder; leave it out" in said
     main([*argv, "--overwrite"])
     assert len(store.open_source("folder", tmp_path / "d", "train")) == 4
 
@@ -68,6 +72,21 @@ def test_bad_files_are_listed_or_left_out(tmp_path, capsys):
     assert "1 pictures, 1 objects" in captured.out
 
 
+def test_ctrl_c_leaves_one_line_and_no_set(tmp_path, monkeypatch, capsys):
+    def stop(pictures):
+        yield from list(pictures)[:1]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mst_jax.prepare._show_progress", stop)
+    argv = ["folder", "--source", str(write_folder(tmp_path / "source"))]
+    with pytest.raises(SystemExit) as caught:
+        main([*argv, "--data_dir", str(tmp_path / "data")])
+    assert caught.value.code == 130
+    said = capsys.readouterr().err
+    assert said == "prepare: stopped; no half of a set is left behind\n"
+    assert not list((tmp_path / "data").glob("[!.]*"))
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -86,4 +105,4 @@ def test_user_errors_are_one_sentence(argv, message, tmp_path, capsys):
     error = fails(capsys, *argv, "--data_dir", tmp_path / "data")
     assert message in error and error.startswith("prepare: ")
     assert error.count("\n") == 1
-    assert not list((tmp_path / "data").glob("*"))
+    assert not list((tmp_path / "data").glob("[!.]*"))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mst_jax.whole_file import make_room, write_whole
+from mst_jax.whole_file import check_room, write_whole
 
 
 def test_a_file_is_written_replaced_and_stands_alone(tmp_path):
@@ -31,7 +31,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 def test_what_is_in_the_way_is_named(tmp_path):
     with pytest.raises(ValueError, match="is a folder, expected a file"):
-        make_room(tmp_path)
+        check_room(tmp_path)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ValueError, match="cannot make the folder"):
-        make_room(tmp_path / "file" / "inside.txt")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "dangling"):
+        with pytest.raises(ValueError, match=f"cannot make .* {tmp_path / name} is no"):
+            check_room(tmp_path / name / "deeper" / "inside.txt")
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda folder, mode: folder != tmp_path)
+    with pytest.raises(ValueError, match=f"the folder {tmp_path} is not writable"):
+        check_room(tmp_path / "new" / "file.txt")
+
+
+def test_asking_for_room_makes_nothing(tmp_path, monkeypatch):
+    check_room(tmp_path / "new" / "folder" / "file.txt")
+    monkeypatch.chdir(tmp_path)
+    check_room(Path("file.txt"))
+    check_room(Path("new/file.txt"))
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import numbers
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -48,6 +49,42 @@ def check_keys(block: str, given: Mapping[str, object], known: Mapping) -> None:
                 f"{block} has {words} keys {', '.join(keys)}; it takes "
                 f"{', '.join(known)}"
             )
+
+
+def check_block(
+    block: str,
+    given: Mapping[str, object],
+    function: Callable[..., object],
+    check: Callable[..., None],
+) -> None:
+    """Checks a block whose keys are the keyword arguments with defaults of a function.
+
+    Args:
+        block: what the user calls the block, such as "config.data.changes".
+        given: the block.
+        function: is called with the block later.
+        check: takes all these arguments; raises ValueError for a wrong value.
+
+    Raises:
+        ValueError: an unknown key or a wrong value.
+    """
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+        and parameter.default is not parameter.empty
+    }
+    check_keys(block, defaults | dict(given), defaults)
+    try:
+        check(**(defaults | dict(given)))
+    except ValueError as error:
+        raise ValueError(f"{block}: {error}") from None
+
+
+def is_number(value: object, *, least: float, most: float) -> bool:
+    """Is the value a real number from `least` to `most`?"""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and least <= value <= most
 
 
 def as_json(settings: Mapping[str, object]) -> dict:

@@ -41,3 +41,20 @@ def test_json_has_no_tuples():
         "a": [1, 2],
         "b": {"c": None},
     }
+
+
+def test_a_block_is_checked_before_it_is_used():
+    def paint(canvas, *, size, colour="red", width=1):
+        raise AssertionError("called")
+
+    def check(*, colour, width):
+        if width < 1:
+            raise ValueError(f"width is {width} for {colour}")
+
+    settings.check_block("config.paint", {"width": 2}, paint, check)
+    for given, reason in (
+        ({"size": 1}, "config.paint has unknown keys size; it takes colour, width"),
+        ({"width": 0}, "config.paint: width is 0 for red"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            settings.check_block("config.paint", given, paint, check)

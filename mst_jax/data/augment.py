@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from mst_jax.data.example import Sample
+from mst_jax.settings import is_number
 
 COLOUR_PROB = 0.75  # of each change of colour, from MST's published recipe
 WINDOW_TRIES = 5
@@ -77,6 +78,29 @@ def augment(
         shift_table(rng, rgb_shift=rgb_shift),
     )
     return cut._replace(image=recolour(cut.image, table))
+
+
+def check_changes(
+    *,
+    scale: object,
+    symmetry: object,
+    brightness: object,
+    contrast: object,
+    rgb_shift: object,
+) -> None:
+    """Raises ValueError unless `augment` understands these settings."""
+    if not _is_range(scale, least=0.01, most=100.0):
+        raise ValueError(f"scale is {scale}, expected (least, most), each 0.01 to 100")
+    if symmetry not in SYMMETRIES:
+        raise ValueError(f"symmetry is {symmetry!r}; choose one of {SYMMETRIES}")
+    if not is_number(brightness, least=0.0, most=1.0):
+        raise ValueError(f"brightness is {brightness}, expected 0 to 1")
+    if not _is_range(contrast, least=-1.0, most=100.0):
+        raise ValueError(
+            f"contrast is {contrast}, expected (least, most), each -1 to 100"
+        )
+    if not is_number(rgb_shift, least=0, most=255) or rgb_shift != int(rgb_shift):
+        raise ValueError(f"rgb_shift is {rgb_shift}, expected a whole number, 0 to 255")
 
 
 def draw_anchor(
@@ -212,6 +236,15 @@ def _draw_start(rng: np.random.Generator, at: int, size: int, side: int) -> int:
     if side >= size:
         return int(rng.integers(size - side, 1))
     return int(rng.integers(max(0, at - side + 1), min(at, size - side) + 1))
+
+
+def _is_range(value: object, *, least: float, most: float) -> bool:
+    """Is it (low, high) with least <= low <= high <= most?"""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return all(is_number(end, least=least, most=most) for end in value) and (
+        value[0] <= value[1]
+    )
 
 
 def _to_output(start: int, stop: int, factor: float) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from mst_jax.data.example import (
     list_objects,
     open_target,
 )
+from mst_jax.settings import is_number
 
 
 class EvaluationTarget(NamedTuple):
@@ -76,6 +77,19 @@ def choose_target(
     return open_target(
         example, layer=layer, labels=tuple(item.label for item in chosen)
     )
+
+
+def check_choosing(
+    *, smallest: object, small_weight: object, merge_prob: object
+) -> None:
+    """Raises ValueError unless `choose_target` understands these settings."""
+    for name, value, most in (
+        ("smallest", smallest, 1),
+        ("small_weight", small_weight, 1000),
+        ("merge_prob", merge_prob, 1),
+    ):
+        if not is_number(value, least=0, most=most):
+            raise ValueError(f"{name} is {value}, expected 0 to {most}")
 
 
 def list_targets(

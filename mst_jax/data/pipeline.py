@@ -13,9 +13,11 @@ import grain
 import numpy as np
 from absl import flags
 
-from mst_jax.data.augment import augment
+from mst_jax.data.augment import augment, check_changes
 from mst_jax.data.example import Example
-from mst_jax.data.objects import choose_target
+from mst_jax.data.objects import check_choosing, choose_target
+from mst_jax.data.workers import start_workers, tie_to_parent
+from mst_jax.settings import check_block
 
 
 class DrawSample(grain.transforms.RandomMap):
@@ -65,7 +67,8 @@ def training_batches(
         bool [b crop crop]}.
 
     Raises:
-        ValueError: fewer pictures than hosts, an impossible shard, batch or seed.
+        ValueError: fewer pictures than hosts, an impossible shard, batch or seed, a key
+            or value of `choosing` or `changes` that nobody understands.
     """
     index, count = shard
     if not 0 <= index < count <= len(source):
@@ -78,9 +81,12 @@ def training_batches(
             f"batch {batch}, crop {crop}, num_workers {num_workers}, seed {seed}: "
             "batch and crop begin at 1, num_workers at 0, the seed is 0 to 2**32 - 1"
         )
+    choosing, changes = dict(choosing or {}), dict(changes or {})
+    check_block("config.data.choosing", choosing, choose_target, check_choosing)
+    check_block("config.data.changes", changes, augment, check_changes)
     stream = grain.MapDataset.source(source).seed(seed)[index::count]
     stream = stream.shuffle().repeat()
-    stream = stream.random_map(DrawSample(crop, choosing or {}, changes or {}))
+    stream = stream.random_map(DrawSample(crop, choosing, changes))
     # Grain's own default holds 500 batches ready: gigabytes at 448 pixels.
     num_threads = min(4, os.cpu_count() or 1) if num_workers == 0 else 1
     ready = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=4)
@@ -91,5 +97,7 @@ def training_batches(
         workers = grain.MultiprocessingOptions(
             num_workers=num_workers, per_worker_buffer_size=2
         )
-        batches = batches.mp_prefetch(workers)
+        batches = iter(batches.mp_prefetch(workers, worker_init_fn=tie_to_parent))
+        start_workers(batches)
+        return batches
     return iter(batches)

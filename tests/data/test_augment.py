@@ -135,6 +135,15 @@ def test_without_changes_the_picture_stays():
         np.testing.assert_array_equal(one, other)
 
 
+def test_scale_2_doubles_the_sides():
+    target = np.zeros((8, 8), bool)
+    target[2:5, 1:4] = True
+    rng = np.random.default_rng(0)
+    options = {"crop": 16, "scale": (2.0, 2.0), "symmetry": "none"}
+    result = au.augment(rng, make_sample(target), **options)
+    np.testing.assert_array_equal(result.target, np.kron(target, np.ones((2, 2))))
+
+
 def test_symmetries_move_all_arrays_alike():
     sample = make_sample([[1, 0], [0, 0]])
     rng = np.random.default_rng(0)
@@ -196,3 +205,36 @@ def test_tables_are_chained_and_looked_up_per_channel():
     image = np.array([[[0, 0, 0], [255, 1, 9]]], np.uint8)
     expected = [[[127, 255, 7], [0, 254, 7]]]
     np.testing.assert_array_equal(au.recolour(image, table), expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"scale": (1.5, 0.5)}, "scale"),
+        ({"scale": (0, 1)}, "scale"),
+        ({"scale": (1.0, float("inf"))}, "scale"),
+        ({"scale": (float("nan"), 1.0)}, "scale"),
+        ({"scale": 1.5}, "scale"),
+        ({"scale": "no"}, "scale"),
+        ({"symmetry": "rot"}, "symmetry is 'rot'; choose"),
+        ({"symmetry": []}, "symmetry"),
+        ({"brightness": -0.1}, "brightness"),
+        ({"brightness": "much"}, "brightness"),
+        ({"contrast": (0.5, -0.2)}, "contrast"),
+        ({"contrast": (-1.5, 0.0)}, "contrast"),
+        ({"rgb_shift": 2.5}, "rgb_shift"),
+        ({"rgb_shift": 256}, "rgb_shift"),
+    ],
+    ids=str,
+)
+def test_wrong_changes_are_refused(wrong, reason):
+    right = dict(
+        scale=[0.5, 1.5],
+        symmetry="none",
+        brightness=0,
+        contrast=(0.0, 0.0),
+        rgb_shift=20,
+    )
+    au.check_changes(**right)
+    with pytest.raises(ValueError, match=reason):
+        au.check_changes(**right | wrong)

@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mst_jax.data.example import Example, list_objects
-from mst_jax.data.objects import choose_target, evaluation_targets, list_targets
+from mst_jax.data.objects import (
+    check_choosing,
+    choose_target,
+    evaluation_targets,
+    list_targets,
+)
 
 LAYERS = np.zeros((2, 10, 10), np.uint16)
 LAYERS[0, :4], LAYERS[0, 4:8], LAYERS[0, 9, :1] = 1, 2, 3  # 40, 40 and 1 pixels
@@ -25,6 +30,10 @@ def test_layers_are_drawn_evenly_and_small_objects_not_at_all():
     areas = draw_areas(smallest=0.02, merge_prob=0.0)
     assert set(areas) == {40, 50}
     assert abs(areas[50] / NUM_DRAWS - 0.5) < 0.04  # 3.5 standard deviations
+
+
+def test_an_object_of_just_the_least_share_is_not_small():
+    assert set(draw_areas(smallest=0.01, merge_prob=0.0)) == {1, 40, 50}
 
 
 def test_two_objects_of_a_layer_are_merged_with_the_given_probability():
@@ -68,3 +77,23 @@ def test_each_object_is_evaluated_once():
 def test_small_objects_are_left_out_of_evaluation_but_names_stay():
     found = list_targets(EXAMPLE, min_area=0.45)
     assert [item.id for item in found] == ["stem/1/1"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"smallest": 1.1},
+        {"smallest": "tiny"},
+        {"small_weight": -1},
+        {"small_weight": float("nan")},
+        {"merge_prob": True},
+        {"merge_prob": None},
+    ],
+    ids=str,
+)
+def test_wrong_choosing_is_refused(wrong):
+    right = dict(smallest=0, small_weight=1.0, merge_prob=0.15)
+    check_choosing(**right)
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is .*, expected 0 to"):
+        check_choosing(**right | wrong)

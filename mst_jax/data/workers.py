@@ -1,0 +1,37 @@
+"""Processes that load data: deaf to Ctrl-C, and gone when their parent is.
+
+A terminal sends Ctrl-C to every process of a command. The parent alone decides what it
+means: it saves first, and still needs its workers for that.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+
+import grain
+
+
+def start_workers(batches: grain.DatasetIterator) -> None:
+    """Starts the processes of a stream, which no Ctrl-C reaches even as they start."""
+    batches.get_state()  # makes the iterators, one for each process
+    # A process inherits what is blocked, long before it can ignore anything itself.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        batches.start_prefetch()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def tie_to_parent(index: int, count: int) -> None:
+    """First deed of worker `index` of `count`: ignore Ctrl-C, end with the parent."""
+    del index, count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -30,7 +30,7 @@ def disk_maps(
         [h w 2] 1 on disks and 0 elsewhere; first the positive clicks, then the others.
     """
     reach = math.ceil(radius)
-    steps = np.arange(-reach, reach + 2)  # one more, for the fraction of the click
+    steps = np.arange(-reach, reach + 1)  # from the floor: one more is beyond radius
     offset = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1).reshape(1, -1, 2)
     pixel_yx = jnp.floor(clicks.yx)[:, None] + offset
     squared = jnp.square(pixel_yx - clicks.yx[:, None]).sum(-1)

@@ -68,6 +68,19 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
     np.testing.assert_array_equal(found["b"], [10, 11, 12])
 
 
+def test_a_config_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    store.write_config(tmp_path, {"a": 1})
+    with pytest.raises(TypeError):
+        store.write_config(tmp_path, {"a": 2, "b": object()})
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert store.read_config(tmp_path) == {"a": 1}
+    # A second name of the old file tells that the new one takes its place whole.
+    (tmp_path / "old").hardlink_to(tmp_path / "config.json")
+    store.write_config(tmp_path, {"a": 2})
+    assert (tmp_path / "old").read_text() == '{\n "a": 1\n}\n'
+    assert store.read_config(tmp_path) == {"a": 2}
+
+
 def test_a_model_is_written_whole_or_not_at_all(tmp_path):
     class Unwritable:
         pass

@@ -82,6 +82,27 @@ def test_negative_clicks_come_from_their_three_sources(drawn, scene):
         assert abs(got - (chance + 0.1 * region.sum() / background.sum())) < tolerance
 
 
+def test_counts_and_places_know_nothing_of_each_other(drawn, scene):
+    yx, label = drawn
+    target, others, valid = scene
+    both = (label == 0).any(1)
+    yx, label = yx[both].astype(int), label[both]
+    num_positive, num_negative = (label == 1).sum(1), (label == 0).sum(1)
+    on, off = yx[:, 0], yx[np.arange(len(yx)), num_positive]
+    eroded = ~ndimage.binary_dilation(~(target & valid), np.ones((3, 3)), 3)
+    far = ~ndimage.binary_dilation(target & valid, np.ones((5, 5))) & ~others
+    groups = [
+        [num_positive, num_positive == 1],
+        [num_negative, num_negative == 1],
+        [*on.T, eroded[tuple(on.T)]],
+        [*off.T, others[tuple(off.T)], far[tuple(off.T)]],
+    ]
+    group = np.repeat(np.arange(4), [len(items) for items in groups])
+    related = np.corrcoef([item for items in groups for item in items])
+    related[group[:, None] == group] = 0
+    assert np.abs(related).max() < 4 / np.sqrt(len(yx))
+
+
 def test_without_other_objects_the_background_answers(scene):
     target, _, valid = scene
     yx, label = many(1, target, np.zeros_like(target), valid)

@@ -97,6 +97,22 @@ def test_clicked_pixels_count_as_inside_but_are_not_chosen():
     assert answer(drawing, outside) == ((1, 1), 1)
 
 
+@pytest.mark.parametrize("clicked", [(1, 0.6), (0.6, 1.4)])
+def test_a_click_between_pixels_forgets_the_nearest(clicked):
+    drawing = """
+    .....
+    .###.
+    .....
+    """
+    clicks = Clicks.from_lists([clicked], num_slots=4)
+    assert answer(drawing, clicks) == ((1, 2), 1)
+
+
+def test_an_empty_slot_forgets_nothing_whatever_it_holds():
+    clicks = Clicks(yx=jnp.ones((4, 2)), label=NO_CLICK.label)
+    assert answer("... .#. ...", clicks) == ((1, 1), 1)
+
+
 def test_without_error_evaluation_clicks_the_corner_and_training_does_not():
     perfect = pictures("..@@ ..@@")
     place, label = evaluation_click(*perfect, NO_CLICK)
@@ -132,6 +148,13 @@ def test_training_draws_evenly_from_the_deeper_half():
     inner[2:5, 2:5] = True
     assert not counts[~inner].any()
     np.testing.assert_allclose(counts[inner], 500, atol=4 * 21)
+
+
+def test_equal_depths_are_negative_in_training_too():
+    keys = jax.random.split(jax.random.key(0), 20)
+    places, labels = draw(keys, *pictures("##.oo ##.oo"), NO_CLICK)
+    assert not labels.any()
+    assert (places[:, 1] >= 3).all()
 
 
 def by_scipy(prob, target, valid, clicked):

@@ -50,6 +50,27 @@ def test_the_mirrored_look_averages_logits(scene):
         jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6), twice, once)
 
 
+def test_the_mirrored_look_averages_logits_and_not_probabilities(scene):
+    def left_half(image, clicks, previous):
+        is_left = jnp.arange(image.shape[2]) < image.shape[2] // 2
+        return jnp.broadcast_to(jnp.where(is_left, 6.0, -2.0), previous.shape)
+
+    prob, _ = predict(left_half, *scene, zoom=None, mirror=True)
+    np.testing.assert_allclose(prob, jax.nn.sigmoid(2.0), rtol=1e-6)
+
+
+def test_the_previous_mask_is_mirrored_with_the_picture(scene, rng):
+    image, size, clicks, _, region = scene
+    previous = jnp.asarray(rng.random((2, 24, 32)), jnp.float32)
+    prob, _ = predict(
+        lambda image, clicks, previous: previous,
+        *(image, size, clicks, previous, region),
+        zoom=None,
+        mirror=True,
+    )
+    np.testing.assert_allclose(prob, jax.nn.sigmoid(previous), rtol=1e-6)
+
+
 def test_the_mirror_asks_the_model_once(scene):
     shapes = []
 

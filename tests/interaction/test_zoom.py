@@ -39,6 +39,14 @@ def test_the_region_is_the_grown_box_of_mask_and_positive_clicks():
     assert region_after(WHOLE, prob, clicks((25, 40)), min_side=40) == [4, 44, 20, 60]
 
 
+@pytest.mark.parametrize("value, is_seen", [(0.495, False), (0.5, False), (0.51, True)])
+def test_only_what_is_above_one_half_counts_for_the_box(value, is_seen):
+    prob = prob_of(20, 29, 30, 49)
+    region = region_after(WHOLE, prob.at[12, 22].set(value), clicks())
+    # With the corner 20.5 -+ 12.6 and 35.5 -+ 19.6.
+    assert region == ([8, 33, 16, 55] if is_seen else [18, 32, 26, 54])
+
+
 def test_a_region_at_the_border_is_cut_and_not_shifted():
     assert region_after(WHOLE, prob_of(0, 9, 70, 79), clicks()) == [0, 12, 68, 79]
 

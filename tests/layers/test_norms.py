@@ -30,6 +30,13 @@ def test_map_norm_with_one_group_looks_at_the_whole_map(rng):
     np.testing.assert_allclose(scale, np.full_like(scale, 1 / x[0].std()), rtol=1e-3)
 
 
+@pytest.mark.parametrize("norm, eps", [(LayerNorm(), 1e-6), (MapNorm(), 1e-5)])
+def test_a_small_variance_shows_the_eps(norm, eps):
+    x = jnp.tile(jnp.array([-1.0, 1.0]), (1, 2, 2, 2)) * 1e-5**0.5
+    out, _ = norm.init_with_output(jax.random.key(0), x)
+    np.testing.assert_allclose(out, x / (1e-5 + eps) ** 0.5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("norm", [LayerNorm(), MapNorm()])
 def test_statistics_are_float32_and_the_kind_stays(norm, rng):
     x = jnp.asarray(300 + rng.normal(size=(1, 4, 4, 8)), jnp.bfloat16)

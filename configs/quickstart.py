@@ -11,11 +11,11 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
-    config.steps = 2000
+    config.steps = 1300
     config.batch = 16
     config.crop = 96
     config.log_every = 50
-    config.checkpoint_every = 500
+    config.checkpoint_every = 250
     config.num_kept = 2
     config.model = dict(
         name="simpleclick",
@@ -41,7 +41,7 @@ def get_config() -> ConfigDict:
     config.optimizer = dict(
         name="adamw",
         learning_rate=1e-3,
-        warmup=100,
+        warmup=50,
         decay="cosine",
         weight_decay=0.05,
         clip_norm=1.0,

@@ -54,7 +54,9 @@ def main() -> None:
     print(f"unit: {1000 * unit:.0f} ms")
     for name, took in rows.items():
         rate = config.batch / took
-        print(f"{name:21} {took:.3f} s = {took / unit:.2f} units, {rate:.0f} examples/s")
+        print(
+            f"{name:21} {took:.3f} s = {took / unit:.2f} units, {rate:.0f} examples/s"
+        )
 
 
 if __name__ == "__main__":

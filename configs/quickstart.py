@@ -11,11 +11,11 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
-    config.steps = 1300
-    config.batch = 16
+    config.steps = 1400
+    config.batch = 8
     config.crop = 96
     config.log_every = 50
-    config.checkpoint_every = 250
+    config.checkpoint_every = 200
     config.num_kept = 2
     config.model = dict(
         name="simpleclick",

@@ -149,6 +149,7 @@ def click_all(
         for target in itertools.islice(targets, limit):
             records.append(click_one(model, target, **settings))
             bar.set_postfix(
+                refresh=False,
                 objects=len(records),
                 iou=f"{sum(record.ious[-1] for record in records) / len(records):.3f}",
             )

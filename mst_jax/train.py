@@ -66,7 +66,8 @@ def read_config(arguments: Sequence[str]) -> ConfigDict:
         reason = " ".join(str(error).split())
         raise ValueError(f"the config cannot be read: {reason}") from None
     except (AttributeError, KeyError) as error:
-        raise ValueError(f"the config has no key {error}") from None
+        reason = " ".join(str(error.args[0]).split())
+        raise ValueError(f"the config has no key {reason}") from None
     if unused or config is None:
         raise ValueError(
             f"expected --config FILE and changes like --config.steps=10, got "

@@ -1,6 +1,7 @@
 """Config to trained model: `python -m mst_jax.train --config FILE --workdir DIR`."""
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -66,8 +67,9 @@ def read_config(arguments: Sequence[str]) -> ConfigDict:
         reason = " ".join(str(error).split())
         raise ValueError(f"the config cannot be read: {reason}") from None
     except (AttributeError, KeyError) as error:
-        reason = " ".join(str(error.args[0]).split())
-        raise ValueError(f"the config has no key {reason}") from None
+        # The message is a quoted sentence that begins with the quoted key.
+        key = re.search(r"\w+", str(error))[0]
+        raise ValueError(f"the config has no key {key!r}; see its file") from None
     if unused or config is None:
         raise ValueError(
             f"expected --config FILE and changes like --config.steps=10, got "

@@ -29,7 +29,7 @@ from mst_jax.training.optimizer import make_optimizer
 from mst_jax.training.state import start_state
 from mst_jax.training.step import StepFunction, make_step
 
-# Every key of a config; blocks are passed whole to the function that reads them.
+# Every key of a config and its kind; blocks go whole to the function that reads them.
 KEYS = {
     "seed": int,
     "steps": int,
@@ -85,6 +85,11 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
         ValueError: a key or value that nobody understands; says which.
     """
     settings.check_keys("the config", config, KEYS)
+    for name, kind in KEYS.items():
+        if not isinstance(config[name], kind):
+            raise ValueError(
+                f"config.{name} is {config[name]!r}, expected {kind.__name__}"
+            )
     for name in ("steps", "batch", "crop", "log_every", "checkpoint_every", "num_kept"):
         if config[name] < 1:
             raise ValueError(f"config.{name} is {config[name]}, expected 1 or more")

@@ -67,3 +67,12 @@ def test_wrong_changes_are_one_sentence(arguments, sentence):
 def test_a_config_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"cannot be read: .*gone\.py"):
         train.read_config(["--config", str(tmp_path / "gone.py")])
+
+
+def test_a_key_of_another_kind_is_one_sentence():
+    config = train.read_config(["--config", str(CONFIGS[0])])
+    with config.unlocked():
+        del config.losses
+        config.losses = 3
+    with pytest.raises(ValueError, match=r"config\.losses is 3, expected ConfigDict"):
+        train.build_run(config)

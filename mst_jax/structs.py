@@ -132,6 +132,74 @@ class Batch:
 
 
 @struct
+class Lent:
+    """What an embedding lends to the token selections, besides the grid of tokens.
+
+    Attributes:
+        fine: [b i j c] tokens of half the patch's side, with their positions.
+        coarse: [b i j c] tokens of twice the patch's side, with their positions.
+        fine_positions: [i j c] positions of the fine tokens.
+        coarse_positions: [i j c] positions of the coarse tokens.
+        clicks: [b k] in pixels of the picture.
+    """
+
+    fine: Float[Array, "b i j c"]
+    coarse: Float[Array, "b i2 j2 c"]
+    fine_positions: Float[Array, "i j c"]
+    coarse_positions: Float[Array, "i2 j2 c"]
+    clicks: Clicks
+
+
+@struct
+class Chosen:
+    """The tokens of one scale that a token selection chose.
+
+    Attributes:
+        scores: [b n] 0 to 1, of every token of the scale, row by row; 0 in examples
+            without a positive click.
+        index: [b m] numbers of the best tokens, best first.
+        kept: [b m] False where the token scored too low to be used.
+        tokens: [b m c] the chosen tokens with their positions; 0 where not kept.
+    """
+
+    scores: Float[Array, "b n"]
+    index: Int[Array, "b m"]
+    kept: Bool[Array, "b m"]
+    tokens: Float[Array, "b m c"]
+
+
+@struct
+class TokenChoice:
+    """What one token selection chose, and by what.
+
+    Attributes:
+        click: [b c] the click token, which scores are cosines to; 0 without a positive
+            click.
+        fine: chosen fine tokens.
+        coarse: chosen coarse tokens.
+        fused: [b m c] the chosen fine tokens after they looked at the coarse ones.
+    """
+
+    click: Float[Array, "b c"]
+    fine: Chosen
+    coarse: Chosen
+    fused: Float[Array, "b m c"]
+
+
+@struct
+class Queries:
+    """What the heads of a query decoder said, before its first layer and after each.
+
+    Attributes:
+        class_logits: [b l q 2] of a query: no click, click.
+        mask_logits: [b l q h4 w4] of a query's mask, at a quarter of the picture's size.
+    """
+
+    class_logits: Float[Array, "b l q 2"]
+    mask_logits: Float[Array, "b l q h4 w4"]
+
+
+@struct
 class Outputs:
     """What a model says in one forward pass.
 
@@ -142,8 +210,8 @@ class Outputs:
     """
 
     logits: Float[Array, "b h w"]
-    choices: tuple = ()
-    queries: tuple = ()
+    choices: tuple[TokenChoice, ...] = ()
+    queries: Queries | tuple[()] = ()
 
 
 @struct

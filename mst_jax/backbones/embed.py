@@ -5,8 +5,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mst_jax.geometry.resize import (
+    resize_bicubic_antialiased,
+    resize_positions_bicubic,
+)
 from mst_jax.layers.patchify import Patchify
-from mst_jax.structs import Clicks
+from mst_jax.structs import Clicks, Lent
 
 # Of ImageNet, RGB in 0..1; every published backbone was trained with them.
 MEAN = (0.485, 0.456, 0.406)
@@ -14,18 +18,25 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 
 class ClickEmbed(nn.Module):
-    """Adds what was clicked to what is seen, patch by patch.
+    """Adds what was clicked to what is seen, patch by patch, and says where it is.
 
-    Source: Liu et al., SimpleClick, ICCV 2023, Section 3 (symmetric patch embedding).
+    Source: Liu et al., SimpleClick, ICCV 2023, Section 3 (symmetric patch embedding);
+    the tokens lent: Xu et al., MST, arXiv 2401.04403, Section 3.
 
     Attributes:
         width: channels of a token.
         patch: side of a patch in pixels.
+        positions: (rows, columns) of the learned grid of positions; other grids get it
+            resized.
+        lends: lend tokens of half and of twice the patch's side to the backbone's
+            insertions? One kernel, resized, makes them all; they know nothing of clicks.
         dtype: of the products.
     """
 
     width: int
     patch: int
+    positions: tuple[int, int]
+    lends: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -34,22 +45,35 @@ class ClickEmbed(nn.Module):
         image: Float[Array, "b h w 3"],
         hints: Float[Array, "b h w 3"],
         clicks: Clicks,
-    ) -> tuple[Float[Array, "b i j c"], tuple]:
+    ) -> tuple[Float[Array, "b i j c"], Lent | tuple[()]]:
         """Embeds a batch.
 
         Args:
             image: [b h w 3] RGB, 0 to 1.
             hints: [b h w 3] previous probability, positive disks, negative disks.
-            clicks: [b k]; not looked at here, the disks say it all.
+            clicks: [b k]; handed on to what is lent, the disks say it all to the grid.
 
         Returns:
-            [b i j c] tokens, and an empty tuple: this embedding lends nothing to the
-            backbone's insertions.
+            [b i j c] tokens with their positions, and what is lent.
         """
-        del clicks
-        normal = (image - jnp.asarray(MEAN)[None, None, None]) / jnp.asarray(DEVIATION)[
-            None, None, None
-        ]
-        seen = Patchify(self.width, self.patch, self.dtype, name="image")(normal)
-        said = Patchify(self.width, self.patch, self.dtype, name="hints")(hints)
-        return seen + said, ()
+        mean, deviation = jnp.asarray(MEAN), jnp.asarray(DEVIATION)
+        normal = (image - mean[None, None, None]) / deviation[None, None, None]
+        look = Patchify(self.width, self.patch, self.dtype, name="image")
+        tokens = look(normal)
+        tokens += Patchify(self.width, self.patch, self.dtype, name="hints")(hints)
+        learned = self.param(
+            "positions", nn.initializers.normal(0.02), (*self.positions, self.width)
+        )
+        positions = resize_positions_bicubic(learned, *tokens.shape[1:3])
+        grid = tokens + positions[None].astype(tokens.dtype)
+        if not self.lends:
+            return grid, ()
+        lent = []
+        for patch in (self.patch // 2, self.patch * 2):
+            tokens = look(normal, patch=patch)
+            # Smoothed, unlike the grid's, as published.
+            places = resize_bicubic_antialiased(learned, *tokens.shape[1:3])
+            places = places.astype(tokens.dtype)
+            lent.append((tokens + places[None], places))
+        (fine, fine_positions), (coarse, coarse_positions) = lent
+        return grid, Lent(fine, coarse, fine_positions, coarse_positions, clicks)

@@ -6,7 +6,6 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mst_jax.geometry.resize import resize_positions_bicubic
 from mst_jax.layers.attention import Attention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
@@ -46,15 +45,13 @@ class Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """Plain ViT: no class token, no final norm, learned positions.
+    """Plain ViT: no class token, no final norm.
 
     Source: Li et al., Exploring Plain Vision Transformer Backbones, ECCV 2022.
 
     Attributes:
         depth: number of blocks.
         num_heads: attention heads.
-        positions: (rows, columns) of the learned grid of positions; other grids get it
-            resized.
         window: side of the attention window in tokens; 0 = every block is global.
         global_every: the last of so many blocks is global.
         insert_at: numbers of the blocks before which `insertions` are called.
@@ -65,7 +62,6 @@ class ViT(nn.Module):
 
     depth: int
     num_heads: int
-    positions: tuple[int, int]
     window: int = 0
     global_every: int = 1
     insert_at: tuple[int, ...] = ()
@@ -79,17 +75,12 @@ class ViT(nn.Module):
         """Runs all blocks.
 
         Args:
-            grid: [b h w c] embedded patches without positions.
+            grid: [b h w c] embedded patches with their positions.
             lent: what the insertions need besides the grid.
 
         Returns:
             [b h w c] the grid after the last block, and what each insertion chose.
         """
-        _, h, w, c = grid.shape
-        shape = (*self.positions, c)
-        learned = self.param("positions", nn.initializers.normal(0.02), shape)
-        positions = resize_positions_bicubic(learned, h, w)
-        grid = grid + positions[None].astype(grid.dtype)
         inserted = dict(zip(self.insert_at, self.insertions, strict=True))
         choices = []
         for number in range(self.depth):

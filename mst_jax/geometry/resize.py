@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-CUBIC_SHARPNESS = -0.75  # PyTorch's a; `jax.image.resize` has -0.5 (Keys, 1981)
+# The a of the cubic kernel. The published ViTs resize positions with the first, smoothed
+# pictures and kernels with the second, as `jax.image.resize` does.
+POSITION_SHARPNESS, KEYS_SHARPNESS = -0.75, -0.5
 
 
 def resize_corners_aligned(
@@ -50,15 +52,21 @@ def resize_bicubic_antialiased(
     x: Float[Array, "*b h w c"], height: int, width: int
 ) -> Float[Array, "*b i j c"]:
     """Resizes bicubically by pixel centres with a = -0.5, smoothed when shrinking."""
-    shape = (*x.shape[:-3], height, width, x.shape[-1])
-    resized = jax.image.resize(
-        x.astype(jnp.float32),
-        shape,
-        "cubic",
-        antialias=True,
-        precision=jax.lax.Precision.HIGHEST,
-    )
-    return resized.astype(x.dtype)
+    rows = antialiased_cubic_weights(x.shape[-3], height)
+    columns = antialiased_cubic_weights(x.shape[-2], width)
+    return _resize(x, rows, columns)
+
+
+def antialiased_cubic_weights(num_old: int, num_new: int) -> Float[np.ndarray, "i h"]:
+    """Weights of `resize_bicubic_antialiased` along one axis.
+
+    Shrinking widens the cubic by the factor; pixels outside have no weight, and the
+    weights of a place sum to 1.
+    """
+    places = _pixel_centres(num_old, num_new)
+    apart = np.abs(places[:, None] - np.arange(num_old))
+    weights = _cubic_kernel(apart / max(num_old / num_new, 1.0), KEYS_SHARPNESS)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 def _resize(
@@ -99,13 +107,16 @@ def _linear(places: Float[np.ndarray, " i"], num_old: int) -> Float[np.ndarray, 
 
 def _cubic(places: Float[np.ndarray, " i"], num_old: int) -> Float[np.ndarray, "i h"]:
     """Weights of the four pixels around each place; pixels outside are the last one."""
-    a = CUBIC_SHARPNESS
     pixel = np.floor(places)[:, None].astype(int) + np.arange(-1, 3)
-    x = np.abs(places[:, None] - pixel)
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    cubic = _cubic_kernel(np.abs(places[:, None] - pixel), POSITION_SHARPNESS)
     weights = np.zeros((len(places), num_old))
     place = np.broadcast_to(np.arange(len(places))[:, None], pixel.shape)
-    pixel = np.clip(pixel, 0, num_old - 1)
-    np.add.at(weights, (place, pixel), np.where(x <= 1, near, far))
+    np.add.at(weights, (place, np.clip(pixel, 0, num_old - 1)), cubic)
     return weights.astype(np.float32)
+
+
+def _cubic_kernel(x: Float[np.ndarray, "*i"], a: float) -> Float[np.ndarray, "*i"]:
+    """The cubic convolution kernel at distances x >= 0 (Keys, 1981, Eq. 15)."""
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))

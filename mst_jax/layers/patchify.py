@@ -1,10 +1,34 @@
 """Image to tokens."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import einsum, rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
+
+from mst_jax.geometry.resize import antialiased_cubic_weights
+
+
+def resize_kernel(
+    kernel: Float[Array, "y x c d"], patch: int
+) -> Float[Array, "i j c d"]:
+    """Resizes a patch kernel so that resized patches give nearly the same tokens.
+
+    The pseudo-inverse of the antialiased bicubic resize of patches, applied to the
+    kernel; the resize mixes rows and columns apart, and so does its pseudo-inverse.
+
+    Source: Beyer et al., FlexiViT, CVPR 2023, Section 3.4.
+
+    Args:
+        kernel: [y x c d] square.
+        patch: side of the patches to make tokens of.
+    """
+    weights = antialiased_cubic_weights(kernel.shape[0], patch)
+    inverse = np.linalg.pinv(weights.T.astype(np.float64)).astype(np.float32)
+    highest = jax.lax.Precision.HIGHEST
+    return jnp.einsum("iy,jx,yxcd->ijcd", inverse, inverse, kernel, precision=highest)
 
 
 class Patchify(nn.Module):
@@ -23,17 +47,25 @@ class Patchify(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
+    def __call__(
+        self, x: Float[Array, "b h w c"], *, patch: int | None = None
+    ) -> Float[Array, "b i j d"]:
         """Returns tokens as a grid, row i and column j of patches.
+
+        Args:
+            x: [b h w c] the map.
+            patch: side of the patches of this call, for which the kernel is resized;
+                None: as the kernel has it.
 
         Raises:
             ValueError: the map is not whole patches.
         """
         _, h, w, c = x.shape
-        if h % self.patch or w % self.patch:
+        patch = self.patch if patch is None else patch
+        if h % patch or w % patch:
             raise ValueError(
-                f"image is {h}x{w}, not whole {self.patch}-pixel patches; "
-                f"resize or pad it to multiples of {self.patch}"
+                f"image is {h}x{w}, not whole {patch}-pixel patches; "
+                f"resize or pad it to multiples of {patch}"
             )
         shape = (self.patch, self.patch, c, self.width)
         # The fan is the whole patch, as in a convolution.
@@ -42,9 +74,9 @@ class Patchify(nn.Module):
         )
         kernel = self.param("kernel", init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
-        patches = rearrange(
-            x, "b (i y) (j x) c -> b i j y x c", y=self.patch, x=self.patch
-        )
+        if patch != self.patch:
+            kernel = resize_kernel(kernel, patch)
+        patches = rearrange(x, "b (i y) (j x) c -> b i j y x c", y=patch, x=patch)
         tokens = einsum(
             patches.astype(self.dtype),
             kernel.astype(self.dtype),

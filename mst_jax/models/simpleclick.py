@@ -44,11 +44,10 @@ def simpleclick(
     kind = jnp.dtype(dtype)
     side = crop // row.patch
     return ClickModel(
-        embed=ClickEmbed(row.width, row.patch, kind),
+        embed=ClickEmbed(row.width, row.patch, (side, side), dtype=kind),
         backbone=ViT(
             depth=row.depth,
             num_heads=row.num_heads,
-            positions=(side, side),
             window=window // row.patch,
             global_every=row.global_every,
             dtype=kind,

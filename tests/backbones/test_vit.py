@@ -20,7 +20,7 @@ def grid(rng):
 
 
 def test_window_blocks_see_their_window_only(grid):
-    module = ViT(depth=2, num_heads=2, positions=(4, 6), window=2, global_every=9)
+    module = ViT(depth=2, num_heads=2, window=2, global_every=9)
     out, _, variables = run(module, grid)
     moved = grid.at[0, 0, 0].add(jnp.arange(8.0))
     changed, _ = module.apply(variables, moved)
@@ -31,7 +31,7 @@ def test_window_blocks_see_their_window_only(grid):
 
 
 def test_the_last_block_of_a_group_sees_everything(grid):
-    module = ViT(depth=2, num_heads=2, positions=(4, 6), window=2, global_every=2)
+    module = ViT(depth=2, num_heads=2, window=2, global_every=2)
     out, _, variables = run(module, grid)
     changed, _ = module.apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
     assert (np.abs(changed - out).max(-1) > 1e-5).all()
@@ -39,36 +39,19 @@ def test_the_last_block_of_a_group_sees_everything(grid):
 
 def test_one_window_as_large_as_the_grid_is_global(grid):
     square = grid[:, :, :4]
-    local = ViT(depth=2, num_heads=2, positions=(4, 4), window=4, global_every=9)
-    everywhere = ViT(depth=2, num_heads=2, positions=(4, 4))
+    local = ViT(depth=2, num_heads=2, window=4, global_every=9)
+    everywhere = ViT(depth=2, num_heads=2)
     out, _, variables = run(local, square)
     np.testing.assert_allclose(everywhere.apply(variables, square)[0], out, atol=1e-6)
 
 
 def test_windows_that_are_not_full_do_not_see_what_was_filled_in(grid):
     """A 3-wide rest of a row gives what it would give as a grid of its own."""
-    module = ViT(depth=1, num_heads=2, positions=(4, 6), window=4, global_every=9)
+    module = ViT(depth=1, num_heads=2, window=4, global_every=9)
     out, _, variables = run(module, grid)
-    params = dict(variables["params"])
-    params["positions"] = params["positions"][:, 4:]
-    rest = ViT(depth=1, num_heads=2, positions=(4, 2), window=0)
-    alone, _ = rest.apply({"params": params}, grid[:, :, 4:])
+    rest = ViT(depth=1, num_heads=2, window=0)
+    alone, _ = rest.apply(variables, grid[:, :, 4:])
     np.testing.assert_allclose(out[:, :, 4:], alone, atol=1e-6)
-
-
-def test_positions_of_another_grid_are_resized():
-    module = ViT(depth=0, num_heads=1, positions=(2, 2))
-    grid = jnp.zeros((1, 2, 2, 1))
-    learned = jnp.array([[0.0, 1.0], [2.0, 3.0]])[..., None]
-    variables = {"params": {"positions": learned}}
-    same, _ = module.apply(variables, grid)
-    np.testing.assert_array_equal(same[0], learned)
-    larger, _ = module.apply(variables, jnp.zeros((1, 6, 6, 1)))
-    # Symmetric about the middle, and growing to the right and downwards.
-    np.testing.assert_allclose(
-        larger + larger[:, ::-1, ::-1], 3 * jnp.ones((1, 6, 6, 1)), atol=1e-5
-    )
-    assert (np.diff(larger[0, :, :, 0], axis=1)[:, 1:-1] > 0).all()
 
 
 class Mark(nn.Module):
@@ -83,7 +66,7 @@ def test_insertions_come_before_their_blocks_and_hand_on_what_is_lent(grid):
     module = ViT(
         depth=3,
         num_heads=2,
-        positions=(4, 6),
+       
         insert_at=(0, 2),
         insertions=(Mark(), Mark()),
     )
@@ -97,7 +80,7 @@ def test_insertions_come_before_their_blocks_and_hand_on_what_is_lent(grid):
 
 def test_one_insertion_for_each_number(grid):
     module = ViT(
-        depth=1, num_heads=2, positions=(4, 6), insert_at=(0, 0), insertions=(Mark(),)
+        depth=1, num_heads=2 insert_at=(0, 0), insertions=(Mark(),)
     )
     with pytest.raises(ValueError, match="zip"):
         module.init(jax.random.key(0), grid, jnp.float32(1))

@@ -27,11 +27,18 @@ class Attention(nn.Module):
         x: Float[Array, "b n c"],
         memory: Float[Array, "b m c"],
         *,
+        value: Float[Array, "b m c"] | None = None,
         blocked: Bool[Array, "b #n m"] | None = None,
     ) -> Float[Array, "b n c"]:
-        """Gathers; `blocked` is True where a token of x must not look (default: nowhere).
+        """Gathers, for each token of x, from the memory.
 
-        A token that may look nowhere gathers the mean of the values.
+        Args:
+            x: [b n c] who looks.
+            memory: [b m c] what is looked at; gives the keys.
+            value: [b m c] what is gathered, if that is not the memory itself (such as
+                the memory without its positions).
+            blocked: True where a token of x must not look; None: nowhere. A token that
+                may look nowhere gathers the mean of the values.
 
         Raises:
             ValueError: the width is not a multiple of `num_heads`.
@@ -58,7 +65,7 @@ class Attention(nn.Module):
         if blocked is not None:
             logits = jnp.where(blocked[:, None], jnp.finfo(jnp.float32).min, logits)
         weights = jax.nn.softmax(logits).astype(self.dtype)
-        value = heads("value", memory)
+        value = heads("value", memory if value is None else value)
         gathered = einsum(weights, value, "b a n m, b a m d -> b n a d")
         out = nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")
         return out(gathered)

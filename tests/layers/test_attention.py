@@ -67,6 +67,19 @@ def test_the_order_of_the_memory_does_not_matter(case):
     )
 
 
+def test_values_may_differ_from_keys(case, rng):
+    """Equal values are gathered as they are, whatever the keys are."""
+    module, variables, x, memory = case
+    value = jnp.broadcast_to(x[:, :1], memory.shape)
+    got = module.apply(variables, x, memory, value=value)
+    want = module.apply(variables, x, memory[:, ::-1] - 1.0, value=value)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    same = module.apply(variables, x, memory, value=memory)
+    np.testing.assert_array_equal(same, module.apply(variables, x, memory))
+    other = module.apply(variables, x, memory, value=memory + 1.0)
+    assert not np.allclose(other, same, atol=1e-2)
+
+
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="3 heads do not divide the width 8"):
         Attention(3).init(jax.random.key(0), jnp.ones((1, 2, 8)), jnp.ones((1, 2, 8)))

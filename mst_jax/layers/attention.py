@@ -16,10 +16,14 @@ class Attention(nn.Module):
     Attributes:
         num_heads: must divide the width of `x`.
         dtype: of the products; the softmax is float32.
+        use_bias: do queries, keys and values have one? The output projection always has.
+        projects: False leaves the output projection to the caller.
     """
 
     num_heads: int
     dtype: DTypeLike = jnp.float32
+    use_bias: bool = True
+    projects: bool = True
 
     @nn.compact
     def __call__(
@@ -52,7 +56,9 @@ class Attention(nn.Module):
 
         def heads(name: str, tokens: Array) -> Float[Array, "b a n d"]:
             shape = (self.num_heads, width // self.num_heads)
-            dense = nn.DenseGeneral(shape, dtype=self.dtype, name=name)
+            dense = nn.DenseGeneral(
+                shape, dtype=self.dtype, use_bias=self.use_bias, name=name
+            )
             return rearrange(dense(tokens), "b n a d -> b a n d")
 
         query, key = heads("query", x), heads("key", memory)
@@ -67,5 +73,7 @@ class Attention(nn.Module):
         weights = jax.nn.softmax(logits).astype(self.dtype)
         value = heads("value", memory if value is None else value)
         gathered = einsum(weights, value, "b a n m, b a m d -> b n a d")
+        if not self.projects:
+            return rearrange(gathered, "b n a d -> b n (a d)")
         out = nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")
         return out(gathered)

@@ -1,8 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 
 from mst_jax.backbones.embed import ClickEmbed
+from mst_jax.geometry.resize import resize_bicubic_antialiased
 from mst_jax.structs import Clicks
 
 NO_CLICKS = Clicks.empty(1, num_slots=1)
@@ -75,22 +77,42 @@ def test_lent_tokens_have_smoothed_positions():
 
 
 def test_lent_tokens_see_the_same_picture_with_other_patches(rng):
-    """Where the picture is smooth, all three scales give nearly the same token."""
-    ramp = jnp.linspace(0, 1, 32)[:, None, None] * jnp.ones((1, 32, 3))
-    module = ClickEmbed(width=5, patch=8, positions=(4, 4), lends=True)
-    hints = jnp.ones((1, 32, 32, 3))
-    variables = jax.jit(module.init)(jax.random.key(1), ramp[None], hints, NO_CLICKS)
+    """Patches made twice as large give the coarse tokens that the small ones gave."""
+    image = jnp.asarray(rng.random((1, 16, 16, 3)), jnp.float32)
+    patches = rearrange(image, "b (i y) (j x) c -> b i j y x c", y=4, x=4)
+    larger = resize_bicubic_antialiased(patches, 8, 8)
+    larger = rearrange(larger, "b i j y x c -> b (i y) (j x) c")
+    module = ClickEmbed(width=5, patch=4, positions=(4, 4), lends=True)
+
+    def no_hints(image):
+        return image, jnp.zeros_like(image), NO_CLICKS
+
+    variables = jax.jit(module.init)(jax.random.key(1), *no_hints(image))
     params = variables["params"]
     params["positions"] *= 0
     params["image"]["bias"] = jnp.arange(5.0)
-    params["hints"] = jax.tree.map(jnp.zeros_like, params["hints"])
-    grid, lent = module.apply(variables, ramp[None], hints, NO_CLICKS)
-    coarse = np.asarray(grid[0]).reshape(2, 2, 2, 2, 5).mean((1, 3))
-    np.testing.assert_allclose(lent.coarse[0], coarse, atol=0.05)
-    fine = np.asarray(lent.fine[0]).reshape(4, 2, 4, 2, 5).mean((1, 3))
-    np.testing.assert_allclose(fine, grid[0], atol=0.05)
+    apply = jax.jit(module.apply)
+    small, _ = apply(variables, *no_hints(image))
+    # The mean colour is taken off before; it is a resized patch of itself.
+    _, lent = apply(variables, *no_hints(larger))
+    np.testing.assert_allclose(lent.coarse, small, atol=1e-4)
     params["hints"]["bias"] = jnp.full(5, 100.0)
-    changed, still = module.apply(variables, ramp[None], hints, NO_CLICKS)
-    np.testing.assert_allclose(changed, grid + 100, atol=1e-4)
-    np.testing.assert_array_equal(still.fine, lent.fine)
-    np.testing.assert_array_equal(still.coarse, lent.coarse)
+    grid, still = apply(variables, *no_hints(image))
+    np.testing.assert_allclose(grid, small + 100, atol=1e-4)
+    assert np.abs(still.fine).max() < 50
+
+
+def test_fine_tokens_are_of_the_right_places():
+    """One white cell of the fine grid is seen by its own fine token alone."""
+    image = jnp.zeros((1, 8, 8, 3)).at[0, 2:4, 6:8].set(1.0)
+    module = ClickEmbed(width=1, patch=4, positions=(2, 2), lends=True)
+    variables = jax.jit(module.init)(jax.random.key(1), image, image, NO_CLICKS)
+    params = variables["params"]
+    params["image"]["kernel"] = jnp.ones((4, 4, 3, 1))
+    params["positions"] *= 0
+    _, lent = module.apply(variables, image, image, NO_CLICKS)
+    _, black = module.apply(variables, 0 * image, image, NO_CLICKS)
+    seen = np.abs(lent.fine - black.fine)[0, ..., 0] > 1e-3
+    want = np.zeros((4, 4), bool)
+    want[1, 3] = True
+    np.testing.assert_array_equal(seen, want)

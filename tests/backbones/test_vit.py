@@ -66,7 +66,6 @@ def test_insertions_come_before_their_blocks_and_hand_on_what_is_lent(grid):
     module = ViT(
         depth=3,
         num_heads=2,
-       
         insert_at=(0, 2),
         insertions=(Mark(), Mark()),
     )
@@ -79,8 +78,6 @@ def test_insertions_come_before_their_blocks_and_hand_on_what_is_lent(grid):
 
 
 def test_one_insertion_for_each_number(grid):
-    module = ViT(
-        depth=1, num_heads=2 insert_at=(0, 0), insertions=(Mark(),)
-    )
+    module = ViT(depth=1, num_heads=2, insert_at=(0, 0), insertions=(Mark(),))
     with pytest.raises(ValueError, match="zip"):
         module.init(jax.random.key(0), grid, jnp.float32(1))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from mst_jax.layers.patchify import Patchify
+from mst_jax.geometry.resize import resize_bicubic_antialiased
+from mst_jax.layers.patchify import Patchify, resize_kernel
 
 
 def test_each_patch_is_one_token():
@@ -33,3 +34,28 @@ def test_it_is_a_strided_convolution(rng):
 def test_a_picture_that_is_not_whole_patches_is_refused():
     with pytest.raises(ValueError, match="30x32, not whole 16-pixel patches"):
         Patchify(4, 16).init(jax.random.key(0), jnp.zeros((1, 30, 32, 3)))
+
+
+@pytest.mark.parametrize("patch", [2, 3, 8])
+def test_a_resized_kernel_is_the_pseudo_inverse_of_flat_patches(rng, patch):
+    """Written out as in the paper: rows of R are resized basis patches."""
+    kernel = jnp.asarray(rng.normal(size=(4, 4, 2, 3)), jnp.float32)
+    basis = jnp.eye(16).reshape(16, 4, 4, 1)
+    resized = resize_bicubic_antialiased(basis, patch, patch).reshape(16, -1)
+    want = np.linalg.pinv(np.asarray(resized, np.float64)) @ np.asarray(kernel).reshape(
+        16, -1
+    )
+    got = resize_kernel(kernel, patch).reshape(patch * patch, -1)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_one_kernel_serves_patches_of_other_sizes(rng):
+    module = Patchify(width=2, patch=4)
+    image = jnp.asarray(rng.normal(size=(1, 8, 8, 3)), jnp.float32)
+    variables = module.init(jax.random.key(0), image)
+    assert variables["params"]["kernel"].shape == (4, 4, 3, 2)
+    variables["params"]["bias"] = jnp.array([0.5, -1.0])
+    kernel = resize_kernel(variables["params"]["kernel"], 2)
+    fine = module.apply(variables, image, patch=2)
+    want = np.einsum("yxc,yxcd->d", image[0, 2:4, 6:8], kernel) + [0.5, -1.0]
+    np.testing.assert_allclose(fine[0, 1, 3], want, rtol=1e-4)

@@ -7,7 +7,7 @@ from mst_jax.models.build import MODELS, build
 def test_a_model_has_four_fields_and_knows_its_values():
     model = build("simpleclick", size="tiny", depth=3, patch=8, crop=64)
     assert model.backbone.depth == 3
-    assert model.backbone.positions == (8, 8)
+    assert model.embed.positions == (8, 8)
     assert model.backbone.window == 28
     assert model.neck.widths == (32, 64, 128, 256)
     assert mst_jax.build is build

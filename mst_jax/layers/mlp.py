@@ -1,25 +1,33 @@
 """Two dense layers."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
+def exact_gelu(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
+    """GELU by the error function, as in every published ViT."""
+    return nn.gelu(x, approximate=False)
+
+
 class MLP(nn.Module):
-    """Two dense layers with an exact (erf) GELU between them; keeps the width.
+    """Two dense layers with a bend between them; keeps the width.
 
     Attributes:
         hidden: width between the layers.
         dtype: of the products.
+        bend: the function between the layers, element by element.
     """
 
     hidden: int
     dtype: DTypeLike = jnp.float32
+    bend: Callable[[Array], Array] = exact_gelu
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
         """Returns an update of the same width."""
         hidden = nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(x)
-        hidden = nn.gelu(hidden, approximate=False)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(hidden)
+        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(self.bend(hidden))

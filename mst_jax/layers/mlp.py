@@ -14,20 +14,22 @@ def exact_gelu(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
 
 
 class MLP(nn.Module):
-    """Two dense layers with a bend between them; keeps the width.
+    """Two dense layers with a function between them; keeps the width.
 
     Attributes:
         hidden: width between the layers.
         dtype: of the products.
-        bend: the function between the layers, element by element.
+        activation: the function between the layers, element by element.
     """
 
     hidden: int
     dtype: DTypeLike = jnp.float32
-    bend: Callable[[Array], Array] = exact_gelu
+    activation: Callable[[Array], Array] = exact_gelu
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
         """Returns an update of the same width."""
         hidden = nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(x)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(self.bend(hidden))
+        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(
+            self.activation(hidden)
+        )

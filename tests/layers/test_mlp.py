@@ -15,10 +15,10 @@ def test_gelu_is_the_exact_one():
     np.testing.assert_allclose(out, want, atol=1e-6)
 
 
-def test_another_bend():
+def test_another_activation():
     eye = {"kernel": jnp.eye(3), "bias": jnp.zeros(3)}
     variables = {"params": {"hidden": eye, "out": eye}}
-    out = MLP(hidden=3, bend=jax.nn.relu).apply(
+    out = MLP(hidden=3, activation=jax.nn.relu).apply(
         variables, jnp.array([[-1.0, 0.5, 2.0]])
     )
     np.testing.assert_array_equal(out, [[0.0, 0.5, 2.0]])

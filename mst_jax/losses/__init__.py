@@ -1,5 +1,22 @@
 """Losses: pure functions of arrays that need nothing but jax."""
 
-from mst_jax.losses.focal import normalized_focal_loss
+from mst_jax.losses.adaptive import adaptive_focal_loss
+from mst_jax.losses.cross_entropy import (
+    balanced_cross_entropy_loss,
+    binary_cross_entropy_loss,
+    weighted_cross_entropy_loss,
+)
+from mst_jax.losses.focal import focal_loss, normalized_focal_loss, poly_loss
+from mst_jax.losses.overlap import dice_loss, soft_iou_loss
 
-__all__ = ["normalized_focal_loss"]
+__all__ = [
+    "adaptive_focal_loss",
+    "balanced_cross_entropy_loss",
+    "binary_cross_entropy_loss",
+    "dice_loss",
+    "focal_loss",
+    "normalized_focal_loss",
+    "poly_loss",
+    "soft_iou_loss",
+    "weighted_cross_entropy_loss",
+]

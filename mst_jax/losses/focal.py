@@ -4,6 +4,65 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
+from mst_jax.losses.pixels import Axes, fade, normalized_fade, read_pixels
+
+
+def focal_loss(
+    logits: Float[Array, "*pixels"],
+    targets: Num[Array, "*pixels"] | Bool[Array, "*pixels"],
+    *,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+    where: Bool[Array, "*pixels"] | None = None,
+) -> Float[Array, "*pixels"]:
+    """Cross-entropy that fades where a pixel is right: `(1 - pt)^gamma * (-log pt)`.
+
+    Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, Eq. 4 and 5.
+
+    Args:
+        logits: any shape; float16 and bfloat16 are raised to float32.
+        targets: same shape, 0 or 1.
+        gamma: how much the right pixels are faded, 0 = not.
+        alpha: weight of targets 1; targets 0 have 1 - alpha; None = no weights.
+        where: same shape, False on pixels that do not count; None = all count.
+
+    Returns:
+        The loss of each pixel, 0 where it does not count.
+    """
+    pixels = read_pixels(logits, targets, where)
+    loss = fade(pixels.wrong, gamma) * jax.nn.softplus(pixels.wrong)
+    if alpha is not None:
+        loss = jnp.where(pixels.is_object, alpha, 1.0 - alpha) * loss
+    return jnp.where(pixels.counts, loss, 0.0)
+
+
+def poly_loss(
+    logits: Float[Array, "*pixels"],
+    targets: Num[Array, "*pixels"] | Bool[Array, "*pixels"],
+    *,
+    gamma: float = 2.0,
+    alpha: float = 1.0,
+    where: Bool[Array, "*pixels"] | None = None,
+) -> Float[Array, "*pixels"]:
+    """Focal loss plus `alpha * (1 - pt)^(gamma + 1)`, more of its leading term.
+
+    Source: Leng et al., PolyLoss, ICLR 2022, Poly-1 of the focal loss.
+
+    Args:
+        logits: any shape; float16 and bfloat16 are raised to float32.
+        targets: same shape, 0 or 1.
+        gamma: how much the right pixels are faded, 0 = not.
+        alpha: how much of the leading term is added; no weight of a class.
+        where: same shape, False on pixels that do not count; None = all count.
+
+    Returns:
+        The loss of each pixel, 0 where it does not count.
+    """
+    pixels = read_pixels(logits, targets, where)
+    more = alpha * fade(pixels.wrong, gamma + 1.0)
+    focal = focal_loss(logits, targets, gamma=gamma, where=where)
+    return focal + jnp.where(pixels.counts, more, 0.0)
+
 
 def normalized_focal_loss(
     logits: Float[Array, "*pixels"],
@@ -11,7 +70,7 @@ def normalized_focal_loss(
     *,
     gamma: float = 2.0,
     alpha: float = 0.5,
-    axis: int | tuple[int, ...] = -1,
+    axis: Axes = -1,
     where: Bool[Array, "*pixels"] | None = None,
 ) -> Float[Array, "*pixels"]:
     """Focal loss whose weights sum to the number of pixels of the example.
@@ -32,22 +91,10 @@ def normalized_focal_loss(
         where: same shape, False on pixels that do not count; None = all count.
 
     Returns:
-        The loss of each pixel, float32, 0 where it does not count. Take the mean over
-        `axis` with the same `where`.
+        The loss of each pixel, 0 where it does not count. Take the mean over `axis` with
+        the same `where`.
     """
-    x = logits.astype(jnp.float32)
-    y = targets.astype(jnp.float32)
-    counts = jnp.ones_like(x, bool) if where is None else where
-    # 1 - pt = sigmoid of the logit for the wrong side. The weights are taken relative to
-    # the largest one, in logs: where every pixel is right beyond all doubt, (1 - pt)^gamma
-    # itself is 0 and its normaliser infinite.
-    wrong_side = jnp.where(y > 0, -x, x)
-    log_fade = jnp.where(counts, gamma * jax.nn.log_sigmoid(wrong_side), -jnp.inf)
-    largest = jax.lax.stop_gradient(log_fade.max(axis, keepdims=True))
-    fade = jnp.exp(log_fade - jnp.where(jnp.isfinite(largest), largest, 0.0))
-    faded = jax.lax.stop_gradient(fade.sum(axis, keepdims=True))
-    num_pixels = counts.sum(axis, keepdims=True)
-    weight = (
-        jnp.where(y > 0, alpha, 1.0 - alpha) * num_pixels / jnp.maximum(faded, 1e-30)
-    )
-    return jnp.where(counts, weight * fade * jax.nn.softplus(wrong_side), 0.0)
+    pixels = read_pixels(logits, targets, where)
+    weight = jnp.where(pixels.is_object, alpha, 1.0 - alpha)
+    weight = weight * normalized_fade(pixels, gamma, axis=axis)
+    return weight * jax.nn.softplus(pixels.wrong)

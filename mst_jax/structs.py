@@ -136,17 +136,17 @@ class Lent:
     """What an embedding lends to the token selections, besides the grid of tokens.
 
     Attributes:
-        fine: [b i j c] tokens of half the patch's side, with their positions.
-        coarse: [b i j c] tokens of twice the patch's side, with their positions.
-        fine_positions: [i j c] positions of the fine tokens.
-        coarse_positions: [i j c] positions of the coarse tokens.
+        fine: [b n c] tokens of half the patch's side, row by row, with their positions.
+        coarse: [b n2 c] tokens of twice the patch's side, likewise.
+        fine_positions: [n c] positions of the fine tokens.
+        coarse_positions: [n2 c] positions of the coarse tokens.
         clicks: [b k] in pixels of the picture.
     """
 
-    fine: Float[Array, "b i j c"]
-    coarse: Float[Array, "b i2 j2 c"]
-    fine_positions: Float[Array, "i j c"]
-    coarse_positions: Float[Array, "i2 j2 c"]
+    fine: Float[Array, "b n c"]
+    coarse: Float[Array, "b n2 c"]
+    fine_positions: Float[Array, "n c"]
+    coarse_positions: Float[Array, "n2 c"]
     clicks: Clicks
 
 

@@ -20,7 +20,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # axis numbers or nothing at all.
 ROOMS = (
     *("geometry", "clicks", "layers", "losses", "data"),
-    *("backbones", "necks", "decoders", "interaction", "checkpoints"),
+    *("backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"),
     *("models", "training", "evaluation", "inference"),
 )
 install_import_hook([f"mst_jax.{room}" for room in ROOMS], "beartype.beartype")

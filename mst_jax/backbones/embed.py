@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -70,10 +71,12 @@ class ClickEmbed(nn.Module):
             return grid, ()
         lent = []
         for patch in (self.patch // 2, self.patch * 2):
-            tokens = look(normal, patch=patch)
+            seen = look(normal, patch=patch)
             # Smoothed, unlike the grid's, as published.
-            places = resize_bicubic_antialiased(learned, *tokens.shape[1:3])
-            places = places.astype(tokens.dtype)
-            lent.append((tokens + places[None], places))
+            places = resize_bicubic_antialiased(learned, *seen.shape[1:3])
+            places = rearrange(places.astype(seen.dtype), "i j c -> (i j) c")
+            lent.append(
+                (rearrange(seen, "b i j c -> b (i j) c") + places[None], places)
+            )
         (fine, fine_positions), (coarse, coarse_positions) = lent
         return grid, Lent(fine, coarse, fine_positions, coarse_positions, clicks)

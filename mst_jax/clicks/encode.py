@@ -1,10 +1,10 @@
-"""Clicks become maps that a network can read."""
+"""Clicks become maps and token numbers that a network can read."""
 
 import math
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from mst_jax.structs import POSITIVE, Clicks
 
@@ -40,3 +40,26 @@ def disk_maps(
     kind = jnp.where(clicks.label == POSITIVE, 0, 1)[:, None]
     maps = jnp.zeros((height, width, 2))
     return maps.at[row, column, kind].set(1.0, mode="drop")
+
+
+def clicked_cells(
+    clicks: Clicks, height: int, width: int, *, patch: int
+) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
+    """Finds the token under each positive click of one example.
+
+    Args:
+        clicks: `yx` [k 2] pixels; a fraction belongs to the pixel above and to the left.
+        height: rows of the grid of tokens.
+        width: columns of the grid.
+        patch: side of a token in pixels.
+
+    Returns:
+        [k] numbers of tokens, row by row, repeated as they are clicked, and [k] True
+        where the slot holds a positive click inside the picture; elsewhere the number
+        is 0 and means nothing.
+    """
+    cell = jnp.floor(clicks.yx / patch)
+    size = jnp.asarray((height, width))
+    inside = ((cell >= 0) & (cell < size[None])).all(-1) & clicks.is_positive
+    cell = jnp.where(inside[:, None], cell, 0.0).astype(int)
+    return cell[:, 0] * width + cell[:, 1], inside

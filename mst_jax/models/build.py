@@ -2,9 +2,10 @@
 
 from mst_jax import settings
 from mst_jax.models.click_model import ClickModel
+from mst_jax.models.mst import mst
 from mst_jax.models.simpleclick import simpleclick
 
-MODELS = {"simpleclick": simpleclick}
+MODELS = {"simpleclick": simpleclick, "mst": mst}
 
 
 def build(name: str, **kwargs: object) -> ClickModel:

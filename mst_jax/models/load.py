@@ -8,11 +8,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array
 from ml_collections import FrozenConfigDict
 
 from mst_jax import settings
 from mst_jax.checkpoints import store
+from mst_jax.checkpoints.torch_file import is_torch_file, read_torch_file
+from mst_jax.checkpoints.torch_names import Account, read_names
+from mst_jax.models import published
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
 from mst_jax.structs import Clicks
@@ -104,7 +108,8 @@ def load(path: str | os.PathLike) -> TrainedModel:
 
     Args:
         path: the workdir of a training run (its newest checkpoint is taken), one of its
-            `checkpoints/STEP`, or a converted checkpoint.
+            `checkpoints/STEP`, a converted checkpoint, or a published `.pth` or
+            `.safetensors`.
 
     Returns:
         `model(image, clicks, previous) -> logits`, with `.params` and `.config`.
@@ -112,7 +117,10 @@ def load(path: str | os.PathLike) -> TrainedModel:
     Raises:
         ValueError: nothing there, or the params of another model.
     """
-    config_folder, params_folder = store.find_model(Path(path))
+    path = Path(path)
+    if is_torch_file(path):
+        return load_published(path)[0]
+    config_folder, params_folder = store.find_model(path)
     config = store.read_config(config_folder)
     if "model" not in config:
         raise ValueError(
@@ -121,3 +129,27 @@ def load(path: str | os.PathLike) -> TrainedModel:
     module = settings.call(build, f"'model' in {config_folder}", **config["model"])
     params = store.read_params(params_folder, shapes_of_params(module))
     return TrainedModel(params, module, FrozenConfigDict(config))
+
+
+def load_published(path: Path) -> tuple[TrainedModel, Account]:
+    """Loads a checkpoint of a published program, and says what became of its arrays.
+
+    Args:
+        path: `.pth` or `.safetensors`.
+
+    Raises:
+        ValueError: it cannot be read, holds no model that we have, or lacks something.
+    """
+    file = read_torch_file(path)
+    try:
+        model = published.find_model(file)
+        module = settings.call(build, "its model", **model)
+        shapes = flatten_dict(shapes_of_params(module), sep="/")
+        shapes = {path: leaf.shape for path, leaf in shapes.items()}
+        names = published.names_of(model["name"], module)
+        flat, account = read_names(file.arrays, names, shapes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    params = jax.tree.map(jnp.asarray, unflatten_dict(flat, sep="/"))
+    config = file.config if "model" in file.config else {"model": model}
+    return TrainedModel(params, module, FrozenConfigDict(config)), account

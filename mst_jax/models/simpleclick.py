@@ -1,12 +1,9 @@
 """The plain model: ViT, pyramid, MLP head."""
 
-import jax.numpy as jnp
-
-from mst_jax.backbones.embed import ClickEmbed
 from mst_jax.backbones.sizes import pick
-from mst_jax.backbones.vit import ViT
 from mst_jax.decoders.mlp_head import MLPHead
 from mst_jax.models.click_model import ClickModel
+from mst_jax.models.trunk import make_trunk, read_dtype
 from mst_jax.necks.simple_pyramid import SimplePyramid
 
 
@@ -35,23 +32,11 @@ def simpleclick(
         ValueError: an unknown size, or a value that cannot be.
     """
     row = pick(size, **changes)
-    if dtype not in ("float32", "bfloat16"):
-        raise ValueError(f"model dtype is {dtype!r}, expected 'float32' or 'bfloat16'")
-    if crop % row.patch or window % row.patch or crop < row.patch:
-        raise ValueError(
-            f"crop {crop} and window {window} are not whole {row.patch}-pixel patches"
-        )
-    kind = jnp.dtype(dtype)
-    side = crop // row.patch
+    embed, backbone = make_trunk(row, crop=crop, window=window, dtype=dtype)
+    kind = read_dtype(dtype)
     return ClickModel(
-        embed=ClickEmbed(row.width, row.patch, (side, side), dtype=kind),
-        backbone=ViT(
-            depth=row.depth,
-            num_heads=row.num_heads,
-            window=window // row.patch,
-            global_every=row.global_every,
-            dtype=kind,
-        ),
+        embed=embed,
+        backbone=backbone,
         neck=SimplePyramid(row.pyramid, kind),
         decoder=MLPHead(row.head, dropout, kind),
     )

@@ -1,0 +1,1 @@
+"""Choosing the few finer and coarser tokens that matter."""

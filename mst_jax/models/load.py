@@ -146,10 +146,10 @@ def load_published(path: Path) -> tuple[TrainedModel, Account]:
         module = settings.call(build, "its model", **model)
         shapes = flatten_dict(shapes_of_params(module), sep="/")
         shapes = {path: leaf.shape for path, leaf in shapes.items()}
-        names = published.names_of(model["name"], module)
+        names = published.names_of(model, module)
         flat, account = read_names(file.arrays, names, shapes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     params = jax.tree.map(jnp.asarray, unflatten_dict(flat, sep="/"))
-    config = file.config if "model" in file.config else {"model": model}
+    config = file.config or {"model": model}
     return TrainedModel(params, module, FrozenConfigDict(config)), account

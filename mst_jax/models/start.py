@@ -1,9 +1,8 @@
 """Parameters to start training from: another model's, as far as they fit."""
 
 import dataclasses
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +14,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from mst_jax.checkpoints import dinov2
 from mst_jax.checkpoints.torch_file import TorchFile, is_torch_file, read_torch_file
 from mst_jax.checkpoints.torch_names import Account, NameTable, read_names
-from mst_jax.checkpoints.torch_vit import mae_table
+from mst_jax.checkpoints.torch_vit import Measures, mae_table, measure_mae
 from mst_jax.geometry.resize import resize_positions_bicubic
 from mst_jax.layers.patchify import resize_kernel
-from mst_jax.models.load import load, load_published
-from mst_jax.models.published import count_blocks, count_heads, is_bare_backbone
+from mst_jax.models.load import TrainedModel, load, load_published
+from mst_jax.models.published import count_heads, is_bare_backbone
 
 IMAGE, POSITIONS = "embed/image/kernel", "embed/positions"
 PATCH_KERNELS = (IMAGE, "embed/hints/kernel")
@@ -80,12 +79,68 @@ def start_from(params: dict, path: str | os.PathLike) -> tuple[dict, Account]:
 def _read_source(path: Path, flat: Flat) -> tuple[Flat, Account]:
     """Reads a checkpoint as flat params whose blocks have the form of the model's."""
     if path.suffix == dinov2.SUFFIX:
-        file = TorchFile(dinov2.read_npz(path), {})
-        kernel, positions = "patch_embed.kernel", "pos_embed"
-        try:
-            patch, _, _, width = file.arrays["patch_embed.kernel"].shape
-            side = len(file.arrays["pos_embed"])
-    return source, account
+        file = TorchFile(dinov2.read_npz(path), {}, {})
+        return _read_backbone(
+            path, file, flat, dinov2.measure_dinov2, dinov2.dinov2_table
+        )
+    if not is_torch_file(path):
+        return _read_model(path, flat, load(path), ())
+    file = read_torch_file(path)
+    if is_bare_backbone(file.arrays):
+        return _read_backbone(path, file, flat, measure_mae, mae_table)
+    model, account = load_published(path)
+    return _read_model(path, flat, model, account.unread)
+
+
+def _read_backbone(
+    path: Path,
+    file: TorchFile,
+    flat: Flat,
+    measure: Callable[[Mapping[str, np.ndarray]], Measures],
+    make_table: Callable[[int], NameTable],
+) -> tuple[Flat, Account]:
+    """Reads a ViT that knows no clicks; without a config its heads are the model's."""
+    try:
+        width, depth, patch, side = measure(file.arrays)
+        ours = _form(flat)
+        num_heads = count_heads(file, width) or ours.num_heads
+        _check_form(Form(width, depth, num_heads), ours)
+        table = make_table(depth)
+        shapes = {path: flat[path].shape for rule in table.rules for path in rule.paths}
+        shapes[IMAGE] = (patch, patch, *shapes[IMAGE][2:])
+        shapes[POSITIONS] = (side, side, width)
+        return read_names(file.arrays, table, shapes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read_model(
+    path: Path, flat: Flat, model: TrainedModel, unread: tuple[str, ...]
+) -> tuple[Flat, Account]:
+    """Takes a whole model's params, whatever its recipe; `unread` were not read."""
+    source = flatten_dict(model.params, sep="/")
+    try:
+        _check_form(_form(source), _form(flat))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    homeless = tuple(sorted(source.keys() - flat.keys()))
+    used = tuple(sorted(source.keys() & flat.keys()))
+    return source, Account(used, unread + homeless, ())
+
+
+def _form(flat: Flat) -> Form:
+    """The form of a model's blocks."""
+    blocks = {path.split("/")[1] for path in flat if path.startswith("backbone/block")}
+    width, num_heads, _ = flat[QUERY].shape
+    return Form(width, len(blocks), num_heads)
+
+
+def _check_form(theirs: Form, ours: Form) -> None:
+    if theirs != ours:
+        raise ValueError(
+            f"it has {theirs}, the model {ours}; choose another config.model.size or "
+            "another checkpoint"
+        )
 
 
 def _resize(

@@ -1,0 +1,210 @@
+"""The renaming machine: a published program's arrays <-> our params, by a table of names.
+
+A rule names one array of a checkpoint, the parameters that it holds, and how its axes
+become theirs. The same rule serves both directions. Params are flat here, path -> array.
+"""
+
+import dataclasses
+import fnmatch
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from einops import rearrange
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One array of a checkpoint and the parameters in it.
+
+    Attributes:
+        name: of the array in the checkpoint.
+        paths: of its parameters, like "neck/out4/kernel". Several lie one after another
+            along the pattern's first axis on the right.
+        axes: pattern of einops, "axes of the array -> axes of the parameter".
+        has_class_slot: does the array's axis 1 begin with an entry that belongs to no
+            token? It is not read, and zeros on the way back.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    axes: str
+    has_class_slot: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class NameTable:
+    """All arrays of a model's checkpoint.
+
+    Attributes:
+        rules: those whose parameters a model does not have do not count for it.
+        unread: names, or patterns with *, of arrays that the published program itself
+            does not use -> their shape, written as zeros on the way back; None: not
+            written.
+    """
+
+    rules: tuple[Rule, ...]
+    unread: Mapping[str, Shape | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """What became of every array and of every parameter.
+
+    Attributes:
+        used: arrays that were read.
+        unread: arrays that were not, as expected.
+        filled: parameters with the numbers of the checkpoint.
+        fresh: parameters that keep their own.
+        changed: sentences about what was resized.
+    """
+
+    used: tuple[str, ...]
+    unread: tuple[str, ...]
+    filled: tuple[str, ...]
+    fresh: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        said = (
+            ("arrays used", self.used, ""),
+            ("not used, as expected", self.unread, _such_as(self.unread)),
+            ("parameters filled", self.filled, ""),
+            ("started afresh", self.fresh, f": {', '.join(self._fresh_parts())}"),
+        )
+        lines = [f"{len(names)} {what}{some}" for what, names, some in said if names]
+        return "\n".join((*lines, *self.changed))
+
+    def _fresh_parts(self) -> list[str]:
+        """The largest parts of the tree in which nothing was filled."""
+        touched = {
+            path.rsplit("/", depth)[0]
+            for path in self.filled
+            for depth in range(path.count("/") + 1)
+        }
+        parts = set()
+        for path in self.fresh:
+            steps = path.split("/")
+            heads = ["/".join(steps[: n + 1]) for n in range(len(steps))]
+            parts.add(next(head for head in heads if head not in touched))
+        return sorted(parts)
+
+
+def read_names(
+    arrays: Mapping[str, np.ndarray], table: NameTable, shapes: Mapping[str, Shape]
+) -> tuple[dict[str, np.ndarray], Account]:
+    """Renames a checkpoint's arrays.
+
+    Args:
+        arrays: name -> array.
+        table: of the model that the checkpoint holds.
+        shapes: path -> shape of every parameter that it should fill.
+
+    Returns:
+        Path -> float32 array, one for each of `shapes`, and the account.
+
+    Raises:
+        ValueError: an array that is missing, that nobody expects, or of another shape; a
+            parameter without a rule.
+    """
+    rules = _rules_for(table, shapes)
+    missing = [rule.name for rule in rules if rule.name not in arrays]
+    if missing:
+        raise ValueError(f"it lacks {len(missing)} arrays{_such_as(missing)}")
+    used = {rule.name for rule in rules}
+    unread = sorted(set(arrays) - used)
+    strange = [name for name in unread if not _is_expected(name, table.unread)]
+    if strange:
+        raise ValueError(
+            f"{len(strange)} of its arrays have no place in this model"
+            f"{_such_as(strange)}; it is another model"
+        )
+    flat = {}
+    for rule in rules:
+        flat |= _read_rule(rule, arrays[rule.name], shapes)
+    return flat, Account(tuple(sorted(used)), tuple(unread), tuple(sorted(flat)))
+
+
+def write_names(
+    flat: Mapping[str, np.ndarray], table: NameTable
+) -> dict[str, np.ndarray]:
+    """Names params as the published program does: undoes `read_names`.
+
+    Raises:
+        ValueError: a parameter without a rule.
+    """
+    shapes = {path: np.shape(value) for path, value in flat.items()}
+    arrays = {rule.name: _write_rule(rule, flat) for rule in _rules_for(table, shapes)}
+    zeros = {
+        name: np.zeros(shape, np.float32)
+        for name, shape in table.unread.items()
+        if shape is not None
+    }
+    return arrays | zeros
+
+
+def _rules_for(table: NameTable, shapes: Mapping[str, Shape]) -> list[Rule]:
+    """The rules whose parameters there are; together they name every parameter."""
+    rules = [rule for rule in table.rules if shapes.keys() >= set(rule.paths)]
+    nameless = shapes.keys() - {path for rule in rules for path in rule.paths}
+    if nameless:
+        raise ValueError(
+            f"the published program has no name for {len(nameless)} parameters"
+            f"{_such_as(sorted(nameless))}"
+        )
+    return rules
+
+
+def _read_rule(
+    rule: Rule, array: np.ndarray, shapes: Mapping[str, Shape]
+) -> dict[str, np.ndarray]:
+    """The parameters that one array holds."""
+    shape = shapes[rule.paths[0]]
+    is_split = len(rule.paths) > 1
+    right = rule.axes.split("->")[1].split()
+    inner = (len(rule.paths), *shape) if is_split else shape
+    sizes = dict(zip(right, inner, strict=True))
+    expected = _shape_of(rule, sizes)
+    if array.shape != expected:
+        raise ValueError(
+            f"{rule.name} is {list(array.shape)}, expected {list(expected)}"
+        )
+    if rule.has_class_slot:
+        array = array[:, 1:]
+    value = rearrange(np.asarray(array, np.float32), rule.axes, **sizes)
+    return dict(zip(rule.paths, value if is_split else (value,), strict=True))
+
+
+def _write_rule(rule: Rule, flat: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The array that holds some parameters."""
+    left, right = rule.axes.split("->")
+    values = [np.asarray(flat[path], np.float32) for path in rule.paths]
+    value = np.stack(values) if len(values) > 1 else values[0]
+    array = rearrange(value, f"{right} -> {left}")
+    if rule.has_class_slot:
+        array = np.concatenate([np.zeros_like(array[:, :1]), array], axis=1)
+    return array
+
+
+def _shape_of(rule: Rule, sizes: Mapping[str, int]) -> Shape:
+    """Shape of a rule's array when the axes have these sizes."""
+    groups = re.findall(r"\([^)]*\)|\S+", rule.axes.split("->")[0])
+    sizes = {**sizes, "1": 1}
+    shape = [math.prod(sizes[axis] for axis in re.findall(r"\w+", g)) for g in groups]
+    shape[1:2] = [n + rule.has_class_slot for n in shape[1:2]]
+    return tuple(shape)
+
+
+def _is_expected(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _such_as(names: Sequence[str]) -> str:
+    """Says ": a, b, c and 7 more", or nothing."""
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f": {', '.join(names[:3])}{more}"

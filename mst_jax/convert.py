@@ -1,0 +1,134 @@
+"""Published PyTorch weights to a checkpoint, and back, with an account of every array.
+
+python -m mst_jax.convert mst.pth models/mst
+python -m mst_jax.convert runs/mine mine.safetensors --to-torch
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from flax.traverse_util import flatten_dict
+
+from mst_jax import settings
+from mst_jax.checkpoints import store
+from mst_jax.checkpoints.torch_file import (
+    SAFETENSORS,
+    SUFFIXES,
+    is_torch_file,
+    write_safetensors,
+)
+from mst_jax.checkpoints.torch_names import write_names
+from mst_jax.models import published
+from mst_jax.models.load import load, load_published
+
+STOPPED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Converts what the command line names and prints the account."""
+    parser = make_parser()
+    options = parser.parse_args(argv)
+    convert = to_torch if options.to_torch else from_torch
+    try:
+        print(convert(options.source, options.destination))
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"convert: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(STOPPED, "convert: stopped; nothing half is left behind\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mst_jax.convert",
+        description=__doc__.splitlines()[0],
+        epilog="Weights to start training from, such as MAE's or DINOv2's, need no "
+        "conversion: config.start takes them as they are.",
+    )
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SRC",
+        help=f"{', '.join(SUFFIXES)}; with --to-torch also a run or a checkpoint of ours",
+    )
+    parser.add_argument(
+        "destination",
+        type=Path,
+        metavar="DST",
+        help="folder to make; with --to-torch a .safetensors",
+    )
+    parser.add_argument(
+        "--to-torch",
+        action="store_true",
+        help="write the names of the published program, for its load_state_dict",
+    )
+    return parser
+
+
+def from_torch(source: Path, destination: Path) -> str:
+    """Writes a published checkpoint as one of ours.
+
+    Returns:
+        The account.
+
+    Raises:
+        ValueError: the source is no checkpoint of a model that we have, or the
+            destination is there already.
+    """
+    if not is_torch_file(source):
+        raise ValueError(
+            f"{source} is no {' or '.join(SUFFIXES)}; to write one from a checkpoint of "
+            "ours, say --to-torch"
+        )
+    _check_free(destination)
+    model, account = load_published(source)
+    config = settings.as_json(model.config.to_dict())
+    store.write_model(destination, model.params, config)
+    return f"{_describe(config)}\n{account}\nwritten to {destination}"
+
+
+def to_torch(source: Path, destination: Path) -> str:
+    """Writes a model as the published program names its arrays.
+
+    Arrays that the published program has and does not use are zeros. The config goes
+    with the arrays as text, so that this program can read the file back.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: no model at the source, no published program for it, or the
+            destination is there already or no `.safetensors`.
+    """
+    if destination.suffix != SAFETENSORS:
+        raise ValueError(f"{destination} has another ending than {SAFETENSORS}")
+    _check_free(destination)
+    model = load(source)
+    config = settings.as_json(model.config.to_dict())
+    names = published.names_of(config["model"], model.module)
+    arrays = write_names(flatten_dict(model.params, sep="/"), names)
+    write_safetensors(destination, arrays, config)
+    num_zeros = sum(name in names.unread for name in arrays)
+    return (
+        f"{_describe(config)}\n{len(arrays)} arrays written to {destination}, "
+        f"{num_zeros} of them zeros that the published program does not use"
+    )
+
+
+def _check_free(place: Path) -> None:
+    """Asked before the long work; what writes asks again."""
+    if place.exists():
+        raise ValueError(f"{place} exists already; choose another place or remove it")
+
+
+def _describe(config: dict) -> str:
+    """One line: the recipe and its arguments."""
+    arguments = dict(config["model"])
+    name = arguments.pop("name")
+    said = ", ".join(f"{key} {value}" for key, value in sorted(arguments.items()))
+    return f"{name}: {said}"
+
+
+if __name__ == "__main__":
+    main()

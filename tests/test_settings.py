@@ -58,3 +58,19 @@ def test_a_block_is_checked_before_it_is_used():
     ):
         with pytest.raises(ValueError, match=reason):
             settings.check_block("config.paint", given, paint, check)
+
+
+def test_values_are_of_the_kind_of_their_defaults():
+    known = {"share": 0.5, "count": 2, "flag": True, "form": "a", "limit": None}
+    right = {"share": 1, "count": 2.5, "flag": False, "form": "b", "limit": 3.0}
+    settings.check_kinds("config.box", right, known)
+    settings.check_kinds("config.box", {"limit": None}, known)
+    for name, value in {
+        "share": True,
+        "count": float("inf"),
+        "flag": 1,
+        "form": 1.0,
+        "limit": "x",
+    }.items():
+        with pytest.raises(ValueError, match=f"config.box.{name} is {value!r}, expect"):
+            settings.check_kinds("config.box", {name: value}, known)

@@ -45,17 +45,17 @@ def choose(
     """
     scores = jax.vmap(token_scores)(tokens, click)
     num_chosen = max(tokens.shape[1] // one_of, 1)
-    keys = () if key is None else (jax.random.split(key, len(scores)),)
+    keys = None if key is None else jax.random.split(key, len(scores))
     select = partial(TOP_K[top_k], num_chosen=num_chosen, threshold=threshold)
     placed = tokens + positions[None]
 
-    def one(scores, placed, *key):
-        weights, index, kept = select(scores, **dict(zip(("key",), key)))
+    def one(scores, placed, key):
+        weights, index, kept = select(scores, key=key)
         if top_k == "straight_through":  # the same without the [m n] matrix
             return index, kept, take_chosen(placed, scores, index, kept)
         return index, kept, (weights @ placed.astype(jnp.float32)).astype(placed.dtype)
 
-    return Chosen(scores, *jax.vmap(one)(scores, placed, *keys))
+    return Chosen(scores, *jax.vmap(one)(scores, placed, keys))
 
 
 class TokenSelection(nn.Module):
@@ -135,7 +135,9 @@ class TokenSelection(nn.Module):
         gather = partial(Attention, dtype=self.dtype, use_bias=False)
         fine_tokens = LayerNorm(name="norm_fine")(chosen_fine.tokens)
         coarse_tokens = LayerNorm(name="norm_coarse")(chosen_coarse.tokens)
-        gathered = gather(COARSE_HEADS, name="coarse_to_fine")(fine_tokens, coarse_tokens)
+        gathered = gather(COARSE_HEADS, name="coarse_to_fine")(
+            fine_tokens, coarse_tokens
+        )
         fused = chosen_fine.tokens + self.gain_of("gamma", c) * gathered
         gathered = gather(self.fuse_heads, name="fused_to_grid")(
             LayerNorm(name="norm_grid")(tokens), LayerNorm(name="norm_fused")(fused)

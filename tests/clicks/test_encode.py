@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mst_jax.clicks.encode import disk_maps
+from mst_jax.clicks.encode import clicked_cells, disk_maps
 from mst_jax.structs import EMPTY, Clicks
 
 
@@ -82,3 +82,15 @@ def test_disks_equal_the_dense_form(seed, radius):
 def test_empty_slots_draw_nothing_whatever_they_hold(kind):
     clicks = Clicks(yx=jnp.array([[2.0, 2.0]]), label=jnp.array([EMPTY]))
     assert not disk_maps(clicks, 5, 5)[..., kind].any()
+
+
+def test_the_token_under_each_positive_click():
+    clicks = Clicks(
+        yx=jnp.array(
+            [[0, 0], [15.9, 16], [31, 47.5], [20, 20], [-1, 5], [5, 48], [9, 9]]
+        ),
+        label=jnp.array([1, 1, 1, 0, 1, 1, -1]),
+    )
+    cells, clicked = clicked_cells(clicks, 2, 3, patch=16)
+    np.testing.assert_array_equal(clicked, [1, 1, 1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(cells, [0, 1, 5, 0, 0, 0, 0])

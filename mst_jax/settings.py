@@ -3,10 +3,13 @@
 import inspect
 import json
 import numbers
+import sys
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
+
+LARGEST = sys.float_info.max
 
 
 def call(
@@ -51,6 +54,38 @@ def check_keys(block: str, given: Mapping[str, object], known: Mapping) -> None:
             )
 
 
+def defaults_of(function: Callable[..., object]) -> dict[str, object]:
+    """Returns the keyword arguments with defaults of a function, and these."""
+    return {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+        and parameter.default is not parameter.empty
+    }
+
+
+def check_kinds(
+    block: str, given: Mapping[str, object], known: Mapping[str, object]
+) -> None:
+    """Raises ValueError unless each value is of the kind of its default.
+
+    Args:
+        block: what the user calls the block, such as "config.losses.dice".
+        given: the block.
+        known: its keys and their defaults; None stands for a number or None.
+    """
+    for key, value in given.items():
+        default = known[key]
+        if default is None or is_number(default, least=-LARGEST, most=LARGEST):
+            fits = is_number(value, least=-LARGEST, most=LARGEST) or value is default
+        else:
+            fits = isinstance(value, type(default))
+        if not fits:
+            raise ValueError(
+                f"{block}.{key} is {value!r}, expected a value like {default!r}"
+            )
+
+
 def check_block(
     block: str,
     given: Mapping[str, object],
@@ -68,12 +103,7 @@ def check_block(
     Raises:
         ValueError: an unknown key or a wrong value.
     """
-    defaults = {
-        parameter.name: parameter.default
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-        and parameter.default is not parameter.empty
-    }
+    defaults = defaults_of(function)
     check_keys(block, defaults | dict(given), defaults)
     try:
         check(**(defaults | dict(given)))

@@ -1,6 +1,7 @@
 """Every mask loss in one form, by name: logits, target, valid -> one value an example."""
 
 import functools
+import inspect
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -20,46 +21,48 @@ MaskLoss = Callable[..., Float[Array, "*b"]]
 PIXELS = (-2, -1)
 
 
-def mean_of_pixels(loss: Callable[..., Array], **fixed: object) -> MaskLoss:
-    """The mean of a loss of pixels over the valid ones; 0 if there are none."""
+def in_mask_form(loss: Callable[..., Array]) -> MaskLoss:
+    """Gives a loss of pixels the form of a mask loss, with the options that are left.
+
+    Args:
+        loss: (logits, targets, *, where, ...) -> a value for each pixel or each example;
+            if it takes `axis`, it gets the last two.
+
+    Returns:
+        (logits [*b h w], target, valid, **options) -> [*b]; a loss of pixels becomes its
+        mean over the valid ones, 0 if there are none.
+    """
+    parameters = inspect.signature(loss).parameters
+    fixed = {"axis": PIXELS} if "axis" in parameters else {}
 
     @functools.wraps(loss)
-    def mean(
+    def mask_loss(
         logits: Float[Array, "*b h w"],
         target: Bool[Array, "*b h w"],
         valid: Bool[Array, "*b h w"],
         **options: object,
     ) -> Float[Array, "*b"]:
         each = loss(logits, target, where=valid, **fixed, **options)
+        if each.ndim < logits.ndim:
+            return each
         return each.sum(PIXELS) / jnp.maximum(valid.sum(PIXELS), 1)
 
-    return mean
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    arrays = [inspect.Parameter(name, kind) for name in ("logits", "target", "valid")]
+    ours = ("logits", "targets", "axis", "where")
+    options = [p for p in parameters.values() if p.name not in ours]
+    mask_loss.__signature__ = inspect.Signature([*arrays, *options])
+    return mask_loss
 
 
-def of_whole_masks(loss: Callable[..., Array]) -> MaskLoss:
-    """A loss that has one value an example by itself."""
-
-    @functools.wraps(loss)
-    def whole(
-        logits: Float[Array, "*b h w"],
-        target: Bool[Array, "*b h w"],
-        valid: Bool[Array, "*b h w"],
-        **options: object,
-    ) -> Float[Array, "*b"]:
-        return loss(logits, target, axis=PIXELS, where=valid, **options)
-
-    return whole
-
-
-# Options are the keyword arguments of the loss, but for `axis` and `where`.
 MASK_LOSSES: dict[str, MaskLoss] = {
-    "bce": mean_of_pixels(binary_cross_entropy_loss),
-    "weighted_bce": mean_of_pixels(weighted_cross_entropy_loss),
-    "balanced_bce": mean_of_pixels(balanced_cross_entropy_loss, axis=PIXELS),
-    "focal": mean_of_pixels(focal_loss),
-    "poly": mean_of_pixels(poly_loss),
-    "normalized_focal": mean_of_pixels(normalized_focal_loss, axis=PIXELS),
-    "adaptive_focal": mean_of_pixels(adaptive_focal_loss, axis=PIXELS),
-    "soft_iou": of_whole_masks(soft_iou_loss),
-    "dice": of_whole_masks(dice_loss),
+    "bce": in_mask_form(binary_cross_entropy_loss),
+    "weighted_bce": in_mask_form(weighted_cross_entropy_loss),
+    "balanced_bce": in_mask_form(balanced_cross_entropy_loss),
+    "focal": in_mask_form(focal_loss),
+    "poly": in_mask_form(poly_loss),
+    "normalized_focal": in_mask_form(normalized_focal_loss),
+    "adaptive_focal": in_mask_form(adaptive_focal_loss),
+    "soft_iou": in_mask_form(soft_iou_loss),
+    "dice": in_mask_form(dice_loss),
 }

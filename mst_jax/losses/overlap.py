@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from mst_jax.losses.pixels import Axes, read_pixels
 
-# Less than a pixel's share of any mask; what is below is empty.
+# Pixels; a union below is none, and nothing is divided by less.
 EMPTY = 1e-8
 
 

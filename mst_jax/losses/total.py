@@ -1,59 +1,125 @@
 """The sum of the losses that a config names."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mst_jax.losses.focal import normalized_focal_loss
+from mst_jax import settings
+from mst_jax.losses.contrast import token_contrast
+from mst_jax.losses.mask import MASK_LOSSES, MaskLoss
+from mst_jax.losses.queries import QUERY_LOSSES, ValuesAndCounts
+from mst_jax.losses.scores import token_score
 from mst_jax.structs import Batch, Outputs
 
+# Name -> weight, or weight and options: {"dice": 1.0, "poly": {"weight": 2, "gamma": 3}}.
+Losses = Mapping[str, float | int | Mapping[str, object]]
 
-def mean_normalized_focal(outputs: Outputs, batch: Batch) -> Float[Array, " b"]:
-    """Mean of the normalised focal loss over the valid pixels; 0 if there are none."""
-    loss = normalized_focal_loss(
-        outputs.logits, batch.target, axis=(-2, -1), where=batch.valid
-    )
-    return loss.sum((-2, -1)) / jnp.maximum(batch.valid.sum((-2, -1)), 1)
+# Less than any count that is not zero.
+NOTHING = 1e-9
 
 
-TERMS: dict[str, Callable[[Outputs, Batch], Float[Array, " b"]]] = {
-    "normalized_focal": mean_normalized_focal,
+class Term(NamedTuple):
+    """A loss and what it looks at.
+
+    Attributes:
+        looks_at: a field of `Outputs`.
+        loss: (looked at, target [b h w], valid [b h w], **options) -> a sum of losses
+            and what it is divided by, of each example; both are summed over the batch
+            before the division.
+    """
+
+    looks_at: str
+    loss: Callable[..., ValuesAndCounts]
+
+
+def every_example_counts(mask_loss: MaskLoss) -> Callable[..., ValuesAndCounts]:
+    """Makes the loss of a term whose part is the mean over the examples."""
+
+    @functools.wraps(mask_loss)
+    def loss(*args: Array, **options: object) -> ValuesAndCounts:
+        values = mask_loss(*args, **options)
+        return values, jnp.ones_like(values)
+
+    return loss
+
+
+TERMS: dict[str, Term] = {
+    **{n: Term("logits", every_example_counts(f)) for n, f in MASK_LOSSES.items()},
+    **{n: Term("queries", f) for n, f in QUERY_LOSSES.items()},
+    "token_contrast": Term("choices", token_contrast),
+    "token_score": Term("choices", token_score),
 }
 
 
-def check_terms(weights: Mapping[str, float]) -> None:
-    """Raises ValueError unless `weights` names known losses, with positive weights."""
-    unknown = sorted(set(weights) - set(TERMS))
-    if unknown or not weights:
+def read_setting(setting: object) -> dict[str, object]:
+    """Returns the weight and the options that a config gives a loss, as one mapping."""
+    return dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
+
+
+def check_terms(losses: Mapping[str, object]) -> None:
+    """Raises ValueError unless `losses` names known losses, options, positive weights.
+
+    Args:
+        losses: name in `TERMS` -> weight, or a mapping with the weight and options.
+    """
+    unknown = sorted(set(losses) - set(TERMS))
+    if unknown or not losses:
         raise ValueError(
             f"config.losses names {', '.join(unknown) or 'no loss'}; "
             f"known losses: {', '.join(TERMS)}"
         )
-    for name, weight in weights.items():
-        if not weight > 0:
+    for name, setting in losses.items():
+        block, given = f"config.losses.{name}", read_setting(setting)
+        defaults = settings.defaults_of(TERMS[name].loss)
+        known = {"weight": 1.0, **defaults}
+        settings.check_keys(block, defaults | given, known)
+        settings.check_kinds(block, given, known)
+        if given["weight"] <= 0:
             raise ValueError(
-                f"config.losses.{name} is {weight}, expected more than 0; "
+                f"the weight of {block} is {given['weight']}, expected more than 0; "
                 "leave a loss out that you do not want"
             )
 
 
+def check_outputs(losses: Iterable[str], outputs: Outputs) -> None:
+    """Raises ValueError unless the model says what each loss looks at."""
+    for name in losses:
+        field = TERMS[name].looks_at
+        said = getattr(outputs, field)
+        if isinstance(said, tuple) and not said:
+            raise ValueError(
+                f"config.losses names {name}, which looks at outputs.{field}; the model "
+                "has none: leave the loss out or choose another model"
+            )
+
+
 def total_loss(
-    outputs: Outputs, batch: Batch, *, weights: Mapping[str, float]
+    outputs: Outputs, batch: Batch, *, losses: Losses
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Weighted sum of the named losses, each the mean over the batch.
+    """Weighted sum of the named losses.
 
     Args:
         outputs: of the model.
         batch: what was wanted.
-        weights: name in `TERMS` -> weight.
+        losses: name in `TERMS` -> weight, or a mapping with the weight and options.
 
     Returns:
-        The sum, and every part before its weight, for the log.
+        The sum, and every part before its weight, for the log. A part is the sum of its
+        term's values over the sum of its counts, 0 if nothing counts.
 
     Raises:
-        ValueError: see `check_terms`.
+        ValueError: see `check_terms` and `check_outputs`.
     """
-    check_terms(weights)
-    parts = {name: TERMS[name](outputs, batch).mean() for name in weights}
-    return sum(weights[name] * part for name, part in parts.items()), parts
+    check_terms(losses)
+    check_outputs(losses, outputs)
+    total, parts = 0.0, {}
+    for name, setting in losses.items():
+        term, options = TERMS[name], read_setting(setting)
+        weight, said = options.pop("weight"), getattr(outputs, term.looks_at)
+        values, counts = term.loss(said, batch.target, batch.valid, **options)
+        parts[name] = values.sum() / jnp.maximum(counts.sum(), NOTHING)
+        total += weight * parts[name]
+    return total, parts

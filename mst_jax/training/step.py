@@ -1,6 +1,6 @@
 """One update: clicks without gradient, then loss, gradient, update; all on the device."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -13,7 +13,7 @@ from mst_jax.clicks.first_clicks import first_clicks
 from mst_jax.clicks.next_click import training_click
 from mst_jax.geometry.overlap import iou
 from mst_jax.interaction.rollout import rollout, start_rollout
-from mst_jax.losses.total import total_loss
+from mst_jax.losses.total import Losses, total_loss
 from mst_jax.structs import Batch, Clicks, Rollout, TrainState
 
 Metrics = dict[str, Float[Array, ""]]
@@ -66,7 +66,7 @@ def make_step(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
-    losses: Mapping[str, float],
+    losses: Losses,
     *,
     max_first: int = 24,
     max_rounds: int = 3,
@@ -80,7 +80,7 @@ def make_step(
         module: a ClickModel.
         optimizer: optax's.
         schedule: step -> learning rate, for the log.
-        losses: name -> weight, see `losses.total`.
+        losses: name -> weight, or weight and options; see `losses.total`.
         max_first: most first clicks of either kind.
         max_rounds: most corrections before the loss.
 
@@ -120,7 +120,7 @@ def make_step(
                 train=True,
                 rngs={"dropout": dropout_key},
             )
-            loss, parts = total_loss(outputs, batch, weights=losses)
+            loss, parts = total_loss(outputs, batch, losses=losses)
             return loss, (parts, outputs.logits)
 
         gradient_of = jax.value_and_grad(loss_of, has_aux=True)

@@ -50,10 +50,10 @@ def test_every_mask_loss_is_a_term(case):
 def test_a_part_is_a_sum_over_the_batch_divided_by_a_sum_over_the_batch(
     case, monkeypatch
 ):
-    def loss(logits, valid, *, scale=1.0):
+    def loss(logits, target, valid, *, scale=1.0):
         return jnp.array([1.0, 6.0]), scale * jnp.array([1.5, 2.0])
 
-    monkeypatch.setitem(TERMS, "two", Term(loss, wants=("valid",)))
+    monkeypatch.setitem(TERMS, "two", Term("logits", loss))
     one, _ = total_loss(*case, losses={"dice": 1.0})
     both, parts = total_loss(*case, losses={"dice": 1.0, "two": 0.5})
     assert float(parts["two"]) == 2.0
@@ -66,7 +66,7 @@ def test_a_part_of_which_nothing_counts_is_zero(case, monkeypatch):
     def loss(logits, target, valid):
         return 0.0 * logits.sum((1, 2)), jnp.zeros(2)
 
-    monkeypatch.setitem(TERMS, "none", Term(loss))
+    monkeypatch.setitem(TERMS, "none", Term("logits", loss))
     outputs, batch = case
 
     def total(logits):
@@ -77,12 +77,20 @@ def test_a_part_of_which_nothing_counts_is_zero(case, monkeypatch):
     np.testing.assert_array_equal(gradient, np.zeros((2, 3, 4)))
 
 
-def test_what_the_model_does_not_say_is_named_while_tracing(case, monkeypatch):
-    monkeypatch.setitem(TERMS, "token", Term(MASK_LOSSES["dice"], "choices"))
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("token_contrast", "choices"),
+        ("token_score", "choices"),
+        ("query_class", "queries"),
+        ("query_dice", "queries"),
+    ],
+)
+def test_what_the_model_does_not_say_is_named_while_tracing(case, name, field):
     with pytest.raises(
-        ValueError, match=r"names token, .* outputs\.choices; the model"
+        ValueError, match=rf"names {name}, .* outputs\.{field}; the mod"
     ):
-        jax.eval_shape(lambda *x: total_loss(*x, losses={"token": 1.0}), *case)
+        jax.eval_shape(lambda *x: total_loss(*x, losses={name: 1.0}), *case)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.pipeline import training_batches
 from mst_jax.data.store import list_sets, open_source, write_set
 from mst_jax.interaction.view import choose_view
-from mst_jax.losses.total import check_terms
+from mst_jax.losses.total import check_outputs, check_terms
 from mst_jax.models.build import build
 from mst_jax.structs import Clicks, TrainState
 from mst_jax.training import loop, report
@@ -111,12 +111,10 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
     )
     shape = (1, config.crop, config.crop)
     init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    variables = jax.jit(module.init)(
-        init_key,
-        jnp.zeros((*shape, 3)),
-        Clicks.empty(1, num_slots=1),
-        jnp.zeros(shape),
-    )
+    given = (jnp.zeros((*shape, 3)), Clicks.empty(1, num_slots=1), jnp.zeros(shape))
+    outputs, _ = jax.eval_shape(module.init_with_output, init_key, *given)
+    check_outputs(losses, outputs)
+    variables = jax.jit(module.init)(init_key, *given)
     return start_state(variables["params"], optimizer, run_key), update
 
 

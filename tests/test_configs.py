@@ -76,3 +76,29 @@ def test_a_key_of_another_kind_is_one_sentence():
         config.losses = 3
     with pytest.raises(ValueError, match=r"config\.losses is 3, expected ConfigDict"):
         train.build_run(config)
+
+
+def small_quickstart(**losses):
+    """The quick start's config with other losses, small enough to trace at once."""
+    quickstart = str(CONFIGS[0].with_name("quickstart.py"))
+    config = train.read_config(["--config", quickstart])
+    with config.unlocked():
+        config.update(batch=1, crop=32, losses=losses)
+        config.model.update(depth=1, width=24, num_heads=3)
+        del config.losses.normalized_focal
+    return config
+
+
+def test_any_mask_loss_by_config_with_its_options():
+    losses = {"adaptive_focal": {"weight": 1.0, "ada": False}, "dice": 2.0}
+    config = small_quickstart(**losses)
+    state, update = train.build_run(config)
+    pixels = jax.ShapeDtypeStruct((1, 32, 32), jnp.bool_)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.uint8)
+    _, metrics = jax.eval_shape(update, state, Batch(image, pixels, pixels, pixels))
+    assert set(losses) < set(metrics)
+
+
+def test_a_loss_of_what_the_model_does_not_say_is_one_sentence():
+    with pytest.raises(ValueError, match="losses names token_score, which looks at"):
+        train.build_run(small_quickstart(token_score=1.0))

@@ -12,7 +12,7 @@ from mst_jax.structs import Chosen, TokenChoice
 # per_channel: distances are taken along the wrong axis. fused: the fine tokens after they
 # looked at the coarse ones. coarse_side: side of the cells in which the target of the
 # coarse tokens is read; None = their own. shared_rows: row j takes part in every example
-# as soon as it is not zero in one of them; else where it was kept.
+# as soon as it is not zero in one of them; else where it was kept and something clicked.
 SLIM = dict(per_channel=True, fused=False, coarse_side=None, shared_rows=True)
 FUSED = dict(per_channel=False, fused=True, coarse_side=28, shared_rows=True)
 FORMS = {
@@ -73,7 +73,10 @@ def token_contrast(
         inside = jnp.take_along_axis(cells, chosen.index, axis=1)
         cells = read_cells(valid, side=own_side)
         taken = jnp.take_along_axis(cells, chosen.index, axis=1)
-        taken &= (tokens != 0).any((0, 2))[None] if does["shared_rows"] else chosen.kept
+        if does["shared_rows"]:
+            taken &= (tokens != 0).any((0, 2))[None]
+        else:
+            taken &= chosen.kept & (chosen.scores != 0).any(1)[:, None]
         apart = jax.vmap(soft_margin, in_axes=(0, 0, 0, 0, None))
         value = apart(
             tokens, click, taken & inside, taken & ~inside, does["per_channel"]

@@ -112,6 +112,14 @@ def test_without_a_positive_click_nothing_counts_and_nothing_learns(form):
         np.testing.assert_array_equal(slope, np.zeros_like(slope))
 
 
+def test_rows_that_were_kept_without_a_click_do_not_count_in_ours():
+    picked = choice(THREE)
+    unscored = dataclasses.replace(picked.fine, scores=jnp.zeros((1, 16)))
+    picked = dataclasses.replace(picked, fine=unscored)
+    values, counts = token_contrast((picked,), TARGET)
+    np.testing.assert_array_equal((values, counts), [[0], [0]])
+
+
 def test_a_dropped_row_takes_part_as_zeros_where_others_of_the_batch_kept_theirs():
     # Row 2 is dropped in the first example only, row 3 in both.
     tokens = np.zeros((2, 4, 2), np.float32)

@@ -21,7 +21,7 @@ class Release:
 
     Attributes:
         opens: does a selection stand before the first block of each group of blocks, or
-            before the last? Groups have 4 blocks, in a ViT of more than 12 blocks 8.
+            before the last?
     """
 
     opens: bool
@@ -51,6 +51,7 @@ def make_selections(
     row: Size,
     *,
     release: str,
+    every: int | None,
     selection: Mapping[str, object],
     top_k: str,
     dtype: str,
@@ -60,6 +61,8 @@ def make_selections(
     Args:
         row: of the table of sizes.
         release: a row of `RELEASES`.
+        every: blocks in a group, each of which has one selection; None: 4, in a ViT of
+            more than 12 blocks 8.
         selection: fields of the row and their new values.
         top_k: a name in `tokens.topk.TOP_K`.
         dtype: of the products.
@@ -84,13 +87,13 @@ def make_selections(
         raise ValueError(
             f"patch is {row.patch}, expected an even number: fine tokens have half of it"
         )
-    group = 4 if row.depth <= 12 else 8
-    places = tuple(range(0 if fields.opens else group - 1, row.depth, group))
-    if not places:
+    every = (4 if row.depth <= 12 else 8) if every is None else every
+    if not 1 <= every <= row.depth:
         raise ValueError(
-            f"depth {row.depth} has no place for a token selection, which stands before "
-            f"every {group}th block; take {group} blocks or more"
+            f"one token selection for {every} blocks does not fit into {row.depth} "
+            "blocks; set config.model.every"
         )
+    places = tuple(range(0 if fields.opens else every - 1, row.depth, every))
     values = dataclasses.asdict(fields)
     del values["opens"]
     kind = read_dtype(dtype)
@@ -107,6 +110,7 @@ def mst(
     size: str = "base",
     release: str = "slim-448",
     crop: int = 448,
+    every: int | None = None,
     top_k: str = "straight_through",
     selection: Mapping[str, object] | None = None,
     dropout: float = 0.1,
@@ -123,6 +127,8 @@ def mst(
         size: a row of `backbones.sizes.SIZES`; patches have 16 pixels at every size.
         release: a row of `RELEASES`.
         crop: pixels; the learned positions cover a crop x crop picture.
+        every: blocks in a group, each of which has one token selection; None: 4, in a
+            ViT of more than 12 blocks 8.
         top_k: how tokens are chosen, a name in `tokens.topk.TOP_K`.
         selection: numbers of the release's row to change.
         dropout: share of the head's channels that training drops.
@@ -135,7 +141,12 @@ def mst(
     row = pick(size, **{"patch": MST_PATCH, **changes})
     kind = read_dtype(dtype)
     selections = make_selections(
-        row, release=release, selection=selection or {}, top_k=top_k, dtype=dtype
+        row,
+        release=release,
+        every=every,
+        selection=selection or {},
+        top_k=top_k,
+        dtype=dtype,
     )
     embed, backbone = make_trunk(row, crop=crop, window=0, dtype=dtype, **selections)
     return ClickModel(

@@ -14,7 +14,7 @@ from mst_jax.clicks.next_click import training_click
 from mst_jax.geometry.overlap import iou
 from mst_jax.interaction.rollout import rollout, start_rollout
 from mst_jax.losses.total import Losses, total_loss
-from mst_jax.structs import Batch, Clicks, Rollout, TrainState
+from mst_jax.structs import EMPTY, Batch, Clicks, Rollout, TrainState
 
 Metrics = dict[str, Float[Array, ""]]
 StepFunction = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -27,10 +27,12 @@ def simulate_user(
     *,
     max_first: int,
     max_rounds: int,
+    no_click_prob: float,
 ) -> Rollout:
     """Lets a simulated user click: first clicks, then 0 to `max_rounds` corrections.
 
-    The number of rounds is drawn once for the batch, so that no example waits.
+    The number of rounds is drawn once for the batch, so that no example waits. Now and
+    then a batch has no first click, but one round at least, in which the user makes it.
 
     Args:
         key: random key, used here only.
@@ -38,17 +40,22 @@ def simulate_user(
         batch: the examples.
         max_first: most first clicks of either kind.
         max_rounds: most corrections.
+        no_click_prob: chance that the batch has no first click.
 
     Returns:
         The clicks so far and the last probability (zeros if there was no round).
     """
-    first_key, rounds_key, user_key = jax.random.split(key, 3)
+    first_key, rounds_key, user_key, none_key = jax.random.split(key, 4)
     num_examples = batch.target.shape[0]
     num_slots = 2 * max_first + max_rounds
     first = partial(first_clicks, num_slots=num_slots, max_each=max_first)
     keys = jax.random.split(first_key, num_examples)
     clicks = jax.vmap(first)(keys, batch.target, batch.others, batch.valid)
     num_rounds = jax.random.randint(rounds_key, (), 0, max_rounds + 1)
+    if max_rounds:
+        none = jax.random.bernoulli(none_key, no_click_prob)
+        clicks = Clicks(clicks.yx, jnp.where(none, EMPTY, clicks.label))
+        num_rounds = jnp.maximum(num_rounds, none)
 
     def ask(clicks, prob, region):
         return predict(clicks, prob), region
@@ -70,6 +77,7 @@ def make_step(
     *,
     max_first: int = 24,
     max_rounds: int = 3,
+    no_click_prob: float = 0.0,
 ) -> StepFunction:
     """Builds the jitted update of a run.
 
@@ -83,24 +91,30 @@ def make_step(
         losses: name -> weight, or weight and options; see `losses.total`.
         max_first: most first clicks of either kind.
         max_rounds: most corrections before the loss.
+        no_click_prob: chance that a batch begins without a click and gets its first one
+            from a correction; MST has 0.01.
 
     Returns:
         (state, batch) -> (state, metrics of this step). The given state's memory is
         used again: do not touch it afterwards.
 
     Raises:
-        ValueError: fewer than 1 first click or 0 corrections.
+        ValueError: fewer than 1 first click or 0 corrections, or no probability.
     """
     if max_first < 1 or max_rounds < 0:
         raise ValueError(
             f"config.clicks has max_first {max_first} and max_rounds {max_rounds}, "
             "expected 1 or more and 0 or more"
         )
+    if not 0 <= no_click_prob <= 1 or (no_click_prob and not max_rounds):
+        raise ValueError(
+            f"config.clicks has no_click_prob {no_click_prob} and max_rounds "
+            f"{max_rounds}, expected 0 to 1, and a round in which the click is made"
+        )
 
     def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        user_key, dropout_key = jax.random.split(
-            jax.random.fold_in(state.key, state.step)
-        )
+        key = jax.random.fold_in(state.key, state.step)
+        user_key, dropout_key, choice_key = jax.random.split(key, 3)
         image = batch.image.astype(jnp.float32) / 255.0
 
         def predict(clicks: Clicks, previous: Array) -> Array:
@@ -108,7 +122,12 @@ def make_step(
             return jax.nn.sigmoid(outputs.logits)
 
         said = simulate_user(
-            user_key, predict, batch, max_first=max_first, max_rounds=max_rounds
+            user_key,
+            predict,
+            batch,
+            max_first=max_first,
+            max_rounds=max_rounds,
+            no_click_prob=no_click_prob,
         )
 
         def loss_of(params: dict) -> tuple[Array, tuple]:
@@ -118,7 +137,7 @@ def make_step(
                 said.clicks,
                 said.prob,
                 train=True,
-                rngs={"dropout": dropout_key},
+                rngs={"dropout": dropout_key, "choice": choice_key},
             )
             loss, parts = total_loss(outputs, batch, losses=losses)
             return loss, (parts, outputs.logits)

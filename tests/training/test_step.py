@@ -98,9 +98,47 @@ def disk_predictor(clicks, previous):
     return jax.vmap(one)(clicks, previous)
 
 
+def test_a_batch_may_begin_without_a_click(batch):
+    """Each example then has exactly one positive click for each round, one at least."""
+
+    def say(key, prob):
+        return simulate_user(
+            key,
+            disk_predictor,
+            batch,
+            max_first=2,
+            max_rounds=2,
+            no_click_prob=prob,
+        )
+
+    said = jax.jit(say)
+    rounds = set()
+    for seed in range(8):
+        result = said(jax.random.key(seed), 1.0)
+        np.testing.assert_array_equal(result.clicks.num_clicks, result.num_rounds)
+        np.testing.assert_array_equal(result.clicks.label[:, 0], [1, 1])
+        rounds.add(int(result.num_rounds[0]))
+    assert rounds == {1, 2}
+    without = [
+        int(
+            (result.clicks.num_clicks == result.num_rounds).all()
+            & (result.num_rounds > 0).all()
+        )
+        for result in (said(jax.random.key(seed), 0.25) for seed in range(200))
+    ]
+    assert 30 < sum(without) < 75
+
+
 def test_the_user_clicks_nought_to_three_times_more(batch):
     said = jax.jit(
-        lambda key: simulate_user(key, disk_predictor, batch, max_first=2, max_rounds=3)
+        lambda key: simulate_user(
+            key,
+            disk_predictor,
+            batch,
+            max_first=2,
+            max_rounds=3,
+            no_click_prob=0.0,
+        )
     )
     rounds = set()
     for seed in range(24):
@@ -145,7 +183,7 @@ def test_the_gradient_is_that_of_the_last_prediction(batch):
         return module.apply({"params": params}, image, clicks, previous).logits
 
     # The step's own keys: first the user's, then the dropout's.
-    user, _ = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
+    user, *_ = jax.random.split(jax.random.fold_in(jax.random.key(0), 0), 3)
     said = jax.jit(
         lambda key: simulate_user(
             key,
@@ -153,6 +191,7 @@ def test_the_gradient_is_that_of_the_last_prediction(batch):
             batch,
             max_first=2,
             max_rounds=3,
+            no_click_prob=0.0,
         )
     )(user)
 

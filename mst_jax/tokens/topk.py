@@ -6,8 +6,9 @@ three arrays, so that they can be exchanged:
 - weights [m n] float32: the chosen tokens are `weights @ tokens`, best first; rows that
   are not kept are 0 and get no gradient;
 - index [m]: the token that each row stands for;
-- kept [m] bool: with a `threshold`, the first max(num_chosen - spare, number of scores
-  above it) rows; without one, those whose score is not exactly 0 (not scored).
+- kept [m] bool: a row is kept if its token's score is not exactly 0 (which means: not
+  scored) and, where a `threshold` is given, if it is among the first
+  max(num_chosen - spare, number of scores above the threshold).
 
 Sizes are static; scores of any float type are raised to float32. Needs nothing but jax.
 """
@@ -218,10 +219,11 @@ def _kept(
     spare: int,
 ) -> Bool[Array, " m"]:
     """Which of the chosen are used; see the head of the file."""
+    kept = scores[index] != 0
     if threshold is None:
-        return scores[index] != 0
+        return kept
     num_kept = jnp.maximum(index.size - spare, (scores > threshold).sum())
-    return jnp.arange(index.size) < num_kept
+    return kept & (jnp.arange(index.size) < num_kept)
 
 
 def _one_hot(

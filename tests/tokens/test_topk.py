@@ -57,11 +57,10 @@ def test_as_many_are_kept_as_are_above_the_threshold_or_cannot_be_spared(
         np.testing.assert_allclose(weights.sum(1), np.float32(kept), rtol=1e-5)
 
 
-def test_scores_of_0_count_where_a_threshold_keeps_what_cannot_be_spared():
-    """Nothing clicked: the published form with a threshold still borrows k - 10 tokens."""
-    _, index, kept = straight_through(jnp.zeros(20), num_chosen=12, threshold=0.65)
-    np.testing.assert_array_equal(index, np.arange(12))
-    np.testing.assert_array_equal(kept, np.arange(12) < 2)
+def test_without_a_click_nothing_is_kept_with_a_threshold_either():
+    """The published programs binarise what is selected by > 0 after the threshold."""
+    _, _, kept = straight_through(jnp.zeros(20), num_chosen=12, threshold=0.65)
+    assert not kept.any()
 
 
 def test_the_published_rule_of_the_threshold():

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,8 +103,8 @@ def disk_predictor(clicks, previous):
 def test_a_batch_may_begin_without_a_click(batch):
     """Each example then has exactly one positive click for each round, one at least."""
 
-    def say(key, prob):
-        return simulate_user(
+    def say(prob, key):
+        said = simulate_user(
             key,
             disk_predictor,
             batch,
@@ -110,23 +112,15 @@ def test_a_batch_may_begin_without_a_click(batch):
             max_rounds=2,
             no_click_prob=prob,
         )
+        return said.clicks.num_clicks, said.num_rounds, said.clicks.label[:, 0]
 
-    said = jax.jit(say)
-    rounds = set()
-    for seed in range(8):
-        result = said(jax.random.key(seed), 1.0)
-        np.testing.assert_array_equal(result.clicks.num_clicks, result.num_rounds)
-        np.testing.assert_array_equal(result.clicks.label[:, 0], [1, 1])
-        rounds.add(int(result.num_rounds[0]))
-    assert rounds == {1, 2}
-    without = [
-        int(
-            (result.clicks.num_clicks == result.num_rounds).all()
-            & (result.num_rounds > 0).all()
-        )
-        for result in (said(jax.random.key(seed), 0.25) for seed in range(200))
-    ]
-    assert 30 < sum(without) < 75
+    keys = jax.random.split(jax.random.key(0), 100)
+    num_clicks, num_rounds, first = jax.jit(jax.vmap(partial(say, 1.0)))(keys[:12])
+    np.testing.assert_array_equal(num_clicks, num_rounds)
+    np.testing.assert_array_equal(first, np.ones((12, 2)))
+    assert set(np.asarray(num_rounds).ravel()) == {1, 2}
+    num_clicks, num_rounds, _ = jax.jit(jax.vmap(partial(say, 0.25)))(keys)
+    assert 12 < (num_clicks == num_rounds).all(1).sum() < 40
 
 
 def test_the_user_clicks_nought_to_three_times_more(batch):

@@ -6,11 +6,11 @@ overlap. Two annotators, or a whole and its parts, are two layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
+from jaxtyping import Bool, Int32, UInt8, UInt16
 
 IGNORED = 65535  # label of pixels that do not count
 
@@ -23,11 +23,21 @@ class Example:
         id: name of the picture within its data set.
         image: [h w 3] uint8 RGB.
         layers: [l h w] uint16 label maps: 0 background, 1 and up objects, 65535 ignored.
+        parts: [p 4] which object is a part of which: its layer, its label, then layer
+            and label of the whole. Most sets know of none.
+        stuff: [s h w] uint16 label maps of regions that are no objects (sky, grass);
+            most sets have none.
     """
 
     id: str
     image: UInt8[np.ndarray, "h w 3"]
     layers: UInt16[np.ndarray, "l h w"]
+    parts: Int32[np.ndarray, "p 4"] = field(
+        default_factory=lambda: np.zeros((0, 4), np.int32)
+    )
+    stuff: UInt16[np.ndarray, "s _ _"] = field(
+        default_factory=lambda: np.zeros((0, 0, 0), np.uint16)
+    )
 
 
 class LabelledObject(NamedTuple):

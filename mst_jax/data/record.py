@@ -32,6 +32,8 @@ def describe(
             "id": tfds.features.Text(),
             "image": tfds.features.Image(shape=(None, None, 3)),
             "layers": tfds.features.Sequence(layer),
+            "parts": tfds.features.Tensor(shape=(None, 4), dtype=np.int32),
+            "stuff": tfds.features.Sequence(layer),
         }
     )
     return tfds.core.DatasetInfo(
@@ -40,7 +42,12 @@ def describe(
 
 
 def make_record(
-    name: str, image: bytes, layers: Sequence[UInt16[np.ndarray, "h w"]]
+    name: str,
+    image: bytes,
+    layers: Sequence[UInt16[np.ndarray, "h w"]],
+    *,
+    parts: Sequence[tuple[int, int, int, int]] = (),
+    stuff: Sequence[UInt16[np.ndarray, "h w"]] = (),
 ) -> dict[str, object]:
     """Makes what a builder yields for one picture.
 
@@ -48,9 +55,16 @@ def make_record(
         name: of the picture, unique within its split.
         image: JPEG or PNG bytes that decode to 8-bit RGB, see `read_picture`.
         layers: label maps, see `Example`.
+        parts: which object is a part of which, see `Example`.
+        stuff: label maps of regions that are no objects, see `Example`.
     """
-    encoded = [io.BytesIO(encode_png(labels)) for labels in layers]
-    return {"id": name, "image": io.BytesIO(image), "layers": encoded}
+    return {
+        "id": name,
+        "image": io.BytesIO(image),
+        "layers": [io.BytesIO(encode_png(labels)) for labels in layers],
+        "parts": np.array(parts, np.int32).reshape(-1, 4),
+        "stuff": [io.BytesIO(encode_png(labels)) for labels in stuff],
+    }
 
 
 def open_layers(record: dict[str, object]) -> UInt16[np.ndarray, "l h w"]:
@@ -59,9 +73,18 @@ def open_layers(record: dict[str, object]) -> UInt16[np.ndarray, "l h w"]:
 
 
 def open_record(record: dict[str, object]) -> Example:
-    """Decodes a record: the inverse of `make_record`, up to JPEG's own loss."""
+    """Decodes a record: the inverse of `make_record`, up to JPEG's own loss.
+
+    Sets that were written before records knew of parts and stuff have none.
+    """
+    known = {}
+    if len(record.get("parts", ())):
+        known["parts"] = np.asarray(record["parts"], np.int32)
+    if len(record.get("stuff", ())):
+        known["stuff"] = np.stack(record["stuff"])[..., 0]
     return Example(
         id=record["id"].decode(),
         image=decode_picture(record["image"]),
         layers=open_layers(record),
+        **known,
     )

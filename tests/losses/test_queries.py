@@ -21,6 +21,9 @@ from mst_jax.structs import Queries
 
 B, HEADS, Q, H, W = 3, 2, 4, 6, 4
 
+match = jax.jit(match_queries)
+answer = jax.jit(find_answers)
+
 
 @pytest.fixture(scope="module")
 def case():
@@ -97,7 +100,7 @@ def test_the_query_that_fits_learns_the_mask(case, name, options):
         for classes, masks in zip(
             queries.class_logits[b], queries.mask_logits[b], strict=True
         ):
-            query, _ = match_queries(classes, masks, wanted[None], cells)
+            query, _ = match(classes, masks, wanted[None], cells)
             x, y = masks[query[0]][cells], wanted[cells]
             if name == "dice":
                 total += dice_loss(x, y)
@@ -114,13 +117,13 @@ def test_every_head_is_matched_anew(case):
     turned = jax.tree.map(
         lambda a: jnp.stack([a[:, 0], a[:, 0][:, order]], axis=1), queries
     )
-    query = find_answers(turned, target[:, None], valid).query[..., 0]
+    query = answer(turned, target[:, None], valid).query[..., 0]
     np.testing.assert_array_equal(order[query[:2, 1]], query[:2, 0])
 
 
 def test_a_vanished_target_teaches_no_mask_and_all_queries_not_to_be_clicked(case):
     case_of_one = queries, target, valid = jax.tree.map(lambda a: a[2:], case)
-    answers = find_answers(queries, target[:, None], valid)
+    answers = answer(queries, target[:, None], valid)
     assert not answers.exists.any()
     values, counts = jax.jit(QUERY_LOSSES["query_adaptive_focal"])(*case_of_one)
     assert values[0] == 0 and counts[0] == 0
@@ -133,7 +136,8 @@ def test_a_vanished_target_teaches_no_mask_and_all_queries_not_to_be_clicked(cas
 def test_several_targets_an_example(case):
     queries, target, valid = case
     targets = jnp.stack([target, ~target, jnp.zeros_like(target)], axis=1)
-    answers = find_answers(queries, targets, valid, assign=hungarian_algorithm)
+    find = jax.jit(find_answers, static_argnames="assign")
+    answers = find(queries, targets, valid, assign=hungarian_algorithm)
     query = np.asarray(answers.query)
     assert (query[:2, :, 0] != query[:2, :, 1]).all()
     np.testing.assert_array_equal(
@@ -162,8 +166,12 @@ def test_ignored_pixels_and_other_examples_get_no_gradient(case):
 
 def test_an_example_without_valid_pixels_is_finite(case):
     queries, target, valid = case
-    for loss in QUERY_LOSSES.values():
-        values, counts = loss(queries, target, jnp.zeros_like(valid))
+
+    @jax.jit
+    def all_losses(nowhere):
+        return [loss(queries, target, nowhere) for loss in QUERY_LOSSES.values()]
+
+    for values, counts in all_losses(jnp.zeros_like(valid)):
         assert jnp.isfinite(values).all() and jnp.isfinite(counts).all()
 
 

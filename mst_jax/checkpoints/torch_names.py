@@ -10,10 +10,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+import jax
 import numpy as np
 from einops import rearrange
 
 Shape = tuple[int, ...]
+Flat = Mapping[str, jax.Array | np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,9 +130,7 @@ def read_names(
     return flat, Account(tuple(sorted(used)), tuple(unread), tuple(sorted(flat)))
 
 
-def write_names(
-    flat: Mapping[str, np.ndarray], table: NameTable
-) -> dict[str, np.ndarray]:
+def write_names(flat: Flat, table: NameTable) -> dict[str, np.ndarray]:
     """Names params as the published program does: undoes `read_names`.
 
     Raises:
@@ -178,7 +178,7 @@ def _read_rule(
     return dict(zip(rule.paths, value if is_split else (value,), strict=True))
 
 
-def _write_rule(rule: Rule, flat: Mapping[str, np.ndarray]) -> np.ndarray:
+def _write_rule(rule: Rule, flat: Flat) -> np.ndarray:
     """The array that holds some parameters."""
     left, right = rule.axes.split("->")
     values = [np.asarray(flat[path], np.float32) for path in rule.paths]

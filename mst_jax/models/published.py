@@ -149,6 +149,7 @@ def _find_release(arrays: Mapping[str, np.ndarray], block: str) -> str:
     score = f"{block}.score"
     hidden, width = axes_of(arrays, f"{score}.cross_attn.proj.expert_s.0.weight", 2)
     reduce = f"{score}.cross_attn.sr.weight"
+    fields = ("expert_hidden", "mlp_hidden", "reduce", "ends_with_mlp")
     form = (
         hidden / width,
         axes_of(arrays, f"{score}.cross_mlp.fc1.weight", 2)[0] / width,
@@ -156,10 +157,10 @@ def _find_release(arrays: Mapping[str, np.ndarray], block: str) -> str:
         f"{block}.norm5.weight" in arrays,
     )
     for name, row in RELEASES.items():
-        known = (row.expert_hidden, row.mlp_hidden, row.reduce, row.ends_with_mlp)
-        if form == known:
+        if form == tuple(getattr(row, field) for field in fields):
             return name
+    found = ", ".join(f"{key} {value}" for key, value in zip(fields, form, strict=True))
     raise ValueError(
-        f"its token selection has expert, MLP, reduction and last MLP {form}; no release "
-        f"of MST has that: {', '.join(RELEASES)}"
+        f"its token selection has {found}; no release of MST has that: "
+        f"{', '.join(RELEASES)}"
     )

@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mst_jax.checkpoints import dinov2
 from mst_jax.checkpoints.torch_file import TorchFile, is_torch_file, read_torch_file
-from mst_jax.checkpoints.torch_names import Account, NameTable, read_names
+from mst_jax.checkpoints.torch_names import Account, Flat, NameTable, read_names
 from mst_jax.checkpoints.torch_vit import Measures, mae_table, measure_mae
 from mst_jax.geometry.resize import resize_positions_bicubic
 from mst_jax.layers.patchify import resize_kernel
@@ -23,8 +23,6 @@ from mst_jax.models.published import count_heads, is_bare_backbone
 IMAGE, POSITIONS = "embed/image/kernel", "embed/positions"
 PATCH_KERNELS = (IMAGE, "embed/hints/kernel")
 QUERY = "backbone/block0/attention/query/kernel"
-
-Flat = Mapping[str, jax.Array | np.ndarray]
 
 
 class Form(NamedTuple):

@@ -10,6 +10,7 @@ from mst_jax.checkpoints import store
 from mst_jax.models.load import shapes_of_params
 from mst_jax.structs import Clicks
 from tests.models.test_simpleclick import SMALL, drawn_inputs, drawn_params
+from tests.published_checkpoint import write_published
 
 CONFIG = {"model": {"name": "simpleclick", "size": "tiny", **SMALL}, "crop": 64}
 
@@ -141,3 +142,12 @@ def test_damaged_params_are_refused(tmp_path, saved, name, harm):
         path.write_bytes(b"") if harm == "empty" else path.unlink()
     with pytest.raises(ValueError, match="are damaged; take an earlier checkpoint"):
         mst_jax.load(folder)
+
+
+def test_a_published_file_is_loaded_as_it_is(tmp_path):
+    path, params = write_published(tmp_path, "slim-448")
+    model = mst_jax.load(str(path))
+    assert model.config.model.release == "slim-448"
+    inputs = drawn_inputs(64, 64)
+    want = jax.jit(model.module.apply)({"params": params}, *inputs).logits
+    np.testing.assert_allclose(model(*inputs), want, atol=1e-6)

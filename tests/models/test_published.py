@@ -1,0 +1,204 @@
+import json
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import mst_jax
+from mst_jax.checkpoints.torch_file import (
+    TorchFile,
+    read_torch_file,
+    write_safetensors,
+)
+from mst_jax.checkpoints.torch_names import write_names
+from mst_jax.models.load import load_published, shapes_of_params
+from mst_jax.models.published import (
+    count_heads,
+    find_model,
+    is_bare_backbone,
+    names_of,
+)
+from tests.published_checkpoint import FORMS, SMALL, published_arrays, write_published
+from tests.torch_archive import config_of, write_pth
+
+# Names, shapes and blocks of small checkpoints that the published programs wrote; they
+# have 12 blocks, 224-large 24, of which the tests build the first.
+NAMES = json.loads(
+    (Path(__file__).parents[1] / "golden" / "published_names.json").read_text()
+)
+GOLDEN = {
+    "simpleclick_p16": {"name": "simpleclick", "crop": 448},
+    "mst_slim448": {"name": "mst", "release": "slim-448"},
+    "mst_448": {"name": "mst", "release": "448"},
+    "mst_224": {"name": "mst", "release": "224"},
+    "mst_1024": {"name": "mst", "release": "1024"},
+    "mst_224_large": {"name": "mst", "release": "224-large", "depth": 16},
+}
+GOLDEN_SMALL = {
+    "crop": 192,
+    "width": 48,
+    "depth": 4,
+    "num_heads": 4,
+    "pyramid": (16, 32, 64, 128),
+    "head": 32,
+}
+
+
+def published_shapes(form, depth):
+    shapes = {}
+    for name, (shape, blocks) in (NAMES["every form"] | NAMES[form]).items():
+        numbers = range(depth) if blocks == "all" else blocks or [0]
+        shapes |= {
+            name.replace(".N.", f".{n}."): tuple(shape) for n in numbers if n < depth
+        }
+    return shapes
+
+
+@pytest.mark.parametrize("form", GOLDEN)
+def test_every_published_name_and_no_other(form):
+    model = GOLDEN_SMALL | GOLDEN[form]
+    module = mst_jax.build(**model)
+    shapes = shapes_of_params(module)
+    zeros = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.zeros(leaf.shape)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)
+    }
+    arrays = write_names(zeros, names_of(model, module))
+    found = {name: array.shape for name, array in arrays.items()}
+    assert found == published_shapes(form, model["depth"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_form_is_found_and_every_parameter_filled(tmp_path, form):
+    path, params = write_published(tmp_path, form)
+    model, account = load_published(path.rename(tmp_path / "some_name.pth"))
+    found = mst_jax.build(**model.config.to_dict()["model"])
+    assert found == mst_jax.build(**FORMS[form]) == model.module
+    jax.tree.map(np.testing.assert_array_equal, model.params, params)
+    assert len(account.filled) == len(jax.tree.leaves(params)) and not account.fresh
+    num_idle = 21 if form.startswith("simpleclick") else 0
+    assert len(account.unread) == num_idle
+
+
+def blank(shapes):
+    """Arrays that take no memory."""
+    return {name: np.broadcast_to(np.float32(0), s) for name, s in shapes.items()}
+
+
+def telling_arrays(width, depth, patch, num_positions, pyramid):
+    """The arrays of a SimpleClick checkpoint that tell its form."""
+    levels = ("down_4.5", "down_8.2", "down_16.0", "down_32.2")
+    return blank(
+        {
+            "backbone.patch_embed.proj.weight": (width, 3, patch, patch),
+            "patch_embed_coords.proj.weight": (width, 3, patch, patch),
+            "backbone.pos_embed": (1, num_positions + 1, width),
+            f"backbone.blocks.{depth - 1}.norm1.weight": (width,),
+            **{
+                f"neck.{level}.weight": (channels, 8, 1, 1)
+                for level, channels in zip(levels, pyramid, strict=True)
+            },
+            "head.conv_seg.weight": (1, 256, 1, 1),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "numbers"),
+    [
+        ("base", (768, 12, 16, 28 * 28, (128, 256, 512, 1024))),
+        ("large", (1024, 24, 16, 28 * 28, (192, 384, 768, 1536))),
+        ("huge", (1280, 32, 14, 32 * 32, (240, 480, 960, 1920))),
+    ],
+)
+def test_published_sizes_are_known_without_a_config(size, numbers):
+    model = find_model(TorchFile(telling_arrays(*numbers), {}, {}))
+    assert model == {"name": "simpleclick", "size": size, "crop": 448}
+
+
+def test_a_huge_mst_has_the_patches_of_its_recipe():
+    arrays = telling_arrays(1280, 32, 16, 14 * 14, (240, 480, 960, 1920))
+    score = "backbone.blocks.7.score"
+    arrays |= blank(
+        {
+            f"{score}.norm1.weight": (1280,),
+            f"{score}.cross_attn.proj.expert_s.0.weight": (1280, 1280),
+            f"{score}.cross_mlp.fc1.weight": (1280, 1280),
+            f"{score}.cross_attn.sr.weight": (1280, 1280, 4, 4),
+        }
+    )
+    model = find_model(TorchFile(arrays, {}, {}))
+    assert model == {"name": "mst", "release": "slim-448", "size": "huge", "crop": 224}
+    arrays[f"{score}.cross_mlp.fc1.weight"] = np.zeros((3 * 1280, 1))
+    with pytest.raises(ValueError, match=r"mlp_hidden 3\.0, reduce 4, ends_with_mlp"):
+        find_model(TorchFile(arrays, {}, {}))
+
+
+def test_heads_are_what_the_config_says_or_as_wide_as_published():
+    assert count_heads(TorchFile({}, {}, config_of(3)), 768) == 3
+    assert count_heads(TorchFile({}, {}, {}), 768) == 12
+    assert count_heads(TorchFile({}, {}, {}), 1280) == 16
+    assert count_heads(TorchFile({}, {}, {"params": {"backbone_params": 3}}), 64) == 1
+    assert count_heads(TorchFile({}, {}, {}), 48) is None
+    arrays = telling_arrays(48, 12, 16, 4, (16, 32, 64, 128))
+    with pytest.raises(ValueError, match="48 wide and has no config"):
+        find_model(TorchFile(arrays, {}, {}))
+
+
+def test_other_files_are_one_sentence():
+    mae = blank({"blocks.0.attn.qkv.weight": (6, 2)})
+    assert is_bare_backbone(mae)
+    with pytest.raises(ValueError, match=r"backbone alone.*give it to config\.start"):
+        find_model(TorchFile(mae, {}, {}))
+    with pytest.raises(ValueError, match="no model that we know; we know SimpleClick"):
+        find_model(TorchFile(blank({"layer.weight": (3,)}), {}, {}))
+    with pytest.raises(ValueError, match="its config names no model"):
+        find_model(TorchFile({}, {"crop": 3}, {}))
+
+
+def test_what_the_published_programs_do_not_compute_has_no_names():
+    cases = {
+        "windows of 224 pixels, this model in none": {
+            "name": "simpleclick",
+            "window": 0,
+        },
+        "token selection of a release": {"name": "mst", "selection": {"one_of": 4}},
+    }
+    for sentence, changes in cases.items():
+        model = SMALL | changes
+        with pytest.raises(ValueError, match=sentence):
+            names_of(model, mst_jax.build(**model))
+    with pytest.raises(ValueError, match="no published program runs the model 'other'"):
+        names_of({"name": "other"}, mst_jax.build(**FORMS["simpleclick"]))
+
+
+def test_what_is_missing_or_strange_is_told_with_the_file(tmp_path):
+    path, _ = write_published(tmp_path, "224")
+    arrays = dict(read_torch_file(path).arrays)
+    file = tmp_path / "other.safetensors"
+
+    def load_changed(changed):
+        file.unlink(missing_ok=True)
+        write_safetensors(file, changed, {"model": FORMS["224"]})
+        return load_published(file)
+
+    load_changed(arrays)
+    with pytest.raises(
+        ValueError, match=r"other\.safetensors: 1 of its arrays have no"
+    ):
+        load_changed(arrays | {"new": np.ones(1)})
+    del arrays["backbone.blocks.0.gamma"]
+    with pytest.raises(ValueError, match=r"lacks 1 arrays: backbone\.blocks\.0\.gamma"):
+        load_changed(arrays)
+
+
+def test_selections_before_other_blocks_are_refused(tmp_path):
+    model = FORMS["224"]
+    arrays = published_arrays(model, write_published(tmp_path, "224")[1])
+    ours = r"blocks\.0\.(?=score|gamma|norm[3-7])"
+    moved = {re.sub(ours, "blocks.1.", name): array for name, array in arrays.items()}
+    path = write_pth(tmp_path / "x.pth", moved, config=config_of(2))
+    with pytest.raises(ValueError, match=r"lacks .*blocks\.0\.score"):
+        load_published(path)

@@ -1,0 +1,159 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+import mst_jax
+from mst_jax.checkpoints import store
+from mst_jax.checkpoints.dinov2 import dinov2_table
+from mst_jax.checkpoints.torch_names import write_names
+from mst_jax.checkpoints.torch_vit import mae_table
+from mst_jax.geometry.resize import resize_positions_bicubic
+from mst_jax.layers.patchify import resize_kernel
+from mst_jax.models.start import start_from
+from tests.models.test_simpleclick import drawn_params
+from tests.published_checkpoint import FORMS, write_published
+from tests.torch_archive import write_pth
+
+WIDE = FORMS["simpleclick"] | {"width": 64, "num_heads": 1}
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    return drawn_params(mst_jax.build(**WIDE), seed=1)
+
+
+@pytest.fixture(scope="module")
+def source():
+    """Parameters of a model with smaller patches and fewer positions."""
+    module = mst_jax.build(**WIDE | {"patch": 8, "crop": 24, "window": 224})
+    return drawn_params(module, seed=2)
+
+
+def bare(source):
+    """Flat params of a ViT that knows no clicks."""
+    flat = flatten_dict(source, sep="/")
+    parts = ("backbone/", "embed/image", "embed/positions")
+    return {path: leaf for path, leaf in flat.items() if path.startswith(parts)}
+
+
+def check_backbone(params, source, fresh):
+    """Blocks as in the source, embedding resized, all else fresh."""
+    jax.tree.map(np.testing.assert_array_equal, params["backbone"], source["backbone"])
+    ours, theirs = params["embed"], source["embed"]
+    want = resize_positions_bicubic(theirs["positions"], 4, 4)
+    np.testing.assert_allclose(ours["positions"], want, atol=1e-6)
+    want = resize_kernel(theirs["image"]["kernel"], 16)
+    np.testing.assert_allclose(ours["image"]["kernel"], want, atol=1e-6)
+    np.testing.assert_array_equal(ours["image"]["bias"], theirs["image"]["bias"])
+    for before, after in (
+        (fresh["embed"]["hints"], params["embed"]["hints"]),
+        (fresh["neck"], params["neck"]),
+        (fresh["decoder"], params["decoder"]),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, after, before)
+
+
+def test_mae_starts_embedding_and_blocks(tmp_path, fresh, source):
+    arrays = write_names(bare(source), mae_table(4))
+    arrays |= {"cls_token": np.ones((1, 1, 64), np.float32)}
+    arrays |= {"decoder_embed.weight": np.ones((8, 64), np.float32)}
+    path = write_pth(tmp_path / "mae.pth", arrays, under="model")
+    params, account = start_from(fresh, path)
+    check_backbone(params, source, fresh)
+    assert account.unread == ("cls_token", "decoder_embed.weight")
+    assert len(account.filled) + len(account.fresh) == len(jax.tree.leaves(fresh))
+    assert "started afresh: decoder, embed/hints, neck" in str(account)
+    assert account.changed == (
+        "embed/image/kernel: [8, 8, 3, 64] resized to [16, 16, 3, 64]",
+        "embed/positions: [3, 3, 64] resized to [4, 4, 64]",
+    )
+    with pytest.raises(ValueError, match="backbone alone"):
+        mst_jax.load(path)
+
+
+def test_dinov2_starts_embedding_and_blocks(tmp_path, fresh, source):
+    arrays = write_names(bare(source), dinov2_table(4))
+    norm = {"norm.scale": np.ones(64), "norm.bias": np.ones(64)}
+    np.savez(tmp_path / "dino.npz", **arrays, **norm)
+    params, account = start_from(fresh, tmp_path / "dino.npz")
+    check_backbone(params, source, fresh)
+    assert account.unread == ("norm.bias", "norm.scale")
+    assert "not used, as expected: norm.bias, norm.scale" in str(account)
+
+
+def test_token_selection_is_fresh_after_simpleclick(tmp_path):
+    path, source = write_published(tmp_path, "simpleclick")
+    fresh = drawn_params(mst_jax.build(**FORMS["slim-448"]), seed=5)
+    params, account = start_from(fresh, path)
+    flat, before = flatten_dict(params, sep="/"), flatten_dict(fresh, sep="/")
+    theirs = flatten_dict(source, sep="/")
+    for name, leaf in flat.items():
+        np.testing.assert_array_equal(leaf, theirs.get(name, before[name]))
+    assert "started afresh: backbone/insertions_0" in str(account)
+    assert account.used == tuple(sorted(theirs)) == account.filled
+    assert len(account.unread) == 21
+
+
+def test_a_checkpoint_of_ours_starts_a_larger_crop(tmp_path):
+    model = FORMS["simpleclick"] | {"crop": 32}
+    source = drawn_params(mst_jax.build(**model), seed=6)
+    store.write_model(tmp_path / "ours", source, {"model": model})
+    fresh = drawn_params(mst_jax.build(**FORMS["simpleclick"]), seed=7)
+    params, account = start_from(fresh, tmp_path / "ours")
+    assert not account.fresh and not account.unread
+    assert account.changed == ("embed/positions: [2, 2, 16] resized to [4, 4, 16]",)
+    want = resize_positions_bicubic(source["embed"]["positions"], 4, 4)
+    np.testing.assert_allclose(params["embed"]["positions"], want, atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, params["neck"], source["neck"])
+
+
+def test_kinds_stay_what_they_were(tmp_path, source):
+    fresh = drawn_params(mst_jax.build(**WIDE | {"patch": 8, "crop": 24}))
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), fresh)
+    arrays = write_names(bare(source), mae_table(4))
+    path = write_pth(tmp_path / "mae.pth", arrays, under="model")
+    params, account = start_from(half, path)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("bfloat16")}
+    assert not account.changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"width": 32, "num_heads": 2},
+            "width 16, 4 blocks, 2 heads, the model width 32",
+        ),
+        ({"depth": 5}, "4 blocks, 2 heads, the model width 16, 5 blocks"),
+        ({"num_heads": 4}, "2 heads, the model width 16, 4 blocks, 4 heads"),
+        ({"head": 4}, r"its decoder/level0/bias is \[8\], the model's \[4\]"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(tmp_path, changes, sentence):
+    path, _ = write_published(tmp_path, "simpleclick")
+    other = drawn_params(mst_jax.build(**FORMS["simpleclick"] | changes))
+    with pytest.raises(ValueError, match=rf"simpleclick\.pth.* {sentence}"):
+        start_from(other, path)
+
+
+def test_a_bare_backbone_of_published_width_has_published_heads(tmp_path, source):
+    arrays = write_names(bare(source), mae_table(4))
+    path = write_pth(tmp_path / "mae.pth", arrays, under="model")
+    other = drawn_params(mst_jax.build(**WIDE | {"num_heads": 2}))
+    with pytest.raises(ValueError, match=r"mae\.pth: .* 1 heads, the model .* 2 heads"):
+        start_from(other, path)
+
+
+def test_a_bare_backbone_must_be_whole(tmp_path, fresh, source):
+    arrays = write_names(bare(source), mae_table(4))
+    del arrays["blocks.2.mlp.fc1.bias"]
+    path = write_pth(tmp_path / "mae.pth", arrays, under="model")
+    with pytest.raises(
+        ValueError, match=r"mae\.pth: it lacks 1 arrays: blocks\.2\.mlp"
+    ):
+        start_from(fresh, path)
+    for name in ("gone.pth", "gone.npz", "gone"):
+        with pytest.raises(ValueError, match=rf"{name} is not there"):
+            start_from(fresh, tmp_path / name)

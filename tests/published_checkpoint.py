@@ -1,0 +1,57 @@
+"""Checkpoints of tiny models in the published form, made of drawn parameters."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+import mst_jax
+from mst_jax.checkpoints.torch_names import write_names
+from mst_jax.models.published import names_of
+from tests.models.test_simpleclick import drawn_params
+from tests.torch_archive import config_of, write_pth
+
+SMALL = {
+    "size": "tiny",
+    "crop": 64,
+    "width": 16,
+    "depth": 4,
+    "num_heads": 2,
+    "pyramid": [4, 8, 12, 16],
+    "head": 8,
+}
+FORMS = {
+    "simpleclick": {"name": "simpleclick"} | SMALL,
+    "simpleclick-14": {"name": "simpleclick"} | SMALL | {"patch": 14, "crop": 56},
+    "slim-448": {"name": "mst", "release": "slim-448"} | SMALL,
+    "448": {"name": "mst", "release": "448"} | SMALL | {"width": 48},
+    "224": {"name": "mst", "release": "224"} | SMALL,
+    "1024": {"name": "mst", "release": "1024"} | SMALL,
+    "224-large": {"name": "mst", "release": "224-large"} | SMALL | {"depth": 16},
+}
+
+
+def published_arrays(model: dict, params: dict) -> dict[str, np.ndarray]:
+    """The params by their published names; the class slot and idle arrays are not 0."""
+    names = names_of(model, mst_jax.build(**model))
+    arrays = write_names(flatten_dict(params, sep="/"), names)
+    for name in names.unread:
+        arrays[name] = arrays[name] + 9
+    arrays["backbone.pos_embed"][:, 0] = 9
+    return arrays
+
+
+@functools.cache
+def drawn(form: str) -> dict:
+    """Parameters of a form, the same in every test."""
+    return drawn_params(mst_jax.build(**FORMS[form]))
+
+
+def write_published(folder: Path, form: str) -> tuple[Path, dict]:
+    """Writes a `.pth` of a form; returns its path and the params in it."""
+    model, params = FORMS[form], drawn(form)
+    path = folder / f"{form}.pth"
+    arrays = published_arrays(model, params)
+    write_pth(path, arrays, config=config_of(model["num_heads"]))
+    return path, params

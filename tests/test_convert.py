@@ -1,0 +1,105 @@
+import re
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import mst_jax
+from mst_jax import convert
+from mst_jax.checkpoints import store
+from mst_jax.checkpoints.torch_file import read_torch_file
+from mst_jax.models.load import shapes_of_params
+from tests.published_checkpoint import FORMS, SMALL, write_published
+from tests.torch_archive import write_pth
+
+
+@pytest.mark.parametrize("form", ["simpleclick", "slim-448"])
+def test_there_and_back(tmp_path, capsys, form):
+    path, params = write_published(tmp_path, form)
+    folder, back = tmp_path / "made" / "ours", tmp_path / "back.safetensors"
+    convert.main([str(path), str(folder)])
+    printed = capsys.readouterr().out
+    name = FORMS[form]["name"]
+    assert printed.startswith(f"{name}: crop 64, depth 4, head 8, num_heads 2")
+    arrays = read_torch_file(path).arrays
+    num_idle = 21 if form == "simpleclick" else 0
+    assert f"{len(arrays) - num_idle} arrays used\n" in printed
+    assert f"{len(jax.tree.leaves(params))} parameters filled\n" in printed
+    model = mst_jax.load(folder)
+    jax.tree.map(np.testing.assert_array_equal, model.params, params)
+
+    convert.main([str(folder), str(back), "--to-torch"])
+    assert f"{len(arrays)} arrays written to {back}" in capsys.readouterr().out
+    written = safetensors.numpy.load_file(back)
+    assert written.keys() == arrays.keys()
+    for key, array in arrays.items():
+        got = written[key]
+        if key == "backbone.pos_embed":
+            got, array = got[:, 1:], array[:, 1:]
+        same = np.array_equal(got, array)
+        assert same or (not got.any() and num_idle and array.min() == 9), key
+    for again in (back, path):
+        loaded = mst_jax.load(again)
+        assert loaded.module == model.module
+        jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
+
+
+def test_a_run_of_ours_keeps_its_config(tmp_path):
+    """Head counts, and whatever else shapes do not tell, go with the file."""
+    model = FORMS["slim-448"] | {"num_heads": 8, "dropout": 0.3, "dtype": "bfloat16"}
+    config = {"model": model, "evaluation": {"zoom": 32}, "crop": 64}
+    module = mst_jax.build(**model)
+    zeros = jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, "f4"), shapes_of_params(module)
+    )
+    store.write_model(tmp_path / "run", zeros, config)
+    convert.main([str(tmp_path / "run"), str(tmp_path / "x.safetensors"), "--to-torch"])
+    loaded = mst_jax.load(tmp_path / "x.safetensors")
+    assert loaded.module == module and loaded.config.evaluation.zoom == 32
+    convert.main([str(tmp_path / "x.safetensors"), str(tmp_path / "again")])
+    assert store.read_config(tmp_path / "again") == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["gone.pth", "new"], r"gone\.pth is not there"),
+        (["ours", "new"], r"ours is no \.pth or \.pt or \.safetensors; .* --to-torch"),
+        (["good.pth", "ours"], "ours exists already"),
+        (
+            ["good.pth", "new", "--to-torch"],
+            r"new has another ending than \.safetensors",
+        ),
+        (["good.pth", "taken.safetensors", "--to-torch"], "exists already"),
+        (["mae.pth", "new"], "holds a backbone alone"),
+        (["mae.pth", "new.safetensors", "--to-torch"], "holds a backbone alone"),
+        (["text.pth", "new"], "not a whole zip archive"),
+        (["windows", "new.safetensors", "--to-torch"], "windows of 224 pixels, this"),
+        (["good.pth"], "the following arguments are required: DST"),
+        (["good.pth", "new", "--to_flax"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_use_is_one_sentence(tmp_path, capsys, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "taken.safetensors").touch()
+    (tmp_path / "text.pth").write_text("x")
+    if "good.pth" in arguments:
+        write_pth(tmp_path / "good.pth", {"a": np.ones(1, np.float32)})
+    if "mae.pth" in arguments:
+        arrays = {"blocks.0.attn.qkv.weight": np.ones((6, 2), np.float32)}
+        write_pth(tmp_path / "mae.pth", arrays, under="model")
+    if "windows" in arguments:
+        model = {"name": "simpleclick", "window": 32} | SMALL
+        shapes = shapes_of_params(mst_jax.build(**model))
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, "f4"), shapes)
+        store.write_model(tmp_path / "windows", zeros, {"model": model})
+    with pytest.raises(SystemExit) as stop:
+        convert.main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("Error") == 0
+    assert re.search(sentence, error)
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.safetensors").exists()

@@ -1,17 +1,28 @@
 """A folder of pictures with label maps: a small model, trained from nothing.
 
     python -m mst_jax.prepare folder/objects --source DIR --data_dir data
-    python -m mst_jax.train --config configs/objects.py --workdir runs/objects
+    python -m mst_jax.train --config configs/objects.py:model=mst --workdir runs/objects
 
+`model` is simpleclick or mst, `size` a row of the table of sizes, such as nano or tiny.
 Cost and result: docs/results.md.
 """
 
 from ml_collections import ConfigDict
 
+from mst_jax import settings
 
-def get_config() -> ConfigDict:
+MODELS = {"simpleclick": dict(window=0), "mst": dict()}
+LOSSES = {
+    "simpleclick": dict(normalized_focal=1.0),
+    "mst": dict(normalized_focal=1.0, token_contrast=1.0, token_score=1.0),
+}
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    chosen = settings.read_argument(argument, model="simpleclick", size="nano")
     config = ConfigDict()
     config.seed = 0
+    config.start = ""
     config.batch = 8
     config.steps = 1500
     config.crop = 128
@@ -19,16 +30,11 @@ def get_config() -> ConfigDict:
     config.checkpoint_every = 200
     config.num_kept = 2
     config.model = dict(
-        name="simpleclick",
-        size="tiny",
+        name=chosen["model"],
+        size=chosen["size"],
         crop=config.get_ref("crop"),
         patch=8,
-        width=96,
-        depth=6,
-        num_heads=3,
-        pyramid=(32, 48, 64, 96),
-        head=64,
-        window=0,
+        **MODELS[chosen["model"]],
     )
     config.data = dict(
         name="folder/objects",
@@ -39,7 +45,7 @@ def get_config() -> ConfigDict:
         changes=dict(scale=(0.25, 0.8)),
     )
     config.clicks = dict(max_first=3, max_rounds=3)
-    config.losses = dict(normalized_focal=1.0)
+    config.losses = LOSSES[chosen["model"]]
     config.optimizer = dict(
         name="adamw",
         learning_rate=1e-3,

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
+    config.start = ""
     config.steps = 1400
     config.batch = 8
     config.crop = 96
@@ -19,14 +20,8 @@ def get_config() -> ConfigDict:
     config.num_kept = 2
     config.model = dict(
         name="simpleclick",
-        size="tiny",
+        size="nano",
         crop=config.get_ref("crop"),
-        patch=8,
-        width=96,
-        depth=6,
-        num_heads=3,
-        pyramid=(32, 48, 64, 96),
-        head=64,
         window=0,
     )
     config.data = dict(

@@ -16,6 +16,7 @@ EPOCHS, PICTURES = 55, 8498
 def get_config(size: str = "size=base") -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
+    config.start = ""
     config.batch = 32
     config.steps = EPOCHS * PICTURES // 32
     config.crop = 448

@@ -120,3 +120,23 @@ def is_number(value: object, *, least: float, most: float) -> bool:
 def as_json(settings: Mapping[str, object]) -> dict:
     """Returns the settings as they look after a trip through JSON: lists, no tuples."""
     return json.loads(json.dumps(settings))
+
+
+def read_argument(text: str, **defaults: str) -> dict[str, str]:
+    """Reads what follows the colon of `--config FILE:model=mst,size=tiny`.
+
+    Args:
+        text: pairs KEY=VALUE, separated by commas; may be empty.
+        **defaults: the keys that the file knows, and their values if nothing is said.
+
+    Raises:
+        ValueError: something else than a pair, or an unknown key.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    for key, _, value in pairs:
+        if key not in defaults or not value:
+            known = ", ".join(f"{key}={value}" for key, value in defaults.items())
+            raise ValueError(
+                f"the config's argument is {text!r}, expected pairs like {known}"
+            )
+    return defaults | {key: value for key, _, value in pairs}

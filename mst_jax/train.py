@@ -1,6 +1,7 @@
 """Config to trained model: `python -m mst_jax.train --config FILE --workdir DIR`."""
 
 import argparse
+import dataclasses
 import re
 import signal
 import sys
@@ -23,6 +24,7 @@ from mst_jax.data.store import list_sets, open_source, write_set
 from mst_jax.interaction.view import choose_view
 from mst_jax.losses.total import check_outputs, check_terms
 from mst_jax.models.build import build
+from mst_jax.models.start import start_from
 from mst_jax.structs import Clicks, TrainState
 from mst_jax.training import loop, report
 from mst_jax.training.optimizer import make_optimizer
@@ -32,6 +34,7 @@ from mst_jax.training.step import StepFunction, make_step
 # Every key of a config and its kind; blocks go whole to the function that reads them.
 KEYS = {
     "seed": int,
+    "start": str,
     "steps": int,
     "batch": int,
     "crop": int,
@@ -153,6 +156,17 @@ def check_same_model(workdir: Path, config: ConfigDict) -> None:
         )
 
 
+def start_params(state: TrainState, path: str) -> TrainState:
+    """Puts another model's parameters in the place of the fresh ones, where they fit.
+
+    Raises:
+        ValueError: they cannot be read, or do not fit.
+    """
+    params, account = start_from(state.params, path)
+    tqdm.write(f"starting from {path}\n{account}", sys.stderr)
+    return dataclasses.replace(state, params=params)
+
+
 def without_params(state: TrainState) -> dict:
     """What a checkpoint holds besides the params; the step is its name."""
     return {"optimizer": state.optimizer, "key": jax.random.key_data(state.key)}
@@ -198,6 +212,8 @@ def train(
     """
     state, update = build_run(config)
     check_same_model(workdir, config)
+    if config.start and not store.steps_of(workdir):
+        state = start_params(state, config.start)
     batches = settings.call(open_data, "config.data", config, **config.data.to_dict())
     workdir.mkdir(parents=True, exist_ok=True)
     with store.open_checkpoints(workdir, num_kept=config.num_kept) as manager:

@@ -113,6 +113,15 @@ def restore(
     return restored.params, restored.training
 
 
+def steps_of(workdir: Path) -> list[int]:
+    """Returns the steps of which a run has checkpoints; none if there is no run."""
+    return [
+        int(entry.name)
+        for entry in (workdir / CHECKPOINTS).glob("*")
+        if entry.name.isdigit() and (entry / PARAMS).is_dir()
+    ]
+
+
 def find_model(path: Path) -> tuple[Path, Path]:
     """Finds a model's (folder of `config.json`, folder of params).
 
@@ -133,11 +142,7 @@ def find_model(path: Path) -> tuple[Path, Path]:
     if (path / PARAMS).is_dir():
         is_step = path.parent.name == CHECKPOINTS
         return path.parent.parent if is_step else path, path / PARAMS
-    steps = [
-        int(entry.name)
-        for entry in (path / CHECKPOINTS).glob("*")
-        if entry.name.isdigit() and (entry / PARAMS).is_dir()
-    ]
+    steps = steps_of(path)
     if not steps:
         raise ValueError(
             f"no checkpoint in {path}; train first: "

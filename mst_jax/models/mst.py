@@ -61,8 +61,8 @@ def make_selections(
     Args:
         row: of the table of sizes.
         release: a row of `RELEASES`.
-        every: blocks in a group, each of which has one selection; None: 4, in a ViT of
-            more than 12 blocks 8.
+        every: blocks in a group, each of which has one selection; None: 8 in a ViT of
+            more than 12 blocks, else a third of its depth.
         selection: fields of the row and their new values.
         top_k: a name in `tokens.topk.TOP_K`.
         dtype: of the products.
@@ -87,7 +87,8 @@ def make_selections(
         raise ValueError(
             f"patch is {row.patch}, expected an even number: fine tokens have half of it"
         )
-    every = (4 if row.depth <= 12 else 8) if every is None else every
+    if every is None:
+        every = 8 if row.depth > 12 else max(row.depth // 3, 1)
     if not 1 <= every <= row.depth:
         raise ValueError(
             f"one token selection for {every} blocks does not fit into {row.depth} "
@@ -127,8 +128,8 @@ def mst(
         size: a row of `backbones.sizes.SIZES`; patches have 16 pixels at every size.
         release: a row of `RELEASES`.
         crop: pixels; the learned positions cover a crop x crop picture.
-        every: blocks in a group, each of which has one token selection; None: 4, in a
-            ViT of more than 12 blocks 8.
+        every: blocks in a group, each of which has one token selection; None: 8 in a
+            ViT of more than 12 blocks, else a third of its depth.
         top_k: how tokens are chosen, a name in `tokens.topk.TOP_K`.
         selection: numbers of the release's row to change.
         dropout: share of the head's channels that training drops.

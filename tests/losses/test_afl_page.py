@@ -1,0 +1,58 @@
+"""What docs/afl.md shows is true: its code runs, its script draws."""
+
+import re
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from mst_jax.losses.mask import MASK_LOSSES
+from mst_jax.losses.total import check_terms
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def snippets():
+    return re.findall(r"```python\n(.*?)```", (DOCS / "afl.md").read_text(), re.DOTALL)
+
+
+def test_the_five_lines_work(snippets):
+    names = {}
+    exec(snippets[0], names)
+    target = (jnp.arange(24) % 3 == 0).reshape(2, 3, 4)
+    logits, valid = jnp.where(target, 0.5, -2.0), jnp.ones((2, 3, 4), bool)
+    valid = valid.at[0, 0].set(False)
+    value, gradient = jax.value_and_grad(names["loss"])(logits, target, valid)
+    want = MASK_LOSSES["adaptive_focal"](logits, target, valid).mean()
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    assert jnp.isfinite(gradient).all() and (gradient[valid] != 0).all()
+
+
+def test_the_configs_are_understood(snippets):
+    for line in snippets[1].splitlines():
+        config = ConfigDict()
+        exec(line, {"config": config})
+        check_terms(config.losses.to_dict())
+
+
+def test_the_shares_are_those_of_the_picture():
+    drawing = runpy.run_path(str(DOCS / "draw_afl.py"))
+    shares = {}
+    for name in ("BCE", "FL", "NFL", "AFL"):
+        slopes = drawing["slopes"](drawing["LINES"][name][0], *drawing["example"](100))
+        shares[name] = round(100 * float(slopes[0] / slopes.sum()))
+    assert shares == {"BCE": 7, "FL": 76, "NFL": 76, "AFL": 94}
+    page = (DOCS / "afl.md").read_text()
+    assert all(f"{share}%" in page for share in shares.values())
+
+
+@pytest.mark.slow
+def test_the_script_draws(tmp_path):
+    file = tmp_path / "afl.png"
+    runpy.run_path(str(DOCS / "draw_afl.py"))["draw"](file)
+    assert file.read_bytes().startswith(b"\x89PNG")

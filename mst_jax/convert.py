@@ -16,11 +16,12 @@ from mst_jax.checkpoints.torch_file import (
     SAFETENSORS,
     SUFFIXES,
     is_torch_file,
+    read_torch_file,
     write_safetensors,
 )
 from mst_jax.checkpoints.torch_names import write_names
 from mst_jax.models import published
-from mst_jax.models.load import load, load_published
+from mst_jax.models.load import load, make_published
 
 STOPPED = 130
 
@@ -82,7 +83,7 @@ def from_torch(source: Path, destination: Path) -> str:
             "ours, say --to-torch"
         )
     _check_free(destination)
-    model, account = load_published(source)
+    model, account = make_published(source, read_torch_file(source))
     config = settings.as_json(model.config.to_dict())
     store.write_model(destination, model.params, config)
     return f"{_describe(config)}\n{account}\nwritten to {destination}"

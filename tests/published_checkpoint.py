@@ -21,14 +21,15 @@ SMALL = {
     "pyramid": [4, 8, 12, 16],
     "head": 8,
 }
+SELECTING = SMALL | {"name": "mst", "every": 4}
 FORMS = {
     "simpleclick": {"name": "simpleclick"} | SMALL,
     "simpleclick-14": {"name": "simpleclick"} | SMALL | {"patch": 14, "crop": 56},
-    "slim-448": {"name": "mst", "release": "slim-448"} | SMALL,
-    "448": {"name": "mst", "release": "448"} | SMALL | {"width": 48},
-    "224": {"name": "mst", "release": "224"} | SMALL,
-    "1024": {"name": "mst", "release": "1024"} | SMALL,
-    "224-large": {"name": "mst", "release": "224-large"} | SMALL | {"depth": 16},
+    "slim-448": SELECTING | {"release": "slim-448"},
+    "448": SELECTING | {"release": "448", "width": 48, "every": 2},
+    "224": SELECTING | {"release": "224"},
+    "1024": SELECTING | {"release": "1024", "every": 3},
+    "224-large": SELECTING | {"release": "224-large", "depth": 16, "every": 8},
 }
 
 

@@ -21,7 +21,7 @@ def test_there_and_back(tmp_path, capsys, form):
     convert.main([str(path), str(folder)])
     printed = capsys.readouterr().out
     name = FORMS[form]["name"]
-    assert printed.startswith(f"{name}: crop 64, depth 4, head 8, num_heads 2")
+    assert printed.startswith(f"{name}: crop 64, depth 4, ")
     arrays = read_torch_file(path).arrays
     num_idle = 21 if form == "simpleclick" else 0
     assert f"{len(arrays) - num_idle} arrays used\n" in printed

@@ -101,6 +101,7 @@ def write_members(
     """Writes an archive: the pickle of `top`, and the storages' bytes."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", pickled(top))
+        archive.writestr("archive/version", "3\n")
         archive.writestr("archive/byteorder", byteorder)
         for key, data in storages.items():
             archive.writestr(f"archive/data/{key}", data)

@@ -194,7 +194,8 @@ def _shape_of(rule: Rule, sizes: Mapping[str, int]) -> Shape:
     groups = re.findall(r"\([^)]*\)|\S+", rule.axes.split("->")[0])
     sizes = {**sizes, "1": 1}
     shape = [math.prod(sizes[axis] for axis in re.findall(r"\w+", g)) for g in groups]
-    shape[1:2] = [n + rule.has_class_slot for n in shape[1:2]]
+    if rule.has_class_slot:
+        shape[1] += 1
     return tuple(shape)
 
 

@@ -72,7 +72,10 @@ def axes_of(arrays: Mapping[str, np.ndarray], name: str, num_axes: int) -> Shape
 
 
 def mae_table(depth: int) -> NameTable:
-    """The encoder of MAE: a start for the image's embedding and for the blocks."""
+    """The encoder of MAE: a start for the image's embedding and for the blocks.
+
+    Departure: its final norm is left out; the click models have none.
+    """
     return NameTable(vit_rules("", depth), dict.fromkeys(MAE_UNREAD))
 
 

@@ -14,7 +14,7 @@ from ml_collections import FrozenConfigDict
 
 from mst_jax import settings
 from mst_jax.checkpoints import store
-from mst_jax.checkpoints.torch_file import is_torch_file, read_torch_file
+from mst_jax.checkpoints.torch_file import TorchFile, is_torch_file, read_torch_file
 from mst_jax.checkpoints.torch_names import Account, read_names
 from mst_jax.models import published
 from mst_jax.models.build import build
@@ -119,7 +119,7 @@ def load(path: str | os.PathLike) -> TrainedModel:
     """
     path = Path(path)
     if is_torch_file(path):
-        return load_published(path)[0]
+        return make_published(path, read_torch_file(path))[0]
     config_folder, params_folder = store.find_model(path)
     config = store.read_config(config_folder)
     if "model" not in config:
@@ -131,16 +131,16 @@ def load(path: str | os.PathLike) -> TrainedModel:
     return TrainedModel(params, module, FrozenConfigDict(config))
 
 
-def load_published(path: Path) -> tuple[TrainedModel, Account]:
-    """Loads a checkpoint of a published program, and says what became of its arrays.
+def make_published(path: Path, file: TorchFile) -> tuple[TrainedModel, Account]:
+    """Makes the model of a published checkpoint, and says what became of its arrays.
 
     Args:
-        path: `.pth` or `.safetensors`.
+        path: of the file; for the errors alone.
+        file: what `read_torch_file` found there.
 
     Raises:
-        ValueError: it cannot be read, holds no model that we have, or lacks something.
+        ValueError: it holds no model that we have, or lacks something.
     """
-    file = read_torch_file(path)
     try:
         model = published.find_model(file)
         module = settings.call(build, "its model", **model)

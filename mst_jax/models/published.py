@@ -1,6 +1,7 @@
 """Which of our models is it that a published checkpoint holds?"""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,7 +20,7 @@ HEAD_WIDTH, HUGE_WIDTH, HUGE_HEAD_WIDTH = 64, 1280, 80
 WINDOW = 224  # pixels, in the published SimpleClick
 
 HINTS, LOGITS = "patch_embed_coords.proj.weight", "head.conv_seg.weight"
-SELECTION = ".score.norm1.weight"
+SELECTION = r"backbone\.blocks\.(\d+)\.score\.norm1\.weight"
 PYRAMID = ("down_4.5", "down_8.2", "down_16.0", "down_32.2")
 
 
@@ -45,12 +46,16 @@ def find_model(file: TorchFile) -> dict[str, object]:
     if not arrays.keys() >= {HINTS, LOGITS}:
         raise ValueError("it holds no model that we know; we know SimpleClick and MST")
     numbers = _find_numbers(file)
-    selections = [name for name in arrays if name.endswith(SELECTION)]
-    if not selections:
+    found = (re.fullmatch(SELECTION, name) for name in arrays)
+    blocks = sorted(int(match[1]) for match in found if match)
+    if not blocks:
         return {"name": "simpleclick"} | _name_size(numbers)
-    release = _find_release(arrays, selections[0].removesuffix(SELECTION))
+    release = _find_release(arrays, f"backbone.blocks.{blocks[0]}")
+    # Selections before the last block of each group tell its length by the first place.
+    places = [*blocks, numbers["depth"]]
+    every = places[1] - places[0] if RELEASES[release].opens else places[0] + 1
     size = _name_size(numbers, patch=MST_PATCH)
-    return {"name": "mst", "release": release} | size
+    return {"name": "mst", "release": release, "every": every} | size
 
 
 def names_of(model: Mapping[str, object], module: ClickModel) -> NameTable:

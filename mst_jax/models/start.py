@@ -17,7 +17,7 @@ from mst_jax.checkpoints.torch_names import Account, Flat, NameTable, read_names
 from mst_jax.checkpoints.torch_vit import Measures, mae_table, measure_mae
 from mst_jax.geometry.resize import resize_positions_bicubic
 from mst_jax.layers.patchify import resize_kernel
-from mst_jax.models.load import TrainedModel, load, load_published
+from mst_jax.models.load import TrainedModel, load, make_published
 from mst_jax.models.published import count_heads, is_bare_backbone
 
 IMAGE, POSITIONS = "embed/image/kernel", "embed/positions"
@@ -86,7 +86,7 @@ def _read_source(path: Path, flat: Flat) -> tuple[Flat, Account]:
     file = read_torch_file(path)
     if is_bare_backbone(file.arrays):
         return _read_backbone(path, file, flat, measure_mae, mae_table)
-    model, account = load_published(path)
+    model, account = make_published(path, file)
     return _read_model(path, flat, model, account.unread)
 
 

@@ -13,7 +13,7 @@ from mst_jax.checkpoints.torch_file import (
     write_safetensors,
 )
 from mst_jax.checkpoints.torch_names import write_names
-from mst_jax.models.load import load_published, shapes_of_params
+from mst_jax.models.load import make_published, shapes_of_params
 from mst_jax.models.published import (
     count_heads,
     find_model,
@@ -30,11 +30,11 @@ NAMES = json.loads(
 )
 GOLDEN = {
     "simpleclick_p16": {"name": "simpleclick", "crop": 448},
-    "mst_slim448": {"name": "mst", "release": "slim-448"},
-    "mst_448": {"name": "mst", "release": "448"},
-    "mst_224": {"name": "mst", "release": "224"},
-    "mst_1024": {"name": "mst", "release": "1024"},
-    "mst_224_large": {"name": "mst", "release": "224-large", "depth": 16},
+    "mst_slim448": {"name": "mst", "release": "slim-448", "every": 4},
+    "mst_448": {"name": "mst", "release": "448", "every": 4},
+    "mst_224": {"name": "mst", "release": "224", "every": 4},
+    "mst_1024": {"name": "mst", "release": "1024", "every": 4},
+    "mst_224_large": {"name": "mst", "release": "224-large", "depth": 16, "every": 8},
 }
 GOLDEN_SMALL = {
     "crop": 192,
@@ -44,6 +44,10 @@ GOLDEN_SMALL = {
     "pyramid": (16, 32, 64, 128),
     "head": 32,
 }
+
+
+def load(path):
+    return make_published(path, read_torch_file(path))
 
 
 def published_shapes(form, depth):
@@ -73,7 +77,7 @@ def test_every_published_name_and_no_other(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_form_is_found_and_every_parameter_filled(tmp_path, form):
     path, params = write_published(tmp_path, form)
-    model, account = load_published(path.rename(tmp_path / "some_name.pth"))
+    model, account = load(path.rename(tmp_path / "some_name.pth"))
     found = mst_jax.build(**model.config.to_dict()["model"])
     assert found == mst_jax.build(**FORMS[form]) == model.module
     jax.tree.map(np.testing.assert_array_equal, model.params, params)
@@ -130,7 +134,8 @@ def test_a_huge_mst_has_the_patches_of_its_recipe():
         }
     )
     model = find_model(TorchFile(arrays, {}, {}))
-    assert model == {"name": "mst", "release": "slim-448", "size": "huge", "crop": 224}
+    said = {"name": "mst", "release": "slim-448", "every": 8, "size": "huge"}
+    assert model == said | {"crop": 224}
     arrays[f"{score}.cross_mlp.fc1.weight"] = np.zeros((3 * 1280, 1))
     with pytest.raises(ValueError, match=r"mlp_hidden 3\.0, reduce 4, ends_with_mlp"):
         find_model(TorchFile(arrays, {}, {}))
@@ -182,7 +187,7 @@ def test_what_is_missing_or_strange_is_told_with_the_file(tmp_path):
     def load_changed(changed):
         file.unlink(missing_ok=True)
         write_safetensors(file, changed, {"model": FORMS["224"]})
-        return load_published(file)
+        return load(file)
 
     load_changed(arrays)
     with pytest.raises(
@@ -201,4 +206,4 @@ def test_selections_before_other_blocks_are_refused(tmp_path):
     moved = {re.sub(ours, "blocks.1.", name): array for name, array in arrays.items()}
     path = write_pth(tmp_path / "x.pth", moved, config=config_of(2))
     with pytest.raises(ValueError, match=r"lacks .*blocks\.0\.score"):
-        load_published(path)
+        load(path)

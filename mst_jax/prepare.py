@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from mst_jax.data import store
 from mst_jax.data.builders import BUILDERS
+from mst_jax.data.source_set import ANY
 from mst_jax.data.survey import print_form, take_survey
 
 STOPPED = 130
@@ -82,11 +83,15 @@ def _split_name(name: str) -> tuple[str, str | None]:
     builder_name, _, config = name.partition("/")
     if builder_name not in BUILDERS:
         raise ValueError(f"no data set {name!r}; choose from {sorted(BUILDERS)}")
-    if config and builder_name != "folder":
+    variants = getattr(BUILDERS[builder_name], "VARIANTS", ())
+    if config and not variants:
         raise ValueError(f"{builder_name} has no variants; write {builder_name!r}")
+    if config and variants is not ANY and config not in variants:
+        raise ValueError(f"no variant {config!r}; {builder_name} has {variants}")
     if "/" in name and not re.fullmatch(r"[A-Za-z_][\w-]*", config):
         raise ValueError(
-            f"{name!r} is no name; write folder/NAME, NAME of letters, digits, - and _"
+            f"{name!r} is no name; write {builder_name}/NAME, NAME of letters, digits, "
+            "- and _"
         )
     return builder_name, config or None
 
@@ -123,9 +128,12 @@ def _write(
         return made[0]
 
     place = store.write_set(make_builder, options.name, options.data_dir)
-    if made[0].faults.lines:
-        print(f"left out {len(made[0].faults.lines)} bad files:", file=sys.stderr)
-        print("\n".join(f"  {line}" for line in made[0].faults.lines), file=sys.stderr)
+    faults = made[0].faults
+    if faults.lines:
+        print(f"left out {len(faults.lines)} bad files:", file=sys.stderr)
+        print("\n".join(f"  {line}" for line in faults.lines), file=sys.stderr)
+    for what, count in faults.remarks.items():
+        print(f"left out as it should be: {count} {what}")
     return place
 
 

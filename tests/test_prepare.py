@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_one_line_and_no_set(tmp_path, monkeypatch, capsys):
     [
         (["birds"], "no data set 'birds'; choose from"),
         (["grabcut"], "grabcut needs --source"),
-        (["grabcut", "--source", "/nowhere"], "looked for the folder"),
+        (["grabcut", "--source", "/nowhere"], "looked for /nowhere/data_GT and did not find"),
         (["grabcut/a", "--source", "x"], "grabcut has no variants"),
         (["folder/", "--source", "x"], "'folder/' is no name"),
         (["folder/../x", "--source", "x"], "'folder/../x' is no name"),

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Integer, UInt8, UInt16
+from jaxtyping import Bool, Integer, Shaped, UInt8, UInt16
+
+from mst_jax.data.example import IGNORED
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -82,6 +84,43 @@ def read_labels(path: Path) -> UInt16[np.ndarray, "h w"]:
     Raises:
         ValueError: empty, truncated, damaged, not a picture, or in colour.
     """
+    values = _read_values(path)
+    if (values != values[..., :1]).any():
+        raise ValueError(
+            "label map in colour; save it as 8-bit or 16-bit grey or with a palette"
+        )
+    return values[..., 0].astype(np.uint16)
+
+
+def read_foreground(path: Path, *, above: int = 0) -> Bool[np.ndarray, "h w"]:
+    """Reads a mask of one object: True where any channel is above a value.
+
+    Args:
+        path: grey, palette (the entry numbers count) or colour; alpha is left out.
+        above: 0 to 255; with 1, 2 or 4 bits or a palette, other than 0 makes no sense.
+
+    Raises:
+        ValueError: empty, truncated, damaged or not a picture.
+    """
+    return (_read_values(path) > above).any(-1)
+
+
+def as_labels(values: Shaped[np.ndarray, "h w"]) -> UInt16[np.ndarray, "h w"]:
+    """Turns whole numbers of any kind into labels; ValueError if they are none."""
+    whole = np.asarray(values)
+    if whole.dtype.kind == "f" and not (whole == np.round(whole)).all():
+        raise ValueError("label map with fractions, expected whole numbers")
+    if whole.dtype.kind not in "buif" or not whole.size:
+        raise ValueError(f"label map of {whole.size} {whole.dtype}, expected numbers")
+    if whole.min() < 0 or whole.max() >= IGNORED:
+        raise ValueError(
+            f"labels {whole.min()} to {whole.max()}, expected 0 to {IGNORED - 1}"
+        )
+    return whole.astype(np.uint16)
+
+
+def _read_values(path: Path) -> Integer[np.ndarray, "h w c"]:
+    """Grey or colour values without alpha, or the entry numbers of a palette."""
     data = _read_bytes(path)
     largest = 255
     if data.startswith(_PNG_START):
@@ -91,20 +130,13 @@ def read_labels(path: Path) -> UInt16[np.ndarray, "h w"]:
         if colour == _PALETTE:
             data = _palette_to_grey(header, rest)
     values = _decode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if values.ndim == 3:
-        colours = values[..., :3]
-        if (colours != colours[..., :1]).any():
-            raise ValueError(
-                "label map in colour; save it as 8-bit or 16-bit grey or with a palette"
-            )
-        values = colours[..., 0]
     if values.dtype not in (np.uint8, np.uint16):
         raise ValueError(
             f"label map of {values.dtype}; save it as 8-bit or 16-bit grey"
         )
     if largest < 255:  # OpenCV spreads 1, 2 and 4 bits over 0..255
         values = values // (255 // largest)
-    return values.astype(np.uint16)
+    return values[..., :3] if values.ndim == 3 else values[..., None]
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -1,5 +1,7 @@
 """Small folders of pictures that the tests of data sets read."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -38,3 +40,24 @@ def write_grabcut(root: Path) -> Path:
         write_image(root / "data_GT" / name)
         write_image(root / "boundary_GT" / f"{Path(name).stem}.bmp", mask)
     return root
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + body))
+    return struct.pack(">I", len(body)) + kind + body + checksum
+
+
+def write_palette(path: Path, entries: np.ndarray) -> None:
+    """A PNG with a palette of colours, as VOC and DAVIS publish their masks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = entries.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in entries.astype(np.uint8))
+    colours = bytes(value for k in range(256) for value in (k, 255 - k, k // 2))
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"PLTE", colours)
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )

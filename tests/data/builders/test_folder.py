@@ -1,21 +1,14 @@
 import numpy as np
 import pytest
 
-from mst_jax.data import store
 from mst_jax.data.builders.folder import Folder
+from tests.data.builders import preparing
 from tests.data.pictures_on_disk import IMAGE, LABELS, write_folder, write_image
 
 
 def prepare(source, data_dir, **options):
-    made = []
-
-    def make(place):
-        made.append(Folder(data_dir=place, source=str(source), **options))
-        return made[0]
-
-    store.write_set(make, "folder", data_dir)
-    examples = store.open_source("folder", data_dir, "train")
-    return {example.id: example for example in examples}, made[0].faults.lines
+    splits, faults = preparing.prepare(Folder, source, data_dir, **options)
+    return splits["train"], faults.lines
 
 
 def test_layers_are_ordered_by_number_and_suffixes_may_be_upper_case(tmp_path):

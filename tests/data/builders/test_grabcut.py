@@ -1,22 +1,15 @@
 import numpy as np
 import pytest
 
-from mst_jax.data import store
-from mst_jax.data.builders.grabcut import Grabcut, open_mask
+from mst_jax.data.builders.grabcut import Grabcut
 from mst_jax.data.example import open_target
+from tests.data.builders.preparing import prepare
 from tests.data.pictures_on_disk import write_grabcut, write_image
 
 
-def prepare(source, data_dir):
-    def make(place):
-        return Grabcut(data_dir=place, source=str(source))
-
-    store.write_set(make, "grabcut", data_dir)
-    return {e.id: e for e in store.open_source("grabcut", data_dir, "test")}
-
-
 def test_object_unsure_and_background(tmp_path):
-    found = prepare(write_grabcut(tmp_path / "source"), tmp_path / "data")
+    source = write_grabcut(tmp_path / "source")
+    found = prepare(Grabcut, source, tmp_path / "data")[0]["test"]
     assert sorted(found) == ["one", "two"]
     sample = open_target(found["one"], layer=0, labels=(1,))
     np.testing.assert_array_equal(
@@ -35,18 +28,20 @@ def test_bad_files_are_listed(tmp_path):
     write_image(root / "data_GT" / "four.jpg")
     write_image(root / "boundary_GT" / "four.bmp", np.full((3, 4), 7, np.uint8))
     with pytest.raises(ValueError) as caught:
-        prepare(root, tmp_path / "data")
+        prepare(Grabcut, root, tmp_path / "data")
     message = str(caught.value)
     assert "4 bad files" in message
     assert "data_GT/one.bmp: has no mask boundary_GT/one.bmp" in message
-    assert "data_GT/two.JPG: is 3x4, its mask 2x4" in message
-    assert "data_GT/four.jpg: mask four.bmp: has values [7]" in message
+    assert "boundary_GT/two.bmp: is 2x4, its picture 3x4" in message
+    assert "boundary_GT/four.bmp: has values [7]" in message
     assert "boundary_GT/three.bmp: mask without picture" in message
 
 
-def test_a_mask_without_object_is_refused():
-    with pytest.raises(ValueError, match="no object"):
-        open_mask(np.array([[0, 128]], np.uint16))
+def test_a_mask_without_object_is_refused(tmp_path):
+    root = write_grabcut(tmp_path / "source")
+    write_image(root / "boundary_GT" / "one.bmp", np.full((3, 4), 128, np.uint8))
+    with pytest.raises(ValueError, match=r"boundary_GT/one.bmp: has no object"):
+        prepare(Grabcut, root, tmp_path / "data")
 
 
 def test_a_wrong_source_says_what_is_missing(tmp_path):

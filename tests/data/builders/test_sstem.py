@@ -1,0 +1,17 @@
+import numpy as np
+
+from mst_jax.data.builders.sstem import Sstem
+from tests.data.builders.preparing import prepare
+from tests.data.pictures_on_disk import write_image
+
+
+def test_each_4_connected_region_of_whatever_grey_is_an_object(tmp_path):
+    mask = np.array([[9, 0, 0, 7], [0, 9, 0, 8], [0, 9, 0, 0]], np.uint8)
+    stack = tmp_path / "source" / "stack1"
+    write_image(stack / "raw" / "00.tif", np.full((3, 4), 100, np.uint8))
+    write_image(stack / "mitochondria" / "00.png", mask)
+    splits, _ = prepare(Sstem, tmp_path / "source", tmp_path / "data")
+    np.testing.assert_array_equal(
+        splits["test"]["00"].layers, [[[1, 0, 0, 2], [0, 3, 0, 2], [0, 3, 0, 0]]]
+    )
+    np.testing.assert_array_equal(splits["test"]["00"].image, np.full((3, 4, 3), 100))

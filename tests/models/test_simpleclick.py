@@ -8,6 +8,7 @@ import pytest
 from mst_jax.models.load import shapes_of_params
 from mst_jax.models.simpleclick import simpleclick
 from mst_jax.structs import Clicks
+from tests.models.counting import count_head, count_pyramid, count_vit
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "simpleclick.npz"
 SMALL = dict(
@@ -34,27 +35,6 @@ def drawn_inputs(height, width, *, seed=1):
     return image, clicks, jnp.asarray(rng.random((2, height, width)), jnp.float32)
 
 
-def num_params(w, depth, patch, side, pyramid, head):
-    """Counted from the papers' description, layer by layer."""
-    d4, d8, d16, d32 = pyramid
-    block = 2 * 2 * w + 4 * (w * w + w) + (w * 4 * w + 4 * w) + (4 * w * w + w)
-    embed = 2 * (patch * patch * 3 * w + w) + side * side * w
-
-    def dense(a, b, cells=1):
-        return a * b * cells + b
-
-    h4 = max(2 * d4, w // 2)
-    h8, h32 = max(d8, w // 2), max(d32, 2 * w)
-    neck = dense(w, h4, 4) + 2 * h4 + dense(h4, h4 // 2, 4) + 2 * (h4 // 2)
-    neck += dense(h4 // 2, d4) + 2 * d4
-    neck += dense(w, h8, 4) + 2 * h8 + dense(h8, d8) + 2 * d8
-    neck += dense(w, d16) + 2 * d16
-    neck += dense(w, h32, 4) + 2 * h32 + dense(h32, d32) + 2 * d32
-    decoder = sum(dense(d, head) for d in pyramid) + dense(4 * head, head)
-    # Every transposed and strided bias counts once, not once a cell.
-    return embed + depth * block + neck + decoder + dense(head, 1)
-
-
 @pytest.mark.parametrize(
     ("size", "row", "count"),
     [
@@ -68,7 +48,9 @@ def num_params(w, depth, patch, side, pyramid, head):
 def test_every_size_has_the_parameters_it_should(size, row, count):
     shapes = shapes_of_params(simpleclick(size=size))
     found = sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    assert found == num_params(*row) == count
+    w, depth, patch, side, pyramid, head = row
+    want = count_vit(w, depth, patch, side) + count_pyramid(w, pyramid)
+    assert found == want + count_head(pyramid, head) == count
 
 
 def test_golden_logits():

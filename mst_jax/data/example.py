@@ -6,6 +6,7 @@ overlap. Two annotators, or a whole and its parts, are two layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,12 +41,24 @@ class Example:
     )
 
 
+class Place(NamedTuple):
+    """Where an object stands in an example."""
+
+    layer: int
+    label: int
+
+
 class LabelledObject(NamedTuple):
-    """Where an object stands in an example: its layer, its label, its area in pixels."""
+    """An object: its layer, its label, its area in pixels."""
 
     layer: int
     label: int
     area: int
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(self.layer, self.label)
 
 
 class Sample(NamedTuple):
@@ -55,7 +68,7 @@ class Sample(NamedTuple):
         image: [h w 3] uint8 RGB.
         target: [h w] True on the wanted object.
         valid: [h w] False on pixels that do not count; the target lies on valid pixels.
-        others: [h w] True on the layer's objects that are not the wanted one.
+        others: [h w] True on objects that are not the wanted one.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -78,21 +91,44 @@ def list_objects(layers: UInt16[np.ndarray, "l h w"]) -> list[LabelledObject]:
     return found
 
 
-def open_target(example: Example, *, layer: int, labels: tuple[int, ...]) -> Sample:
-    """Makes one target of the objects that carry one of `labels` in `layer`.
+def open_target(
+    image: UInt8[np.ndarray, "h w 3"],
+    layers: UInt16[np.ndarray, "l h w"],
+    chosen: Sequence[Place],
+    *,
+    left_out: Sequence[Place] = (),
+    seen: Sequence[int],
+) -> Sample:
+    """Makes one target of the chosen objects.
 
     Args:
-        example: the picture with its layers.
-        layer: number of the layer, from 0.
-        labels: one or more labels of that layer, none of them 0 or 65535.
+        image: [h w 3] the picture.
+        layers: [l h w] label maps, see `Example`.
+        chosen: one or more objects.
+        left_out: objects that are cut out of the target.
+        seen: one or more layers; what is ignored in one of them does not count (except
+            the target), and their objects besides the target are the others.
 
     Returns:
-        The picture with the target; the layer's remaining objects are the others.
+        The picture with the target.
     """
-    values = example.layers[layer]
-    target = values == labels[0]
-    for label in labels[1:]:
-        target |= values == label
-    valid = values != IGNORED
-    others = (values > 0) & valid & ~target
-    return Sample(example.image, target, valid, others)
+    target = _any_of(layers, chosen)
+    if left_out:
+        target &= ~_any_of(layers, left_out)
+    first, *more = seen
+    valid, filled = layers[first] != IGNORED, layers[first] > 0
+    for layer in more:
+        valid &= layers[layer] != IGNORED
+        filled |= layers[layer] > 0
+    valid |= target
+    return Sample(image, target, valid, filled & valid & ~target)
+
+
+def _any_of(
+    layers: UInt16[np.ndarray, "l h w"], places: Sequence[Place]
+) -> Bool[np.ndarray, "h w"]:
+    """True on pixels of any of these objects."""
+    covered = layers[places[0].layer] == places[0].label
+    for place in places[1:]:
+        covered |= layers[place.layer] == place.label
+    return covered

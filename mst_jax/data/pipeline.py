@@ -1,23 +1,23 @@
 """From pictures to an endless stream of training batches whose place can be saved.
 
-Everything random follows from the seed and from the number of the example in the stream,
-so that the order does not depend on the workers.
+Everything random follows from the seed and from the number of the example in one stream
+that all hosts and workers share, so that what is learned does not depend on their number.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import grain
 import numpy as np
-from absl import flags
 
 from mst_jax.data.augment import augment, check_changes
+from mst_jax.data.batches import Batches
+from mst_jax.data.difficulty import DrawNumber, draw_shares, read_scores
 from mst_jax.data.example import Example
 from mst_jax.data.objects import check_choosing, choose_target
-from mst_jax.data.workers import start_workers, tie_to_parent
-from mst_jax.settings import check_block
+from mst_jax.settings import check_block, is_number
 
 
 class DrawSample(grain.transforms.RandomMap):
@@ -46,11 +46,14 @@ def training_batches(
     shard: tuple[int, int] = (0, 1),
     choosing: Mapping[str, object] | None = None,
     changes: Mapping[str, object] | None = None,
-) -> grain.DatasetIterator:
+    difficulty: str = "",
+    gamma: float = 1.25,
+) -> Batches:
     """Shuffles, repeats, augments and batches without end.
 
     The iterator's `get_state()` is a small tree of plain values; `set_state()` on an
-    iterator made with the same arguments goes on with the very next batch.
+    iterator made with the same arguments, but for `num_workers`, goes on with the very
+    next batch.
 
     Args:
         source: pictures, each with at least one object; see `open_source`.
@@ -58,23 +61,28 @@ def training_batches(
         crop: side of the pictures, in pixels.
         seed: 0 to 2**32 - 1; the same seed gives the same stream.
         num_workers: processes that decode and augment; 0: threads of this process.
-        shard: (index, count) of this host: it sees pictures index, index + count, ...
+        shard: (index, count) of this host. The batches that the hosts take at the same
+            time are, in order, one batch of a single host: over all of them each
+            picture comes once an epoch.
         choosing: keyword arguments of `choose_target`.
         changes: keyword arguments of `augment` besides the crop.
+        difficulty: file with a score for each picture, see `difficulty`; pictures are
+            then drawn by their shares, and there are no epochs. None if empty.
+        gamma: how much hard pictures are preferred, see `draw_shares`.
 
     Returns:
         Iterator over {"image": uint8 [b crop crop 3], "target", "valid", "others":
         bool [b crop crop]}.
 
     Raises:
-        ValueError: fewer pictures than hosts, an impossible shard, batch or seed, a key
-            or value of `choosing` or `changes` that nobody understands.
+        ValueError: no picture, an impossible shard, batch or seed, a key or value of
+            `choosing` or `changes` that nobody understands, a wrong file of scores.
     """
     index, count = shard
-    if not 0 <= index < count <= len(source):
+    if not len(source) or not 0 <= index < count:
         raise ValueError(
-            f"shard {index} of {count} from {len(source)} pictures; "
-            "every host needs at least one picture and an index below their number"
+            f"shard {index} of {count} from {len(source)} pictures; expected an index "
+            "below the number of hosts and at least one picture"
         )
     if batch < 1 or crop < 1 or num_workers < 0 or not 0 <= seed < 2**32:
         raise ValueError(
@@ -84,20 +92,25 @@ def training_batches(
     choosing, changes = dict(choosing or {}), dict(changes or {})
     check_block("config.data.choosing", choosing, choose_target, check_choosing)
     check_block("config.data.changes", changes, augment, check_changes)
-    stream = grain.MapDataset.source(source).seed(seed)[index::count]
-    stream = stream.shuffle().repeat()
-    stream = stream.random_map(DrawSample(crop, choosing, changes))
-    # Grain's own default holds 500 batches ready: gigabytes at 448 pixels.
-    num_threads = min(4, os.cpu_count() or 1) if num_workers == 0 else 1
-    ready = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=4)
-    batches = stream.batch(batch, drop_remainder=True).to_iter_dataset(ready)
-    if num_workers:
-        if not flags.FLAGS.is_parsed():  # Grain reads its own absl flags for workers
-            flags.FLAGS.mark_as_parsed()
-        workers = grain.MultiprocessingOptions(
-            num_workers=num_workers, per_worker_buffer_size=2
-        )
-        batches = iter(batches.mp_prefetch(workers, worker_init_fn=tie_to_parent))
-        start_workers(batches)
-        return batches
-    return iter(batches)
+    if difficulty:
+        examples = _draw_by_difficulty(source, seed, difficulty, gamma)
+    else:
+        examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    examples = examples.random_map(DrawSample(crop, choosing, changes))
+    stream = examples.batch(batch, drop_remainder=True)[index::count]
+    return Batches(stream, num_workers=num_workers)
+
+
+def _draw_by_difficulty(
+    source: Sequence[Example], seed: int, path: str, gamma: float
+) -> grain.MapDataset:
+    """An endless stream in which hard pictures come more often."""
+    if not is_number(gamma, least=0, most=100):
+        raise ValueError(f"config.data.gamma is {gamma!r}, expected 0 to 100")
+    scores = read_scores(Path(path))
+    try:
+        shares = draw_shares(source.ids(), scores, gamma=gamma)
+    except ValueError as error:
+        raise ValueError(f"config.data.difficulty {path}: {error}") from None
+    numbers = grain.MapDataset.range(len(source)).seed(seed).repeat()
+    return numbers.random_map(DrawNumber(shares)).map(source.__getitem__)

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 
+import cv2
 import grain
 
 
@@ -26,8 +27,12 @@ def start_workers(batches: grain.DatasetIterator) -> None:
 
 
 def tie_to_parent(index: int, count: int) -> None:
-    """First deed of worker `index` of `count`: ignore Ctrl-C, end with the parent."""
+    """First deed of worker `index` of `count`: ignore Ctrl-C, end with the parent.
+
+    A worker is one of several: OpenCV gets no threads of its own there.
+    """
     del index, count
+    cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -71,38 +71,86 @@ def test_the_seed_decides():
     )
 
 
-@pytest.mark.parametrize("position", [0, 1, 7])
-def test_a_resumed_stream_is_the_unbroken_stream(position):
-    unbroken = take(stream(), 12)
-    first = stream()
-    take(first, position)
-    state = first.get_state()
-    resumed = stream()
-    resumed.set_state(state)
-    assert_same(take(resumed, 12 - position), unbroken[position:])
-
-
-def test_workers_change_neither_order_nor_state():
-    unbroken = take(stream(), 9)
-    with_workers = stream(num_workers=2)
-    assert_same(take(with_workers, 5), unbroken[:5])
-    state = with_workers.get_state()
-    assert_same(take(with_workers, 1), unbroken[5:6])
-    with_workers.set_state(state)
-    assert_same(take(with_workers, 4), unbroken[5:])
-    with_workers.close()
-    resumed = stream(num_workers=2)
-    resumed.set_state(state)
-    assert_same(take(resumed, 4), unbroken[5:])
-    resumed.close()
-
-
-def test_hosts_share_the_pictures():
-    shards = [
-        set(numbers(take(stream(number=9, batch=3, shard=(k, 2), changes=PLAIN), 6)))
-        for k in range(2)
+@pytest.mark.parametrize("num_hosts", [2, 3])
+def test_hosts_together_take_the_batches_of_one(num_hosts):
+    alone = take(stream(batch=2 * num_hosts), 7)
+    hosts = [
+        take(stream(batch=2, shard=(index, num_hosts)), 7) for index in range(num_hosts)
     ]
-    assert shards == [{0, 2, 4, 6, 8}, {1, 3, 5, 7}]
+    together = [
+        {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+        for batches in zip(*hosts, strict=True)
+    ]
+    assert_same(together, alone)
+
+
+def test_every_epoch_shows_each_picture_once_over_all_hosts():
+    hosts = [
+        numbers(take(stream(number=12, shard=(k, 3), changes=PLAIN), 4))
+        for k in range(3)
+    ]
+    first, second = ([k for seen in hosts for k in seen[e : e + 4]] for e in (0, 4))
+    assert sorted(first) == sorted(second) == list(range(12))
+    assert [set(seen[:4]) for seen in hosts] != [set(seen[4:]) for seen in hosts]
+
+
+def test_a_sharded_stream_is_resumed_where_it_was():
+    unbroken = take(stream(shard=(1, 3)), 8)
+    first = stream(shard=(1, 3))
+    take(first, 5)
+    resumed = stream(shard=(1, 3))
+    resumed.set_state(first.get_state())
+    assert_same(take(resumed, 3), unbroken[5:])
+
+
+class NamedSource(list):
+    """Pictures whose names are known without opening them."""
+
+    def ids(self):
+        return [example.id for example in self]
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """Picture 3 is hard, 4 half so, all others are easy."""
+    path = tmp_path / "scores.csv"
+    values = {3: 0.0, 4: 0.5}
+    path.write_text("".join(f"{k},{values.get(k, 1.0)}\n" for k in range(10)))
+    return str(path)
+
+
+def weighted(scores, **options):
+    options = dict(batch=2, crop=8, seed=0, difficulty=scores) | options
+    return training_batches(NamedSource(make_source(10)), **options)
+
+
+def test_hard_pictures_come_more_often(scores):
+    seen = numbers(take(weighted(scores, changes=PLAIN), 300))
+    assert set(seen) == {3, 4}
+    assert abs(seen.count(3) / 600 - 1 / (1 + 0.5**1.25)) < 0.06
+    seen = numbers(take(weighted(scores, changes=PLAIN, gamma=3.0), 300))
+    assert abs(seen.count(3) / 600 - 1 / (1 + 0.5**3)) < 0.06
+
+
+def test_a_weighted_stream_is_shared_and_resumed_like_any_other(scores):
+    alone = take(weighted(scores, batch=4), 6)
+    hosts = [take(weighted(scores, shard=(k, 2)), 6) for k in range(2)]
+    for batch, first, second in zip(alone, *hosts, strict=True):
+        both = np.concatenate([first["image"], second["image"]])
+        np.testing.assert_array_equal(both, batch["image"])
+    resumed = weighted(scores, batch=4)
+    resumed.set_state({"taken": 4})
+    assert_same(take(resumed, 2), alone[4:])
+
+
+def test_wrong_scores_are_refused(scores):
+    with pytest.raises(ValueError, match=r"config\.data\.gamma is -1.0, expected 0 to"):
+        weighted(scores, gamma=-1.0)
+    with pytest.raises(
+        ValueError, match=r"config\.data\.difficulty .*scores.csv: 2 of"
+    ):
+        source = NamedSource(make_source(12))
+        training_batches(source, batch=1, crop=8, seed=0, difficulty=scores)
 
 
 def test_options_reach_the_choice_and_the_changes():
@@ -115,8 +163,7 @@ def test_options_reach_the_choice_and_the_changes():
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (dict(number=0), "0 pictures; every host needs"),
-        (dict(number=2, shard=(0, 3)), "shard 0 of 3 from 2 pictures"),
+        (dict(number=0), "shard 0 of 1 from 0 pictures"),
         (dict(shard=(2, 2)), "shard 2 of 2"),
         (dict(batch=0), "batch and crop begin at 1"),
         (dict(seed=-1), "the seed is 0 to"),

@@ -21,6 +21,7 @@ if __name__ == "__main__":
     layers = np.ones((1, 8, 8), np.uint16)
     source = [Example(str(k), np.zeros((8, 8, 3), np.uint8), layers) for k in range(9)]
     batches = training_batches(source, batch=2, crop=8, seed=0, num_workers=2)
+    batches.start_prefetch()
     print("started", flush=True)
     for _ in sys.stdin:
         next(batches)

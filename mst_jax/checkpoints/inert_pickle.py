@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import pickletools
 from collections.abc import Hashable
 
 
@@ -56,8 +57,20 @@ def read_records(data: bytes) -> object:
         ValueError: it is no pickle, or one that no program wrote.
     """
     try:
+        _check_memory(data)
         return _Reader(io.BytesIO(data), encoding="latin1").load()
     except Exception as error:  # a broken or hostile pickle fails in any way it likes
         raise ValueError(
             f"its pickle cannot be read ({type(error).__name__}: {error})"
         ) from None
+
+
+def _check_memory(data: bytes) -> None:
+    """Raises ValueError if the pickle asks for far more memory than it is long.
+
+    `genops` finds what claims to be longer than the rest. What is left is a place in the
+    list of remembered objects: each takes an opcode, so they are fewer than the bytes.
+    """
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name.endswith("PUT") and argument > len(data):
+            raise ValueError(f"it remembers {argument} objects in {len(data)} bytes")

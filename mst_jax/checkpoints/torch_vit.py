@@ -54,7 +54,7 @@ def measure_vit(arrays: Mapping[str, np.ndarray], prefix: str) -> Measures:
 def count_blocks(names: Iterable[str], prefix: str) -> int:
     """Number of blocks in names like "blocks.3.norm1.bias" after the prefix."""
     found = (re.match(rf"{re.escape(prefix)}blocks\.(\d+)\.", name) for name in names)
-    return 1 + max((int(match[1]) for match in found if match), default=-1)
+    return len({match[1] for match in found if match})
 
 
 def axes_of(arrays: Mapping[str, np.ndarray], name: str, num_axes: int) -> Shape:

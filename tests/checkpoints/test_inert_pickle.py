@@ -95,6 +95,9 @@ def test_a_hostile_pickle_runs_nothing(tmp_path):
         # A name with a zero byte, an extension, a global without a name.
         b"\x80\x04" + emit(1) + emit("b") + b"\x93.",
         b"\x80\x02\x82\x07.",
+        # A place in memory far away, and bytes that are not there.
+        b"\x80\x02]r\xff\xff\xff\x7f.",
+        b"\x80\x05\x96\x00\x00\x00\x00\xff\x00\x00\x00.",
         b"\x80\x02" + b"]" * 3 + b"R.",
     ],
 )

@@ -158,12 +158,13 @@ def test_a_vit_is_measured_by_its_shapes():
         "backbone.patch_embed.proj.weight": np.zeros((8, 3, 14, 14)),
         "backbone.pos_embed": np.zeros((1, 26, 8)),
         "backbone.blocks.0.norm1.weight": np.zeros(8),
+        "backbone.blocks.0.norm1.bias": np.zeros(8),
         "backbone.blocks.10.norm1.weight": np.zeros(8),
         "decoder_blocks.30.norm1.weight": np.zeros(8),
     }
-    assert torch_vit.measure_vit(arrays, "backbone.") == (8, 11, 14, 5)
+    assert torch_vit.measure_vit(arrays, "backbone.") == (8, 2, 14, 5)
     bare = {name.removeprefix("backbone."): array for name, array in arrays.items()}
-    assert torch_vit.measure_mae(bare) == (8, 11, 14, 5)
+    assert torch_vit.measure_mae(bare) == (8, 2, 14, 5)
     with pytest.raises(ValueError, match="27 positions, expected those of a square"):
         bad = arrays | {"backbone.pos_embed": np.zeros((1, 27, 8))}
         torch_vit.measure_vit(bad, "backbone.")

@@ -99,7 +99,7 @@ def telling_arrays(width, depth, patch, num_positions, pyramid):
             "backbone.patch_embed.proj.weight": (width, 3, patch, patch),
             "patch_embed_coords.proj.weight": (width, 3, patch, patch),
             "backbone.pos_embed": (1, num_positions + 1, width),
-            f"backbone.blocks.{depth - 1}.norm1.weight": (width,),
+            **{f"backbone.blocks.{n}.norm1.bias": (width,) for n in range(depth)},
             **{
                 f"neck.{level}.weight": (channels, 8, 1, 1)
                 for level, channels in zip(levels, pyramid, strict=True)

@@ -35,8 +35,8 @@ class Faults:
 
     def add(self, file: object, reason: object) -> None:
         """Notes that a file is left out, and why; paths are shown from the root on."""
-        if isinstance(file, Path) and file.is_relative_to(self._root):
-            file = file.relative_to(self._root)
+        if isinstance(file, str | Path) and Path(file).is_relative_to(self._root):
+            file = Path(file).relative_to(self._root)
         self.lines.append(f"{file}: {' '.join(str(reason).split())}")
 
     def remark(self, what: str, count: int = 1) -> None:
@@ -53,6 +53,8 @@ class Faults:
             self.add(error.file, error)
         except MemoryError:
             self.add(file, "does not fit into memory (or is damaged)")
+        except FileNotFoundError as error:
+            self.add(error.filename or file, "is missing")
         except (ValueError, OSError) as error:
             self.add(file, error)
 

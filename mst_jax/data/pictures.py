@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Integer, Shaped, UInt8, UInt16
+from jaxtyping import Bool, Integer, UInt8, UInt16
 
 from mst_jax.data.example import IGNORED
 
@@ -68,7 +68,8 @@ def read_picture(path: Path) -> EncodedPicture:
     Raises:
         ValueError: empty, truncated, damaged or not a picture; says which.
     """
-    data = _read_bytes(path)
+    data = path.read_bytes()
+    _check_whole(data)
     pixels = decode_picture(data)
     height, width = pixels.shape[:2]
     if _is_plain_jpeg(data) or _is_plain_png(data):
@@ -84,7 +85,12 @@ def read_labels(path: Path) -> UInt16[np.ndarray, "h w"]:
     Raises:
         ValueError: empty, truncated, damaged, not a picture, or in colour.
     """
-    values = _read_values(path)
+    return decode_labels(path.read_bytes())
+
+
+def decode_labels(data: bytes) -> UInt16[np.ndarray, "h w"]:
+    """Decodes a label map from the bytes of its file; see `read_labels`."""
+    values = _decode_values(data)
     if (values != values[..., :1]).any():
         raise ValueError(
             "label map in colour; save it as 8-bit or 16-bit grey or with a palette"
@@ -102,16 +108,19 @@ def read_foreground(path: Path, *, above: int = 0) -> Bool[np.ndarray, "h w"]:
     Raises:
         ValueError: empty, truncated, damaged or not a picture.
     """
-    return (_read_values(path) > above).any(-1)
+    return (_decode_values(path.read_bytes()) > above).any(-1)
 
 
-def as_labels(values: Shaped[np.ndarray, "h w"]) -> UInt16[np.ndarray, "h w"]:
-    """Turns whole numbers of any kind into labels; ValueError if they are none."""
+def as_labels(values: np.ndarray) -> UInt16[np.ndarray, "h w"]:
+    """Turns whole numbers [h w] of any kind into labels; ValueError if they are none."""
     whole = np.asarray(values)
+    if whole.ndim != 2 or not whole.size or whole.dtype.kind not in "buif":
+        raise ValueError(
+            f"label map of shape {whole.shape} of {whole.dtype}, expected rows and "
+            "columns of whole numbers"
+        )
     if whole.dtype.kind == "f" and not (whole == np.round(whole)).all():
         raise ValueError("label map with fractions, expected whole numbers")
-    if whole.dtype.kind not in "buif" or not whole.size:
-        raise ValueError(f"label map of {whole.size} {whole.dtype}, expected numbers")
     if whole.min() < 0 or whole.max() >= IGNORED:
         raise ValueError(
             f"labels {whole.min()} to {whole.max()}, expected 0 to {IGNORED - 1}"
@@ -119,9 +128,9 @@ def as_labels(values: Shaped[np.ndarray, "h w"]) -> UInt16[np.ndarray, "h w"]:
     return whole.astype(np.uint16)
 
 
-def _read_values(path: Path) -> Integer[np.ndarray, "h w c"]:
+def _decode_values(data: bytes) -> Integer[np.ndarray, "h w c"]:
     """Grey or colour values without alpha, or the entry numbers of a palette."""
-    data = _read_bytes(path)
+    _check_whole(data)
     largest = 255
     if data.startswith(_PNG_START):
         header, *rest = _png_chunks(data)
@@ -139,15 +148,14 @@ def _read_values(path: Path) -> Integer[np.ndarray, "h w c"]:
     return values[..., :3] if values.ndim == 3 else values[..., None]
 
 
-def _read_bytes(path: Path) -> bytes:
-    data = path.read_bytes()
+def _check_whole(data: bytes) -> None:
+    """Raises ValueError for a file that is empty or visibly cut short."""
     if not data:
         raise ValueError("file is empty")
     if data.startswith(_PNG_START):
         list(_png_chunks(data))
     if data.startswith(_JPEG_START):
         _jpeg_components(data)
-    return data
 
 
 def _decode(data: bytes, how: int) -> np.ndarray:

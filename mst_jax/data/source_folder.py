@@ -33,7 +33,8 @@ def find_root(
 
     Args:
         source: what the user names.
-        needed: files and folders that must be there; `a|b` is satisfied by either.
+        needed: files and folders that must be there, as patterns; `a|b` is satisfied
+            by either.
         nested: folders in which to look when the source itself does not hold them.
         layout: what the source should hold, for the error.
 
@@ -79,11 +80,26 @@ def read_names(path: Path) -> list[str]:
 
 
 def find_by_stem(
-    folder: Path, faults: Faults, *, suffixes: Sequence[str], kind: str
+    folder: Path,
+    faults: Faults,
+    *,
+    suffixes: Sequence[str],
+    kind: str,
+    passed_over: Sequence[str] = (),
 ) -> dict[str, Path]:
-    """Files by stem; what has another suffix or the same stem is noted as a fault."""
+    """Files by stem; what has another suffix or the same stem is noted as a fault.
+
+    Args:
+        folder: where to look.
+        faults: where faults are noted.
+        suffixes: what the files may be.
+        kind: what they are called in the note.
+        passed_over: suffixes of files that are there for something else.
+    """
     found: dict[str, Path] = {}
     for path in list_files(folder):
+        if path.suffix.lower() in passed_over:
+            continue
         if path.suffix.lower() not in suffixes or path.is_dir():
             faults.add(path, f"not a {kind} file ({', '.join(suffixes)})")
         elif path.stem in found:
@@ -98,6 +114,7 @@ def find_pairs(
     masks: Path,
     faults: Faults,
     *,
+    picture_suffixes: Sequence[str] = PICTURE_SUFFIXES,
     mask_suffixes: Sequence[str] = (".png", ".bmp", ".tif", ".tiff", ".jpg"),
     prefix: str = "",
 ) -> list[Item]:
@@ -107,13 +124,27 @@ def find_pairs(
 
     Args:
         pictures: folder of the pictures.
-        masks: folder of the masks.
+        masks: folder of the masks; may be the same if the suffixes differ.
         faults: where faults are noted.
+        picture_suffixes: what pictures may be.
         mask_suffixes: what masks may be; the first is named when one is missing.
         prefix: put before the stems, to make the ids.
     """
-    images = find_by_stem(pictures, faults, suffixes=PICTURE_SUFFIXES, kind="picture")
-    maps = find_by_stem(masks, faults, suffixes=mask_suffixes, kind="mask")
+    shared = pictures == masks
+    images = find_by_stem(
+        pictures,
+        faults,
+        suffixes=picture_suffixes,
+        kind="picture",
+        passed_over=mask_suffixes if shared else (),
+    )
+    maps = find_by_stem(
+        masks,
+        faults,
+        suffixes=mask_suffixes,
+        kind="mask",
+        passed_over=picture_suffixes if shared else (),
+    )
     for stem in maps.keys() - images.keys():
         faults.add(maps[stem], "mask without picture")
     items = []
@@ -128,6 +159,6 @@ def find_pairs(
 def _missing(root: Path, needed: Sequence[str]) -> str:
     """The first of the needed files that is not there, or an empty string."""
     for choice in needed:
-        if not any((root / name).exists() for name in choice.split("|")):
+        if not any(any(root.glob(pattern)) for pattern in choice.split("|")):
             return choice
     return ""

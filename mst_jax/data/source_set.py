@@ -19,7 +19,7 @@ from jaxtyping import UInt16
 from mst_jax.data import record
 from mst_jax.data.example import IGNORED
 from mst_jax.data.faults import Faults
-from mst_jax.data.pictures import EncodedPicture, read_picture
+from mst_jax.data.pictures import EncodedPicture, read_labels, read_picture
 from mst_jax.data.source_folder import Item, find_root
 
 ANY = "any"  # variants of a user's own naming
@@ -31,7 +31,7 @@ class SourceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     Attributes:
         ABOUT: one sentence about the set.
         LAYOUT: what the folder must hold, in words.
-        NEEDED: files and folders that must be there; `a|b` is satisfied by either.
+        NEEDED: files and folders that must be there, see `find_root`.
         NESTED: folders to which its archive unpacks, tried after the source itself.
         VARIANTS: names of the set's variants, or ANY.
         MAY_BE_EMPTY: are pictures without an object left out silently, or a fault?
@@ -66,9 +66,15 @@ class SourceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def find_items(self) -> Mapping[str, Sequence[Item]]:
         """The pictures of each split; faults of listing go to `self.faults`."""
 
-    @abc.abstractmethod
     def open_layers(self, mask: Path) -> Sequence[UInt16[np.ndarray, "h w"]]:
-        """Opens a file of a picture as label maps; ValueError if it is damaged."""
+        """Opens a file of a picture as label maps, none if nothing in it is wanted.
+
+        As it stands: a label map as `read_labels` knows them.
+
+        Raises:
+            ValueError: the file is damaged or not what it should be.
+        """
+        return [read_labels(mask)]
 
     def read(self, item: Item) -> Iterator[dict[str, object]]:
         """Yields the record of a picture, or none if the picture or all masks are bad."""
@@ -88,7 +94,7 @@ class SourceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self, layers: Sequence[UInt16[np.ndarray, "h w"]]
     ) -> list[UInt16[np.ndarray, "h w"]]:
         kept = [labels for labels in layers if has_object(labels)]
-        if not kept and not self.MAY_BE_EMPTY:
+        if layers and not kept and not self.MAY_BE_EMPTY:
             raise ValueError("has no object (every pixel is background or ignored)")
         self.faults.remark("label maps without an object", len(layers) - len(kept))
         return kept

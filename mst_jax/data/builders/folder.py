@@ -6,10 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt16
-
-from mst_jax.data.pictures import PICTURE_SUFFIXES, read_labels
+from mst_jax.data.pictures import PICTURE_SUFFIXES
 from mst_jax.data.source_folder import Item, find_by_stem, list_files
 from mst_jax.data.source_set import ANY, SourceSet
 
@@ -47,10 +44,6 @@ class Folder(SourceSet):
             else:
                 self.faults.add(path, f"has no mask masks/{stem}.png")
         return {"train": items}
-
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """The label map as it is."""
-        return [read_labels(mask)]
 
     def _find_masks(self, stems: set[str]) -> dict[str, tuple[Path, ...]]:
         """Mask files by the stem of their picture, in order of the layers."""

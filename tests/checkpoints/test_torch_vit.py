@@ -100,6 +100,24 @@ def test_query_key_and_value_lie_in_this_order_head_after_head():
     np.testing.assert_allclose(out, [[[2, 1032.5], [2, 1032.5]]])
 
 
+def test_channels_of_a_head_are_neighbours():
+    """Two heads of two channels, one channel of input."""
+    path = "backbone/block0/attention"
+    rules = {rule.name: rule for rule in torch_vit.vit_rules("", 1)}
+    table = NameTable((rules["blocks.0.attn.qkv.weight"],), {})
+    shapes = {f"{path}/{part}/kernel": (1, 2, 2) for part in ("query", "key", "value")}
+    arrays = {"blocks.0.attn.qkv.weight": np.arange(12.0)[:, None]}
+    flat, _ = read_names(arrays, table, shapes)
+    np.testing.assert_array_equal(flat[f"{path}/query/kernel"][0], [[0, 1], [2, 3]])
+    np.testing.assert_array_equal(flat[f"{path}/key/kernel"][0], [[4, 5], [6, 7]])
+    np.testing.assert_array_equal(flat[f"{path}/value/kernel"][0], [[8, 9], [10, 11]])
+    table = NameTable((rules["blocks.0.attn.proj.weight"],), {})
+    shapes = {f"{path}/out/kernel": (2, 2, 1)}
+    arrays = {"blocks.0.attn.proj.weight": np.arange(4.0)[None]}
+    flat, _ = read_names(arrays, table, shapes)
+    np.testing.assert_array_equal(flat[f"{path}/out/kernel"][..., 0], [[0, 1], [2, 3]])
+
+
 def test_positions_are_rows_of_columns_after_the_class_slot():
     rule = next(r for r in torch_vit.vit_rules("", 0) if r.name == "pos_embed")
     arrays = {"pos_embed": np.arange(5.0)[None, :, None]}

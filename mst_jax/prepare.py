@@ -2,7 +2,9 @@
 
 python -m mst_jax.prepare shapes --data_dir data
 python -m mst_jax.prepare grabcut --source GrabCut --data_dir data
-python -m mst_jax.prepare folder/birds --source my_birds --data_dir data
+python -m mst_jax.prepare folder/birds --source my_birds --data_dir data --preview a.png
+
+All sets, their layouts and what to expect: docs/data.md.
 """
 
 from __future__ import annotations
@@ -11,24 +13,31 @@ import argparse
 import functools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from mst_jax.data import store
 from mst_jax.data.builders import BUILDERS
+from mst_jax.data.contact_sheet import draw_sheet, pick_evenly
+from mst_jax.data.pictures import encode_png
 from mst_jax.data.source_set import ANY
 from mst_jax.data.survey import print_form, take_survey
+from mst_jax.whole_file import check_room, write_whole
 
 STOPPED = 130
+_NUM_SHOWN = 20  # pictures in a preview, of all splits together
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepares the set that the command line names and prints what is in it."""
     parser = make_parser()
     options = parser.parse_args(argv)
+    # What is wrong with a file is told once, with its name, by us.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         prepare(options)
     except (ValueError, OSError) as error:
@@ -43,11 +52,15 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m mst_jax.prepare", description=__doc__.splitlines()[0]
     )
     add = parser.add_argument
-    add("name", help=f"{', '.join(sorted(BUILDERS))}; several folders: folder/NAME")
+    add(
+        "name",
+        help=f"{', '.join(sorted(BUILDERS))}; your own: folder/NAME, coco_json/NAME",
+    )
     add("--source", help="folder as its authors publish it; not for shapes")
     add("--data_dir", required=True, type=Path, help="where prepared sets live")
     add("--overwrite", action="store_true", help="make a prepared set anew")
     add("--skip-bad", action="store_true", default=None, help="leave bad files out")
+    add("--preview", type=Path, metavar="FILE", help="PNG to draw: pictures, objects")
     add("--num-train", type=int, help="shapes only: pictures to train with")
     add("--num-validation", type=int, help="shapes only: pictures to test with")
     add("--size", type=int, help="shapes only: height and width in pixels")
@@ -62,6 +75,8 @@ def prepare(options: argparse.Namespace) -> None:
         ValueError: unknown set, options that do not fit it, a wrong source, bad files.
     """
     builder_name, config = _split_name(options.name)
+    if options.preview:
+        check_room(options.preview)
     arguments = _builder_arguments(options, builder_name)
     if options.name in store.list_sets(options.data_dir) and not options.overwrite:
         place = store.find_set(options.name, options.data_dir)
@@ -73,10 +88,27 @@ def prepare(options: argparse.Namespace) -> None:
             raise ValueError(f"{builder_name} needs --source, the folder to read from")
         place = _write(options, BUILDERS[builder_name], config, arguments)
         print(f"{options.name} is prepared in {place}")
-    for split in store.list_splits(options.name, options.data_dir):
-        source = store.open_source(options.name, options.data_dir, split)
-        survey = take_survey(source.layers(index) for index in range(len(source)))
+    sources = {
+        split: store.open_source(options.name, options.data_dir, split)
+        for split in store.list_splits(options.name, options.data_dir)
+    }
+    for split, source in sources.items():
+        numbers = _show_progress(range(len(source)))
+        survey = take_survey(source.layers(number) for number in numbers)
         print(f"\n{options.name}, split {split}: {print_form(survey)}")
+    if options.preview:
+        _draw_preview(sources, options.preview)
+        print(f"\nsome of its pictures are drawn in {options.preview}")
+
+
+def _draw_preview(sources: Mapping[str, store.Source], path: Path) -> None:
+    """Writes a contact sheet of a few pictures of each split."""
+    most = -(-_NUM_SHOWN // len(sources))
+    shown = []
+    for split, source in sources.items():
+        examples = (source[int(k)] for k in pick_evenly(len(source), most=most))
+        shown += [(f"{split}/{example.id}", example) for example in examples]
+    write_whole(path, encode_png(draw_sheet(shown)))
 
 
 def _split_name(name: str) -> tuple[str, str | None]:

@@ -1,8 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 
 from mst_jax.data import store
 from mst_jax.prepare import main
+from tests.data.builders.test_sbd import SPARSE, write_instances, write_sbd
 from tests.data.pictures_on_disk import write_folder, write_grabcut
 
 
@@ -72,6 +74,33 @@ def test_bad_files_are_listed_or_left_out(tmp_path, capsys):
     assert "1 pictures, 1 objects" in captured.out
 
 
+def test_a_preview_is_drawn_of_a_new_set_and_of_one_that_is_there(tmp_path, capsys):
+    argv = ["grabcut", "--data_dir", str(tmp_path / "data"), "--preview"]
+    source = ["--source", str(write_grabcut(tmp_path / "source"))]
+    main([*argv, str(tmp_path / "new" / "a.png"), *source])
+    main([*argv, str(tmp_path / "b.png")])
+    first, second = (tmp_path / "new" / "a.png").read_bytes(), tmp_path / "b.png"
+    assert first == second.read_bytes()
+    assert cv2.imdecode(np.frombuffer(first, np.uint8), 1).shape[1] > 500
+    assert f"drawn in {second}" in capsys.readouterr().out
+
+
+def test_what_is_left_out_as_it_should_be_is_told(tmp_path, capsys):
+    root = write_sbd(tmp_path / "s")
+    write_instances(root / "inst" / "2008_000008.mat", SPARSE)
+    main(["sbd", "--source", str(root), "--data_dir", str(tmp_path / "d")])
+    out = capsys.readouterr().out
+    assert "left out as it should be: 1 objects that fill under 8 % of their box" in out
+    assert "sbd, split train: 1 pictures" in out and "split val: 2 pictures" in out
+
+
+def test_variants_are_those_the_set_has(tmp_path, capsys):
+    argv = ["--source", tmp_path, "--data_dir", tmp_path / "data"]
+    assert "no variant 'tiny'; love_da has ('small'," in fails(
+        capsys, "love_da/tiny", *argv
+    )
+
+
 def test_ctrl_c_leaves_one_line_and_no_set(tmp_path, monkeypatch, capsys):
     def stop(pictures):
         yield from list(pictures)[:1]
@@ -92,12 +121,16 @@ def test_ctrl_c_leaves_one_line_and_no_set(tmp_path, monkeypatch, capsys):
     [
         (["birds"], "no data set 'birds'; choose from"),
         (["grabcut"], "grabcut needs --source"),
-        (["grabcut", "--source", "/nowhere"], "looked for /nowhere/data_GT and did not find"),
+        (
+            ["grabcut", "--source", "/nowhere"],
+            "looked for /nowhere/data_GT and did not find",
+        ),
         (["grabcut/a", "--source", "x"], "grabcut has no variants"),
         (["folder/", "--source", "x"], "'folder/' is no name"),
         (["folder/../x", "--source", "x"], "'folder/../x' is no name"),
         (["shapes", "--source", "x"], "--source has no meaning for shapes"),
         (["folder", "--source", "x", "--size", "9"], "--size has no meaning"),
+        (["shapes", "--preview", "/"], "/ is a folder, expected a file to write"),
         (["shapes", "--num-train", "0"], "at least 1, 1, 32 and 0"),
     ],
 )

@@ -8,14 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt16
 
+from mst_jax.data.example import Place
+
 _PART = 0.8  # share of a part that lies in its whole, as in RITM's COCO+LVIS
-
-
-class Place(NamedTuple):
-    """Where an object stands: number of the layer, label in it."""
-
-    layer: int
-    label: int
 
 
 class _Boxed(NamedTuple):

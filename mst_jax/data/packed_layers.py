@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt16
 
+from mst_jax.data.example import Place
 from mst_jax.data.faults import BadFile, Faults
-from mst_jax.data.overlaps import Place
 from mst_jax.data.pictures import decode_labels, read_picture
 from mst_jax.data.plain_pickle import PlainArray, open_pickle
 from mst_jax.data.record import make_record

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mst_jax.data.example import Place
 from mst_jax.data.overlaps import (
-    Place,
     find_doubles,
     find_wholes,
     list_parts,

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.grabcut import Grabcut
-from mst_jax.data.example import open_target
 from tests.data.builders.preparing import prepare
 from tests.data.pictures_on_disk import write_grabcut, write_image
 
@@ -11,14 +10,10 @@ def test_object_unsure_and_background(tmp_path):
     source = write_grabcut(tmp_path / "source")
     found = prepare(Grabcut, source, tmp_path / "data")[0]["test"]
     assert sorted(found) == ["one", "two"]
-    sample = open_target(found["one"], layer=0, labels=(1,))
     np.testing.assert_array_equal(
-        sample.target, [[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0]]
+        found["one"].layers,
+        [[[0, 0, 65535, 0], [0, 65535, 1, 65535], [0, 0, 1, 0]]],
     )
-    np.testing.assert_array_equal(
-        sample.valid, [[1, 1, 0, 1], [1, 0, 1, 0], [1, 1, 1, 1]]
-    )
-    assert not sample.others.any()
 
 
 def test_bad_files_are_listed(tmp_path):

@@ -19,6 +19,17 @@ def cell_centres(sizes: Sizes) -> Float[np.ndarray, "n 2"]:
     return np.concatenate(cells).astype(np.float32)
 
 
+def split_levels(
+    cells: Float[Array, "*b n c"], sizes: Sizes
+) -> tuple[Float[Array, "*b _ _ c"], ...]:
+    """The map of each level."""
+    ends = np.cumsum([h * w for h, w in sizes])[:-1]
+    return tuple(
+        rearrange(level, "... (i j) c -> ... i j c", i=size[0])
+        for level, size in zip(jnp.split(cells, ends, axis=-2), sizes, strict=True)
+    )
+
+
 def read_levels(
     values: Float[Array, "b m a d"],
     places_yx: Float[Array, "b n a l p 2"],
@@ -61,8 +72,7 @@ def _squares(
 ) -> Float[Array, "a b s 4*d"]:
     """All 2x2 squares of the maps, framed by zeros; the first begins outside them."""
     values, squares = rearrange(values, "b m a d -> a b m d"), []
-    for level, (h, w) in zip(_split(values, sizes), sizes, strict=True):
-        cells = rearrange(level, "a b (h w) d -> a b h w d", h=h)
+    for cells, (h, w) in zip(split_levels(values, sizes), sizes, strict=True):
         cells = jnp.pad(cells, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
         corners = [
             cells[:, :, y : y + h + 1, x : x + w + 1] for y in (0, 1) for x in (0, 1)
@@ -71,11 +81,6 @@ def _squares(
             rearrange(jnp.concatenate(corners, -1), "a b h w e -> a b (h w) e")
         )
     return jnp.concatenate(squares, axis=2)
-
-
-def _split(values: Float[Array, "a b m d"], sizes: Sizes) -> list[Array]:
-    """Cells of each level."""
-    return jnp.split(values, np.cumsum([h * w for h, w in sizes])[:-1], axis=2)
 
 
 def _around(

@@ -2,13 +2,17 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.geometry.resize import resize_pixel_centres
-from mst_jax.layers.deformable import DeformableAttention, Sizes, cell_centres
+from mst_jax.layers.deformable import (
+    DeformableAttention,
+    Sizes,
+    cell_centres,
+    split_levels,
+)
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm, MapNorm
 from mst_jax.layers.positions import sine_positions
@@ -108,11 +112,7 @@ class PixelDecoder(nn.Module):
                 name=f"layer{number}",
             )
             cells = layer(cells, positions, sizes=sizes)
-        ends = np.cumsum([h * w for h, w in sizes])[:-1]
-        levels = tuple(
-            rearrange(x, "b (i j) c -> b i j c", i=size[0])
-            for x, size in zip(jnp.split(cells, ends, axis=1), sizes, strict=True)
-        )
+        levels = split_levels(cells, sizes)
 
         finest = nn.relu(self._enter(finest, "in4"))
         x = finest + resize_pixel_centres(levels[-1], *finest.shape[1:3])

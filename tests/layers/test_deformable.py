@@ -8,6 +8,7 @@ from mst_jax.layers.deformable import (
     cell_centres,
     read_levels,
     ring,
+    split_levels,
 )
 from tests.slow_reading import read_levels_slowly
 
@@ -37,6 +38,12 @@ def test_centres_are_counted_across_each_level():
         cell_centres(((1, 2), (2, 1))),
         [[0.5, 0.25], [0.5, 0.75], [0.25, 0.5], [0.75, 0.5]],
     )
+
+
+def test_levels_are_maps_again_row_by_row():
+    first, second = split_levels(jnp.arange(8.0)[:, None], ((2, 3), (1, 2)))
+    np.testing.assert_array_equal(first[..., 0], [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(second[..., 0], [[6, 7]])
 
 
 def test_whole_places_are_cells_row_before_column():

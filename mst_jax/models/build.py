@@ -1,11 +1,18 @@
 """Name and plain values to model."""
 
 from mst_jax import settings
+from mst_jax.models.adaptiveclick import adaptiveclick
 from mst_jax.models.click_model import ClickModel
 from mst_jax.models.mst import mst
+from mst_jax.models.mst_adaptive import mst_adaptive
 from mst_jax.models.simpleclick import simpleclick
 
-MODELS = {"simpleclick": simpleclick, "mst": mst}
+MODELS = {
+    "simpleclick": simpleclick,
+    "mst": mst,
+    "adaptiveclick": adaptiveclick,
+    "mst_adaptive": mst_adaptive,
+}
 
 
 def build(name: str, **kwargs: object) -> ClickModel:

@@ -42,3 +42,22 @@ def count_selection(w, *, expert, mlp, reduce, ends_with_mlp):
     fuse = 4 * 2 * w + 2 * (3 * w * w + dense(w, w)) + w
     fuse += 2 * w + dense(w, 4 * w) + dense(4 * w, w) if ends_with_mlp else w
     return look + fuse
+
+
+def count_pixel_decoder(widths, d, *, layers=4, heads=8, points=4, hidden=None):
+    """The deformable pixel decoder on a pyramid."""
+    hidden = 4 * d if hidden is None else hidden
+    readings = heads * 3 * points
+    attention = dense(d, 2 * readings) + dense(d, readings) + 2 * dense(d, d)
+    layer = attention + dense(d, hidden) + dense(hidden, d) + 2 * 2 * d
+    enter = sum(dense(width, d) + 2 * d for width in widths)
+    leave = dense(d, d, 9) + 2 * d + dense(d, d)
+    return enter + 3 * d + layers * layer + leave
+
+
+def count_queries(d, *, queries=10, layers=9, hidden=None):
+    """The click-aware mask decoder."""
+    hidden = 8 * d if hidden is None else hidden
+    layer = 2 * 4 * dense(d, d) + dense(d, hidden) + dense(hidden, d) + 3 * 2 * d
+    heads = 2 * d + dense(d, 2) + 3 * dense(d, d)
+    return 2 * queries * d + 3 * d + layers * layer + heads

@@ -56,6 +56,12 @@ class Source(Sequence[Example]):
         """The label maps alone, without decoding the picture."""
         return open_layers(self._records[self._checked(index)])
 
+    def ids(self) -> list[str]:
+        """Names of the pictures, in their order, without decoding anything."""
+        name = tfds.features.FeaturesDict({"id": tfds.features.Text()})
+        records = self._records.data_source
+        return [name.deserialize_example_np(row)["id"].decode() for row in records]
+
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):
             raise IndexError(f"picture {index} of {len(self)}")

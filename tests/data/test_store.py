@@ -63,6 +63,12 @@ def test_what_was_written_is_read(data_dir):
     assert source[-1].id == source[19].id
 
 
+def test_names_are_known_without_opening_pictures(data_dir):
+    for split in ("train", "train[75%:]"):
+        source = store.open_source("folder", data_dir, split)
+        assert source.ids() == [example.id for example in source]
+
+
 def test_splits_can_be_cut(data_dir):
     whole = [e.id for e in store.open_source("folder", data_dir, "train")]
     first = [e.id for e in store.open_source("folder", data_dir, "train[:75%]")]

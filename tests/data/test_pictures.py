@@ -1,3 +1,4 @@
+import base64
 import struct
 import zlib
 
@@ -8,14 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mst_jax.data.pictures import (
+    as_labels,
+    decode_labels,
     decode_picture,
     encode_jpeg,
     encode_png,
+    read_foreground,
     read_labels,
     read_picture,
 )
 from tests.data.pictures_on_disk import IMAGE, LABELS, write_image
 
+RED_CMYK = base64.b64decode(  # a JPEG of 8x8 pixels as printers want it
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwANCQoLCggNCwoLDg4NDxMgFRMSEhMnHB4XIC4pMTAuKS0s"
+    "MzpKPjM2RjcsLUBXQUZMTlJTUjI+WmFaUGBKUVJP/8AAFAgACAAIBEMRAE0RAFkRAEsRAP/EAB8A"
+    "AAEFAQEBAQEBAAAAAAAAAAABAgMEBQYHCAkKC//EALUQAAIBAwMCBAMFBQQEAAABfQECAwAEEQUS"
+    "ITFBBhNRYQcicRQygZGhCCNCscEVUtHwJDNicoIJChYXGBkaJSYnKCkqNDU2Nzg5OkNERUZHSElK"
+    "U1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6g4SFhoeIiYqSk5SVlpeYmZqio6Slpqeoqaqys7S1tre4"
+    "ubrCw8TFxsfIycrS09TV1tfY2drh4uPk5ebn6Onq8fLz9PX29/j5+v/aAA4EQwBNAFkASwAAPwD0"
+    "6vMK8wr06v/Z"
+)
 SMOOTH = np.repeat(np.arange(0, 240, 5, np.uint8), 144).reshape(48, 48, 3)
 
 
@@ -99,6 +112,15 @@ def test_a_palette_picture_becomes_its_colours(tmp_path):
     np.testing.assert_array_equal(pixels[0], [red, blue, red, red])
 
 
+def test_cmyk_becomes_rgb(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(RED_CMYK)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert picture.data.startswith(b"\x89PNG")
+    pixels = decode_picture(picture.data)
+    assert pixels.shape == (8, 8, 3)
+    np.testing.assert_allclose(pixels, np.full((8, 8, 3), [255, 0, 0]), atol=3)
+
+
 def test_exif_turns_the_picture(tmp_path):
     wide = np.zeros((16, 32, 3), np.uint8)
     wide[:, :16] = 255  # white on the left
@@ -141,6 +163,53 @@ def test_a_mask_in_colour_is_refused(tmp_path):
     write_image(tmp_path / "m.png", IMAGE)
     with pytest.raises(ValueError, match=r"colour.*grey or with a palette"):
         read_labels(tmp_path / "m.png")
+
+
+def test_the_foreground_of_grey_colour_alpha_and_palette(tmp_path):
+    grey = np.array([[0, 1, 127, 128]], np.uint8)
+    colour = np.dstack([0 * grey, grey, 0 * grey])
+    alpha = np.dstack([colour, np.full_like(grey, 255)])
+    for pixels in (grey, colour, alpha):
+        assert cv2.imwrite(str(tmp_path / "m.png"), pixels)
+        found = read_foreground(tmp_path / "m.png")
+        np.testing.assert_array_equal(found, [[False, True, True, True]])
+        found = read_foreground(tmp_path / "m.png", above=127)
+        np.testing.assert_array_equal(found, [[False, False, False, True]])
+    black_palette = png_of(8, 3, [bytes([0, 1, 0, 0])] * 2, bytes(6))
+    (tmp_path / "m.png").write_bytes(black_palette)
+    assert read_foreground(tmp_path / "m.png")[0].tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_labels_are_decoded_from_bytes():
+    np.testing.assert_array_equal(decode_labels(encode_png(LABELS)), LABELS)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32])
+def test_whole_numbers_of_any_kind_are_labels(kind):
+    labels = as_labels(np.array([[0, 1]], kind))
+    assert labels.dtype == np.uint16 and labels.tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.array([[0.5]]), "fractions"),
+        (np.array([[-1]]), "labels -1 to -1, expected 0 to 65534"),
+        (np.array([[65535]]), "labels 65535"),
+        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
+        (np.zeros((0, 2)), r"shape \(0, 2\)"),
+        (np.array([["a"]]), "of <U1"),
+        (np.array([[np.nan]]), "fractions"),
+    ],
+)
+def test_what_is_no_label_is_refused(values, reason):
+    with pytest.raises(ValueError, match=reason):
+        as_labels(values)
 
 
 @pytest.mark.parametrize(

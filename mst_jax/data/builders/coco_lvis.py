@@ -1,4 +1,4 @@
-"""COCO+LVIS: 99,161 pictures, 1.5 million objects; the large training set."""
+"""COCO+LVIS: 99 thousand pictures, 1.5 million objects; the large training set."""
 
 from __future__ import annotations
 

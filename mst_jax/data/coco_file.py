@@ -152,7 +152,7 @@ def _corners(polygon: object, height: int, width: int) -> list[float]:
 
 
 def _draw_runs(runs: Mapping, height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    if list(runs.get("size", ())) != [height, width]:
+    if runs.get("size") != [height, width]:
         raise ValueError(
             f"run lengths for {runs.get('size')}, the picture is {[height, width]}"
         )

@@ -10,6 +10,7 @@ segmentation, ICIP 2022, its published programs.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -95,14 +96,12 @@ def read_size_classes(path: Path) -> dict[str, dict[int, frozenset[int]]]:
     """Opens MST's `lovedams.npy`: size class -> number of the picture -> objects.
 
     Raises:
-        ValueError: damaged, harmful or something else.
+        ValueError: damaged, harmful or something else; names the file.
     """
-    with path.open("rb") as file:
+    with _opening(path), path.open("rb") as file:
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)
-        tree = open_pickle(file.read())
-    try:
-        (classes,) = tree.value
+        (classes,) = open_pickle(file.read()).value
         return {
             str(name): {
                 int(number): frozenset(int(k) for k in objects)
@@ -110,23 +109,17 @@ def read_size_classes(path: Path) -> dict[str, dict[int, frozenset[int]]]:
             }
             for name, pictures in classes.items()
         }
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"{path.name} does not nest as lovedams.npy does ({error!r})"
-        ) from error
 
 
 def read_notes(path: Path) -> dict[str, Note]:
-    """Opens `hannotation.pickle`; ValueError if it is not such, or harmful."""
-    tree = open_pickle(path.read_bytes())
-    if not isinstance(tree, dict):
-        raise ValueError(f"{path.name} holds a {type(tree).__name__}, expected a dict")
-    try:
+    """Opens `hannotation.pickle`: id of the picture -> what is said of it.
+
+    Raises:
+        ValueError: damaged, harmful or something else; names the file.
+    """
+    with _opening(path):
+        tree = open_pickle(path.read_bytes())
         return {str(name): _note(entry) for name, entry in sorted(tree.items())}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path.name} does not nest as hannotation.pickle does ({error!r})"
-        ) from error
 
 
 def open_packed(path: Path, note: Note) -> Packed:
@@ -145,7 +138,8 @@ def open_packed(path: Path, note: Note) -> Packed:
         places = [Place(int(layer), int(label)) for layer, label in mapping]
     except TypeError as error:
         raise ValueError(f"does not nest as packed masks do ({error})") from error
-    if note.num_objects > len(places) or any(p.layer >= len(maps) for p in places):
+    strange = [p for p in places if not 0 <= p.layer < len(maps)]
+    if note.num_objects > len(places) or strange:
         raise ValueError(
             f"has {len(places)} objects in {len(maps)} layers, which is at odds with "
             "itself or with hannotation.pickle"
@@ -162,6 +156,15 @@ def open_packed(path: Path, note: Note) -> Packed:
     return Packed(layers, parts, stuff)
 
 
+@contextlib.contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Names the file in whatever its content leads to."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be used: {error!r}") from error
+
+
 def _note(entry: Mapping) -> Note:
     number = int(entry["num_instance_masks"])
     wholes = {
@@ -171,7 +174,7 @@ def _note(entry: Mapping) -> Note:
     }
     strange = [k for pair in wholes.items() for k in pair if not 0 <= k < number]
     if strange:
-        raise KeyError(f"object {strange[0]} of {number}")
+        raise ValueError(f"hierarchy of {number} objects has an object {strange[0]}")
     return Note(number, wholes)
 
 

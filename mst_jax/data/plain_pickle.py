@@ -25,7 +25,8 @@ class PlainArray:
         value: the array, or a list where it holds objects.
     """
 
-    value: np.ndarray | list
+    def __init__(self) -> None:
+        self.value: np.ndarray | list = []
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, kind, by_columns, data = state

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -120,3 +121,48 @@ def test_bad_annotations_are_named_and_crowds_left_out(tmp_path):
     (line,) = faults.lines
     assert line.startswith("a.json, annotation 5: polygon of 2 numbers")
     assert faults.remarks == {"crowds": 1, "annotations without a pixel": 1}
+
+
+STRANGE = (None, True, -1, 1e300, "x", "", [], [[]], {}, [1, 2], {"size": 5}, "../x")
+
+
+def places_of(tree, path=()):
+    """Every place in a tree of lists and dicts."""
+    items = ()
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return [path] * bool(path) + [
+        place for key, value in items for place in places_of(value, (*path, key))
+    ]
+
+
+@given(data=st.data())
+def test_whatever_stands_in_the_file_is_read_or_named(data, tmp_path_factory):
+    runs = {"size": [5, 6], "counts": "6232020<"}
+    annotations = [
+        {"id": 1, "image_id": 3, "segmentation": [list(SQUARE)], "iscrowd": 0},
+        {"id": 2, "image_id": 4, "segmentation": runs},
+    ]
+    images = [
+        {"id": 3, "file_name": "b.jpg", "height": 5, "width": 6},
+        {"id": 4, "coco_url": "http://x/t/a.jpg", "height": 5, "width": 6},
+    ]
+    tree = {"images": images, "annotations": annotations}
+    for _ in range(data.draw(st.integers(1, 3))):
+        *way, last = data.draw(st.sampled_from(places_of(tree)))
+        holder = tree
+        for key in way:
+            holder = holder[key]
+        holder[last] = copy.deepcopy(data.draw(st.sampled_from(STRANGE)))
+    path = tmp_path_factory.getbasetemp() / "a.json"
+    path.write_text(json.dumps(tree))
+    faults = Faults()
+    try:
+        listed = read_coco(path)
+    except ValueError as error:
+        assert "a.json" in str(error)
+        return
+    for picture in listed:
+        if picture.height * picture.width < 100:  # `read` compares with the picture
+            open_objects(picture, path, faults)
+    assert all(line.startswith("a.json, annotation") for line in faults.lines)

@@ -1,5 +1,6 @@
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
@@ -60,6 +61,7 @@ def test_a_record_holds_them(folder):
         (7, "does not nest"),
         (([np.zeros(3, np.uint8)], [(0, 1)] * 3), "not a picture"),
         (([], [(0, 1)] * 3), "at odds"),
+        (([cv2.imencode(".png", PARTS)[1]], [(-1, 1)] * 3), "at odds"),
     ],
 )
 def test_bad_masks_are_named(content, reason, folder):
@@ -85,11 +87,13 @@ def test_masks_of_another_size_are_named(folder):
         {"a": {}},
         {"a": {"num_instance_masks": 1, "hierarchy": {0: 5}}},
         {"a": {"num_instance_masks": 1, "hierarchy": {0: {"parent": 4}}}},
+        {"a": {"num_instance_masks": "x", "hierarchy": {}}},
+        {1: {}, "a": {}},
     ],
 )
 def test_other_pickles_are_no_notes(tree, tmp_path):
     (tmp_path / "hannotation.pickle").write_bytes(pickle.dumps(tree))
-    with pytest.raises(ValueError, match=r"hannotation.pickle (does not|holds a list)"):
+    with pytest.raises(ValueError, match=r"hannotation.pickle cannot be used"):
         read_notes(tmp_path / "hannotation.pickle")
 
 
@@ -101,5 +105,5 @@ def test_size_classes_of_numpys_own_file(tmp_path):
         "huge": {1: {0}},
     }
     np.save(tmp_path / "lovedams.npy", np.arange(3))
-    with pytest.raises(ValueError, match="pickle"):
+    with pytest.raises(ValueError, match=r"lovedams.npy cannot be used"):
         read_size_classes(tmp_path / "lovedams.npy")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt16
 
 from mst_jax.data.coco_file import Listed, open_objects, read_coco
 from mst_jax.data.overlaps import find_wholes, list_parts, stack_layers
@@ -56,6 +56,15 @@ class ListedSet(SourceSet, skip_registration=True):
         """The objects of a picture."""
         return open_objects(listed, coco, self.faults)
 
+    def open_stuff(
+        self,
+        listed: Listed,
+        coco: Path,
+        masks: Sequence[Bool[np.ndarray, "h w"]],
+    ) -> Sequence[UInt16[np.ndarray, "h w"]]:
+        """Label maps of what is no object in a picture with these objects: none."""
+        return ()
+
     def read(self, item: Item) -> Iterator[dict[str, object]]:
         """Yields the record of a picture, or none if it has no object."""
         listed, coco = self._entries[item.picture]
@@ -71,4 +80,5 @@ class ListedSet(SourceSet, skip_registration=True):
             return
         layers, places = stack_layers(masks)
         parts = list_parts(find_wholes(masks), places)
-        yield make_record(item.id, picture.data, layers, parts=parts)
+        stuff = self.open_stuff(listed, coco, masks)
+        yield make_record(item.id, picture.data, layers, parts=parts, stuff=stuff)

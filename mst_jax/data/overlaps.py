@@ -73,18 +73,32 @@ def find_doubles(
 ) -> set[int]:
     """Numbers of the objects that a later one repeats, by their overlap (0 to 1)."""
     boxed = [_enclose(mask) for mask in masks]
-    doubles = set()
-    for first in range(len(masks)):
-        area, box = boxed[first]
-        for later in range(first + 1, len(masks)):
-            other = boxed[later]
-            if _shared_room(box, other.box) < least_iou * max(area, other.area):
-                continue
-            shared = np.count_nonzero(masks[later][box] & masks[first][box])
-            if shared > least_iou * (area + other.area - shared):
-                doubles.add(first)
-                break
-    return doubles
+    numbers = range(len(masks))
+    return {
+        one
+        for one in numbers
+        if any(
+            _overlap(masks, boxed, one, later) > least_iou
+            for later in numbers[one + 1 :]
+        )
+    }
+
+
+def find_known(
+    masks: Sequence[Bool[np.ndarray, "h w"]],
+    known: Sequence[Bool[np.ndarray, "h w"]],
+    *,
+    least_iou: float,
+) -> set[int]:
+    """Numbers of the objects that repeat a known one, by their overlap (0 to 1)."""
+    both = [*masks, *known]
+    boxed = [_enclose(mask) for mask in both]
+    others = range(len(masks), len(both))
+    return {
+        one
+        for one in range(len(masks))
+        if any(_overlap(both, boxed, one, other) > least_iou for other in others)
+    }
 
 
 def list_parts(
@@ -105,6 +119,21 @@ def _enclose(mask: Bool[np.ndarray, "h w"]) -> _Boxed:
         slice(int(columns[0]), int(columns[-1]) + 1),
     )
     return _Boxed(int(np.count_nonzero(mask)), box)
+
+
+def _overlap(
+    masks: Sequence[Bool[np.ndarray, "h w"]],
+    boxed: Sequence[_Boxed],
+    one: int,
+    other: int,
+) -> float:
+    """Shared over united area of two masks, 0 to 1."""
+    areas = boxed[one].area + boxed[other].area
+    box = boxed[one].box
+    if not _shared_room(box, boxed[other].box):
+        return 0.0
+    shared = np.count_nonzero(masks[one][box] & masks[other][box])
+    return shared / (areas - shared)
 
 
 def _shared_room(one: tuple[slice, slice], other: tuple[slice, slice]) -> int:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from mst_jax.data.example import Place
 from mst_jax.data.overlaps import (
     find_doubles,
+    find_known,
     find_wholes,
     list_parts,
     stack_layers,
@@ -71,3 +72,11 @@ def test_doubles_are_told_by_the_later_one():
     nearly[0, 0] = False  # overlap 11 / 12
     assert find_doubles([PERSON, DOG, nearly], least_iou=0.9) == {0}
     assert find_doubles([PERSON, DOG, nearly], least_iou=0.92) == set()
+
+
+def test_what_is_known_is_told_by_overlap():
+    nearly = PERSON.copy()
+    nearly[0, 0] = False  # overlap 11 / 12
+    assert find_known([nearly, DOG], [TIE, PERSON], least_iou=0.9) == {0}
+    assert find_known([nearly, DOG], [TIE, PERSON], least_iou=0.92) == set()
+    assert find_known([nearly], [], least_iou=0.0) == set()

@@ -7,6 +7,7 @@ from mst_jax.data.builders.coco_lvis import CocoLvis
 from tests.data.builders.preparing import prepare
 from tests.data.coco_on_disk import PART, WHOLE, polygon, write_blank, write_coco
 from tests.data.packed_set import PARTS, STUFF, WHOLES, write_packed
+from tests.data.panoptic_on_disk import write_panoptic
 
 
 def test_the_packed_form_keeps_parts_and_stuff(tmp_path):
@@ -52,3 +53,46 @@ def test_lvis_itself_with_parts_and_nothing_twice(tmp_path):
         "objects of under 80 pixels": 1,
         "objects listed twice": 1,
     }
+
+
+def test_lvis_with_panoptic_annotations_gets_what_it_lacks_and_stuff(tmp_path):
+    root = tmp_path / "s"
+    url = "http://images.cocodataset.org/val2017/"
+    write_coco(
+        root / "lvis_v1_val.json", {"000000000139.jpg": [polygon(PART)]}, url=url
+    )
+    write_blank(root / "val2017" / "000000000139.jpg")
+    new = np.zeros_like(WHOLE)
+    new[:, 25:] = True
+    known = PART.copy()
+    known[4] = False  # 8 of 9 rows of what LVIS has
+    grass = ~new & ~known
+    grass[:, :3] = False
+    path = root / "annotations" / "panoptic_val2017.json"
+    things = {5: (new, True, False), 6: (known, True, False), 7: (grass, False, False)}
+    write_panoptic(path, 139, things)
+    splits, faults = prepare(CocoLvis, root, tmp_path / "data")
+    assert not faults.lines
+    (example,) = splits["val"].values()
+    np.testing.assert_array_equal(example.layers, [np.where(PART, 2, new)])
+    assert example.parts.shape == (0, 4)
+    assert example.stuff.shape == (0, 0, 0)  # 341 pixels are too few
+
+
+def test_stuff_from_501_pixels_on_and_only_where_no_object_is(tmp_path):
+    root = tmp_path / "s"
+    url = "http://images.cocodataset.org/val2017/"
+    write_coco(
+        root / "lvis_v1_val.json", {"000000000139.jpg": [polygon(PART)]}, url=url
+    )
+    write_blank(root / "val2017" / "000000000139.jpg")
+    path = root / "annotations" / "panoptic_val2017.json"
+    everywhere = np.ones_like(PART)
+    write_panoptic(path, 139, {7: (everywhere, False, False)})
+    splits, _ = prepare(CocoLvis, root, tmp_path / "data")
+    (example,) = splits["val"].values()
+    np.testing.assert_array_equal(example.stuff, [~PART])
+    png = path.with_suffix("") / "000000000139.png"
+    png.write_bytes(png.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"panoptic_val2017/000000000139.png: not a"):
+        prepare(CocoLvis, root, tmp_path / "other")

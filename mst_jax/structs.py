@@ -237,6 +237,27 @@ class Rollout:
 
 
 @struct
+class Lanes:
+    """Sessions under way, one a lane; free lanes hold anything.
+
+    Attributes:
+        image: [b h w 3] uint8 RGB; each picture in the upper left corner.
+        size: [b 2] height and width without padding.
+        target: [b h w] True on the wanted object.
+        valid: [b h w] pixels that count; False on padding.
+        seed: [b] of the users.
+        said: what was said so far.
+    """
+
+    image: Num[Array, "b h w 3"]
+    size: Int[Array, "b 2"]
+    target: Bool[Array, "b h w"]
+    valid: Bool[Array, "b h w"]
+    seed: Int[Array, " b"]
+    said: Rollout
+
+
+@struct
 class TrainState:
     """Everything that the next training step needs besides its batch.
 

@@ -21,7 +21,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOMS = (
     *("geometry", "clicks", "layers", "losses", "data"),
     *("backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"),
-    *("models", "training", "evaluation", "inference"),
+    *("models", "training", "evaluation", "inference", "report"),
 )
 install_import_hook([f"mst_jax.{room}" for room in ROOMS], "beartype.beartype")
 

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
+from mst_jax.data.objects import EvaluationTarget
+
 
 def bumps(image, clicks, previous):
     """Logits: a hill at each positive click, a pit at each negative one.
@@ -29,3 +31,21 @@ def draw_picture(height=60, width=84):
     target |= (row > 2 * height // 3) & (column > 2 * width // 3)
     image = rng.random((height, width, 3)) * 120 + 120 * target[..., None]
     return image.astype(np.uint8), target
+
+
+def draw_targets(sizes, seed=3):
+    """One object on noise for each (height, width); some pixels do not count."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number, (height, width) in enumerate(sizes):
+        row, column = np.mgrid[:height, :width]
+        target = (row - height / 3) ** 2 + (column - width / 2) ** 2 < width * 5
+        target |= (row > 2 * height // 3) & (column > width // 2)
+        image = (rng.random((height, width, 3)) * 120 + 120 * target[..., None]) % 256
+        valid = rng.random(target.shape) < 0.97
+        found.append(
+            EvaluationTarget(
+                f"p{number}", image.astype(np.uint8), target & valid, valid
+            )
+        )
+    return found

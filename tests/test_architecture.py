@@ -15,7 +15,7 @@ FLOORS = (
     {"backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"},
     {"models"},
     {"training", "evaluation", "inference"},
-    {"demo"},
+    {"demo", "report"},
     {"train", "evaluate", "predict", "convert", "prepare", "serve"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

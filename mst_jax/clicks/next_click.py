@@ -33,7 +33,7 @@ def evaluation_click(
     Returns:
         [2] row and column, and the label, 1 or 0.
     """
-    missed, wrong = _depths(prob, target, valid, clicks)
+    missed, wrong = error_depths(prob, target, valid, clicks)
     is_positive = missed.max() > wrong.max()
     depth = jnp.where(is_positive, missed, wrong)
     place = jnp.stack(jnp.unravel_index(jnp.argmax(depth), depth.shape))
@@ -58,7 +58,7 @@ def training_click(
     Returns:
         [2] row and column, and the label: 1, 0, or -1 = no error left, no click.
     """
-    missed, wrong = _depths(prob, target, valid, clicks)
+    missed, wrong = error_depths(prob, target, valid, clicks)
     is_positive = missed.max() > wrong.max()
     depth = jnp.where(is_positive, missed, wrong)
     inner = 4 * depth > depth.max()  # squares: d > max / 2
@@ -67,7 +67,7 @@ def training_click(
     return places[0], jnp.where(found, label, EMPTY)
 
 
-def _depths(
+def error_depths(
     prob: Float[Array, "h w"],
     target: Bool[Array, "h w"],
     valid: Bool[Array, "h w"],

@@ -36,6 +36,7 @@ def predict(
     zoom: int | None,
     zoom_min_side: int = 200,
     mirror: bool = True,
+    drop_outside: bool = False,
 ) -> tuple[Float[Array, "b h w"], Int[Array, "b 4"]]:
     """Predicts the object of each picture; jit and vmap safe.
 
@@ -50,6 +51,7 @@ def predict(
             picture as it is, which therefore must not be padded.
         zoom_min_side: least height and width of what is zoomed in on, in pixels.
         mirror: averages the logits with those of the mirrored picture.
+        drop_outside: clicks outside the region are not shown to the network.
 
     Returns:
         [b h w] float32 probability, 0 outside the region that was seen, and [b 4] that
@@ -63,7 +65,8 @@ def predict(
     region = jax.vmap(choose)(region, previous, size, clicks)
     layers = jnp.concatenate([image, previous[..., None]], axis=-1)
     layers = jax.vmap(partial(boxes.crop, side=zoom))(layers, region)
-    moved = jax.vmap(partial(move_clicks, side=zoom))(clicks, region)
+    move = partial(move_clicks, side=zoom, drop_outside=drop_outside)
+    moved = jax.vmap(move)(clicks, region)
     logits = look(model, layers[..., :3], moved, layers[..., 3])
     height, width = previous.shape[1:]
     paste = jax.vmap(partial(boxes.paste, height=height, width=width))

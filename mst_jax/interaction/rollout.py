@@ -55,6 +55,7 @@ def rollout(
     *,
     num_rounds: Int[Array, ""] | int,
     stop_iou: Float[Array, ""] | float = jnp.inf,
+    pause: bool = False,
 ) -> Rollout:
     """Plays rounds: the model predicts, the overlap is noted, the user clicks.
 
@@ -70,15 +71,20 @@ def rollout(
         valid: [b h w] pixels that count for the overlap.
         num_rounds: most rounds to play now; may be traced.
         stop_iou: overlap, 0 to 1, at which an example is finished; infinite: never.
+        pause: end as soon as one more example is finished, so that another may take its
+            place.
 
     Returns:
         The state after the last round, with the answer to it. No gradient flows through
         a loop whose length is not known: differentiate a prediction made from it.
     """
+    at_first = _finished(start, stop_iou)
 
     def goes_on(carry: tuple[Array, Rollout]) -> Bool[Array, ""]:
         number, state = carry
-        return (number < num_rounds) & ~_finished(state, stop_iou).all()
+        finished = _finished(state, stop_iou)
+        is_over = (finished & ~at_first).any() if pause else finished.all()
+        return (number < num_rounds) & ~is_over
 
     def play(carry: tuple[Array, Rollout]) -> tuple[Array, Rollout]:
         number, state = carry
@@ -87,9 +93,9 @@ def rollout(
         after = _noted(state, prob, region, overlap)
         clicks = answer(prob, state.clicks, number)
         unanswered = _finished(after, stop_iou)
-        clicks = _choose(unanswered, state.clicks, clicks)
+        clicks = choose(unanswered, state.clicks, clicks)
         after = dataclasses.replace(after, clicks=clicks)
-        return number + 1, _choose(_finished(state, stop_iou), state, after)
+        return number + 1, choose(_finished(state, stop_iou), state, after)
 
     _, end = jax.lax.while_loop(goes_on, play, (jnp.int32(0), start))
     return end
@@ -119,7 +125,7 @@ def _finished(state: Rollout, stop_iou: Float[Array, ""] | float) -> Bool[Array,
     return (state.num_rounds > 0) & (state.ious >= stop_iou).any(axis=1)
 
 
-def _choose(first: Bool[Array, " b"], one: T, other: T) -> T:
+def choose(first: Bool[Array, " b"], one: T, other: T) -> T:
     """Takes some examples from one tree and the rest from the other."""
 
     def pick(one: Array, other: Array) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from mst_jax.geometry import boxes
-from mst_jax.structs import Clicks
+from mst_jax.structs import EMPTY, Clicks
 
 THRESHOLD = 0.5  # of the probability, for the box (the mask itself has 0.49)
 GROW = 1.4  # the region's sides, counted in sides of the box
@@ -49,11 +49,18 @@ def next_region(
     return jnp.where(region[0] < 0, whole, jnp.where(is_kept, region, wanted))
 
 
-def move_clicks(clicks: Clicks, region: Int[Array, " 4"], *, side: int) -> Clicks:
+def move_clicks(
+    clicks: Clicks, region: Int[Array, " 4"], *, side: int, drop_outside: bool = False
+) -> Clicks:
     """Takes clicks of one example from the picture into a square crop of a region.
 
-    Clicks outside the region stay clicks and land outside the crop.
+    Clicks outside the region stay clicks and land outside the crop; or they are dropped,
+    as in the released MST.
     """
     first, last = region[None, 0::2], region[None, 1::2]
     scaled = side * (clicks.yx - first) / (last - first + 1)
-    return Clicks(yx=scaled.astype(clicks.yx.dtype), label=clicks.label)
+    label = clicks.label
+    if drop_outside:
+        inside = ((scaled >= 0) & (scaled < side)).all(axis=-1)
+        label = jnp.where(inside, label, EMPTY)
+    return Clicks(yx=scaled.astype(clicks.yx.dtype), label=label)

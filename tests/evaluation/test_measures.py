@@ -105,3 +105,45 @@ def test_nothing_to_measure():
         measures.seconds_per_click([], [])
     with pytest.raises(ValueError, match="one time a session"):
         measures.seconds_per_click([1.0], [1, 2])
+
+
+def test_the_interval_holds_the_mean_and_shrinks_with_the_set():
+    values = np.random.default_rng(0).normal(10, 2, 400)
+    low, high = measures.bootstrap_interval(values)
+    assert low < values.mean() < high
+    # Of a normal mean: 1.96 deviations by the root of n, to either side.
+    assert high - low == pytest.approx(2 * 1.96 * 2 / 20, rel=0.1)
+    assert measures.bootstrap_interval(values) == (low, high)
+    assert measures.bootstrap_interval([3.0]) == (3.0, 3.0)
+
+
+def test_boundaries_by_hand():
+    """The diagonal of 40x40 is 57 pixels: the border is one pixel wide."""
+    target = np.zeros((40, 40), bool)
+    target[10:20, 10:20] = True
+    hollow = target.copy()
+    hollow[12:18, 12:18] = False
+    everywhere = np.ones_like(target)
+    # Borders: 36 pixels of the square; those and 8 x 4 - 4 around the hole of 6x6.
+    assert measures.boundary_iou(target, target, everywhere) == 1.0
+    assert measures.boundary_iou(hollow, target, everywhere) == 36 / (36 + 28)
+    assert measures.boundary_iou(~everywhere, ~everywhere, everywhere) == 1.0
+
+
+def test_the_edge_of_the_picture_is_an_edge_and_ignored_pixels_do_not_count():
+    whole, half = np.ones((2, 40, 40), bool)
+    half[:, 20:] = False
+    valid = np.ones_like(whole)
+    # 156 pixels around the picture, 2 x 20 + 2 x 38 around its half, 78 of them shared.
+    assert measures.boundary_iou(half, whole, valid) == 78 / (156 + 38)
+    valid[:, 19:] = False
+    assert measures.boundary_iou(half, whole, valid) == 1.0
+
+
+@given(seed=st.integers(0, 2**31), width=st.floats(0.005, 0.2))
+def test_boundaries_overlap_both_ways_alike(seed, width):
+    one, other, valid = np.random.default_rng(seed).random((3, 20, 30)) < 0.8
+    got = measures.boundary_iou(one, other, valid, width=width)
+    assert (
+        got == measures.boundary_iou(other, one, valid, width=width) and 0 <= got <= 1
+    )

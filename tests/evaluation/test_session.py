@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from mst_jax.evaluation import simulate
-from mst_jax.evaluation.protocol import play
-from tests.known_network import bumps
+from tests.known_network import bumps, draw_targets
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "protocol.npz"
 SETTINGS = {
@@ -47,64 +46,12 @@ def test_sessions_equal_the_published_ones(golden, case, name):
 
 
 QUICK = dict(max_clicks=5, zoom=48, zoom_min_side=16, mirror=True)
-run = jax.jit(
-    play, static_argnames=("model", "max_clicks", "zoom", "zoom_min_side", "mirror")
-)
 
 
 @pytest.fixture(scope="module")
 def scenes():
     """Two pictures of different size with one object each and some ignored pixels."""
-    rng = np.random.default_rng(3)
-    found = []
-    for height, width in [(40, 52), (61, 33)]:
-        row, column = np.mgrid[:height, :width]
-        target = (row - height / 3) ** 2 + (column - width / 2) ** 2 < width * 5
-        target |= (row > 2 * height // 3) & (column > width // 2)
-        image = (rng.random((height, width, 3)) * 120 + 120 * target[..., None]) % 256
-        found.append((image.astype(np.uint8), target, rng.random(target.shape) < 0.97))
-    return found
-
-
-def played(scenes, height, width):
-    """Plays some pictures as one batch of height x width; noise fills the padding."""
-    rng = np.random.default_rng(0)
-    num = len(scenes)
-    image = rng.integers(0, 256, (num, height, width, 3)).astype(np.uint8)
-    target, valid = np.zeros((2, num, height, width), bool)
-    size = np.array([x[1].shape for x in scenes])
-    for i, (h, w) in enumerate(size):
-        image[i, :h, :w], target[i, :h, :w], valid[i, :h, :w] = scenes[i]
-    return run(bumps, image, size, target, valid, 0.999, **QUICK)
-
-
-def same_session(one, other, i=0, j=0):
-    """Whether example i of one batch and j of another had the same session."""
-    np.testing.assert_array_equal(one.clicks.yx[i], other.clicks.yx[j])
-    np.testing.assert_array_equal(one.clicks.label[i], other.clicks.label[j])
-    np.testing.assert_array_equal(one.regions[i], other.regions[j])
-    np.testing.assert_allclose(one.ious[i], other.ious[j], atol=1e-5)
-    h, w = np.minimum(one.prob.shape[1:], other.prob.shape[1:])
-    np.testing.assert_allclose(one.prob[i, :h, :w], other.prob[j, :h, :w], atol=1e-5)
-
-
-def test_neither_padding_nor_company_changes_a_session(scenes):
-    together = played(scenes, 64, 64)
-    assert (together.ious[:, -1] > together.ious[:, 0]).all()
-    for i, scene in enumerate(scenes):
-        alone = played([scene], *scene[1].shape)
-        same_session(alone, together, 0, i)
-    same_session(played(scenes, 96, 80), together, 1, 1)
-
-
-def test_simulate_is_a_batch_of_one(scenes):
-    session = simulate(bumps, *scenes[0], stop_iou=0.999, **QUICK)
-    expected = played(scenes[:1], 40, 52)
-    clicks = np.column_stack([expected.clicks.yx[0], expected.clicks.label[0]])
-    np.testing.assert_array_equal(session.clicks, clicks)
-    np.testing.assert_array_equal(session.rois, expected.regions[0])
-    np.testing.assert_allclose(session.prob, expected.prob[0], atol=1e-5)
-    assert 0 < session.seconds < 10
+    return [scene[1:] for scene in draw_targets([(40, 52), (61, 33)])]
 
 
 def test_a_session_ends_with_the_wanted_overlap(scenes):

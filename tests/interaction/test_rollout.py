@@ -107,3 +107,13 @@ def test_full_slots_and_full_logs_take_no_more(scene):
     np.testing.assert_array_equal(end.num_rounds, [6, 6])
     np.testing.assert_allclose(end.ious, [[1 / 4, 2 / 4], [1 / 8, 2 / 8]], rtol=1e-6)
     np.testing.assert_array_equal(end.clicks.num_clicks, [4, 4])
+
+
+def test_a_pause_is_made_when_one_more_is_finished(scene):
+    """They finish after rounds 2 and 4."""
+    first = play(scene, num_rounds=6, stop_iou=0.5, pause=True)
+    np.testing.assert_array_equal(first.num_rounds, [2, 2])
+    second = play((first, *scene[1:]), num_rounds=6, stop_iou=0.5, pause=True)
+    np.testing.assert_array_equal(second.num_rounds, [2, 4])
+    whole = play(scene, num_rounds=6, stop_iou=0.5)
+    np.testing.assert_array_equal(second.ious, whole.ious)

@@ -80,3 +80,9 @@ def test_clicks_move_with_the_crop_and_may_land_outside():
     moved = move_clicks(given, jnp.array([10, 19, 20, 39]), side=40)
     np.testing.assert_allclose(moved.yx[:3], [[0, 0], [36, 38], [-40, 80]])
     np.testing.assert_array_equal(moved.label, given.label)
+
+
+def test_clicks_outside_the_crop_may_be_dropped():
+    given = clicks((10, 20), (19, 39), negative=[(0, 60), (20, 20), (10, 19)])
+    moved = move_clicks(given, jnp.array([10, 19, 20, 39]), side=40, drop_outside=True)
+    np.testing.assert_array_equal(moved.label, [1, 1, -1, -1, -1])

@@ -1,0 +1,1 @@
+"""Evaluations for the eye: plots, sheets of sessions, one page."""

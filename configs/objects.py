@@ -3,19 +3,18 @@
     python -m mst_jax.prepare folder/objects --source DIR --data_dir data
     python -m mst_jax.train --config configs/objects.py:model=mst --workdir runs/objects
 
-`model` is simpleclick or mst, `size` a row of the table of sizes, such as nano or tiny.
+`model` is simpleclick, mst, adaptiveclick or mst_adaptive, `size` a row of the table of
+sizes, such as nano or tiny.
 Cost and result: docs/results.md.
 """
 
 from ml_collections import ConfigDict
 
 from mst_jax import settings
+from mst_jax.models.recipes import LOSSES
 
-MODELS = {"simpleclick": dict(window=0), "mst": dict()}
-LOSSES = {
-    "simpleclick": dict(normalized_focal=1.0),
-    "mst": dict(normalized_focal=1.0, token_contrast=1.0, token_score=1.0),
-}
+# The plain model and the query decoder's attend in windows; these pictures are small.
+GLOBAL = {"simpleclick": dict(window=0), "adaptiveclick": dict(window=0)}
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -34,7 +33,7 @@ def get_config(argument: str = "") -> ConfigDict:
         size=chosen["size"],
         crop=config.get_ref("crop"),
         patch=8,
-        **MODELS[chosen["model"]],
+        **GLOBAL.get(chosen["model"], {}),
     )
     config.data = dict(
         name="folder/objects",
@@ -45,7 +44,7 @@ def get_config(argument: str = "") -> ConfigDict:
         changes=dict(scale=(0.25, 0.8)),
     )
     config.clicks = dict(max_first=3, max_rounds=3)
-    config.losses = LOSSES[chosen["model"]]
+    config.losses = dict(LOSSES[chosen["model"]])
     config.optimizer = dict(
         name="adamw",
         learning_rate=1e-3,

@@ -99,7 +99,7 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
     choose_view({"evaluation": config.evaluation.to_dict()})
     losses = config.losses.to_dict()
     check_terms(losses)
-    module = settings.call(build, "config.model", **config.model)
+    module = settings.call(build, "config.model", **config.model.to_dict())
     optimizer, schedule = settings.call(
         make_optimizer, "config.optimizer", config.steps, **config.optimizer
     )

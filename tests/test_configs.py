@@ -16,13 +16,33 @@ from mst_jax.structs import Batch
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_builds_and_its_step_traces(path):
-    config = train.read_config(["--config", str(path)])
+ARGUMENTS = [
+    *(path.stem for path in CONFIGS),
+    *(
+        f"{name}:model={model}"
+        for name in ("objects", "sbd", "coco_lvis")
+        for model in ("mst", "adaptiveclick", "mst_adaptive")
+    ),
+    *(f"coco_lvis:release={release}" for release in ("448", "224", "224-large")),
+]
+
+
+def config_path(argument):
+    """`--config` for a file's stem, with or without an argument."""
+    stem, colon, rest = argument.partition(":")
+    return f"{CONFIGS[0].with_name(stem + '.py')}{colon}{rest}"
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_every_config_builds_and_its_step_traces(argument):
+    config = train.read_config(["--config", config_path(argument)])
     # Smaller where only size matters, so that tracing is all that is done.
-    config.update(batch=2, crop=32 * max(1, config.model.get("patch", 16) // 16))
+    config.update(batch=2, crop=64)
     with config.unlocked():
-        config.model.update(depth=2, width=24, num_heads=3)
+        config.model.update(depth=2, width=24, num_heads=3, head=32)
+        if config.model.name in ("mst", "mst_adaptive"):
+            config.model.every = 1
+            config.model.selection = dict(score_heads=2, fuse_heads=2)
     state, update = train.build_run(config)
     shape = (config.batch, config.crop, config.crop)
     pixels = jax.ShapeDtypeStruct(shape, jnp.bool_)

@@ -74,3 +74,16 @@ def test_values_are_of_the_kind_of_their_defaults():
     }.items():
         with pytest.raises(ValueError, match=f"config.box.{name} is {value!r}, expect"):
             settings.check_kinds("config.box", {name: value}, known)
+
+
+def test_an_argument_is_pairs_over_defaults():
+    defaults = dict(model="mst", size="base")
+    assert settings.read_argument("", **defaults) == defaults
+    assert settings.read_argument("size=huge", **defaults)["size"] == "huge"
+    both = settings.read_argument("size=tiny,model=simpleclick", **defaults)
+    assert both == dict(model="simpleclick", size="tiny")
+    for text in ("huge", "depth=3", "size="):
+        with pytest.raises(
+            ValueError, match="expected pairs like model=mst, size=base"
+        ):
+            settings.read_argument(text, **defaults)

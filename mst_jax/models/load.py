@@ -14,7 +14,9 @@ from ml_collections import FrozenConfigDict
 
 from mst_jax import settings
 from mst_jax.checkpoints import store
-from mst_jax.checkpoints.torch_file import TorchFile, is_torch_file, read_torch_file
+from mst_jax.checkpoints.bare_vit import find_bare_vit
+from mst_jax.checkpoints.published_file import is_published_file, read_published_file
+from mst_jax.checkpoints.torch_file import TorchFile
 from mst_jax.checkpoints.torch_names import Account, read_names
 from mst_jax.models import published
 from mst_jax.models.build import build
@@ -95,12 +97,22 @@ def check_arguments(image: object, clicks: Clicks, previous: object) -> None:
 
 def shapes_of_params(module: ClickModel) -> dict:
     """Returns the tree of shapes that the module's parameters have, without making them."""
+    return jax.eval_shape(partial(_init, module))
+
+
+def _init(module: ClickModel) -> dict:
+    """Draws parameters, always the same."""
     side = NUM_PATCHES * module.embed.patch
-    image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    previous = jax.ShapeDtypeStruct((1, side, side), jnp.float32)
-    clicks = jax.eval_shape(lambda: Clicks.empty(1, num_slots=1))
-    init = partial(module.init, jax.random.key(0))
-    return jax.eval_shape(init, image, clicks, previous)["params"]
+    image, previous = jnp.zeros((1, side, side, 3)), jnp.zeros((1, side, side))
+    clicks = Clicks.empty(1, num_slots=1)
+    return module.init(jax.random.key(0), image, clicks, previous)["params"]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw(module: ClickModel, paths: tuple[str, ...]) -> dict[str, Array]:
+    """Draws some of a module's parameters; the others take no time and no memory."""
+    flat = flatten_dict(_init(module), sep="/")
+    return {path: flat[path] for path in paths}
 
 
 def load(path: str | os.PathLike) -> TrainedModel:
@@ -108,8 +120,9 @@ def load(path: str | os.PathLike) -> TrainedModel:
 
     Args:
         path: the workdir of a training run (its newest checkpoint is taken), one of its
-            `checkpoints/STEP`, a converted checkpoint, or a published `.pth` or
-            `.safetensors`.
+            `checkpoints/STEP`, a converted checkpoint, or a published `.pth`,
+            `.safetensors` or `.npz`. MAE's and DINOv2's become the plain model, with
+            all but the ViT drawn afresh: for training, not for predictions.
 
     Returns:
         `model(image, clicks, previous) -> logits`, with `.params` and `.config`.
@@ -118,8 +131,8 @@ def load(path: str | os.PathLike) -> TrainedModel:
         ValueError: nothing there, or the params of another model.
     """
     path = Path(path)
-    if is_torch_file(path):
-        return make_published(path, read_torch_file(path))[0]
+    if is_published_file(path):
+        return make_published(path, read_published_file(path))[0]
     config_folder, params_folder = store.find_model(path)
     config = store.read_config(config_folder)
     if "model" not in config:
@@ -134,9 +147,11 @@ def load(path: str | os.PathLike) -> TrainedModel:
 def make_published(path: Path, file: TorchFile) -> tuple[TrainedModel, Account]:
     """Makes the model of a published checkpoint, and says what became of its arrays.
 
+    What a ViT without clicks does not tell is drawn afresh, always the same.
+
     Args:
         path: of the file; for the errors alone.
-        file: what `read_torch_file` found there.
+        file: what `read_published_file` found there.
 
     Raises:
         ValueError: it holds no model that we have, or lacks something.
@@ -146,10 +161,18 @@ def make_published(path: Path, file: TorchFile) -> tuple[TrainedModel, Account]:
         module = settings.call(build, "its model", **model)
         shapes = flatten_dict(shapes_of_params(module), sep="/")
         shapes = {path: leaf.shape for path, leaf in shapes.items()}
-        names = published.names_of(model, module)
-        flat, account = read_names(file.arrays, names, shapes)
+        bare = find_bare_vit(file.arrays)
+        names = bare.table if bare else published.names_of(model, module)
+        told = {path for rule in names.rules for path in rule.paths} if bare else shapes
+        flat, account = read_names(
+            file.arrays, names, {path: shapes[path] for path in told}
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    fresh = tuple(sorted(shapes.keys() - flat.keys()))
+    if fresh:
+        flat |= _draw(module, fresh)
+        account = dataclasses.replace(account, fresh=fresh)
     params = jax.tree.map(jnp.asarray, unflatten_dict(flat, sep="/"))
     config = file.config or {"model": model}
     return TrainedModel(params, module, FrozenConfigDict(config)), account

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from mst_jax.checkpoints import dinov2
-from mst_jax.checkpoints.torch_file import TorchFile, is_torch_file, read_torch_file
-from mst_jax.checkpoints.torch_names import Account, Flat, NameTable, read_names
-from mst_jax.checkpoints.torch_vit import Measures, mae_table, measure_mae
+from mst_jax.checkpoints.bare_vit import BareViT, find_bare_vit
+from mst_jax.checkpoints.published_file import is_published_file, read_published_file
+from mst_jax.checkpoints.torch_file import TorchFile
+from mst_jax.checkpoints.torch_names import Account, Flat, read_names
 from mst_jax.geometry.resize import resize_positions_bicubic
 from mst_jax.layers.patchify import resize_kernel
 from mst_jax.models.load import TrainedModel, load, make_published
-from mst_jax.models.published import count_heads, is_bare_backbone
+from mst_jax.models.published import count_heads
 
 IMAGE, POSITIONS = "embed/image/kernel", "embed/positions"
 PATCH_KERNELS = (IMAGE, "embed/hints/kernel")
+TRUNK = ("embed/", "backbone/")
 QUERY = "backbone/block0/attention/query/kernel"
 
 
@@ -42,12 +42,11 @@ def start_from(params: dict, path: str | os.PathLike) -> tuple[dict, Account]:
     What both have is taken from the checkpoint; positions of another grid are resized
     bicubically, patch kernels of another size by the pseudo-inverse. The rest stays
     fresh: all but image's embedding and blocks after MAE or DINOv2, token selection after
-    SimpleClick.
+    SimpleClick, the learned queries if their number differs.
 
     Args:
         params: fresh parameters of any model.
-        path: `.pth` or `.safetensors` of MAE's encoder, SimpleClick or MST; the `.npz` of
-            DINOv2's ViT-S/14; or whatever `load` takes.
+        path: whatever `load` takes.
 
     Returns:
         The parameters, and the account: `fresh` are those that were left as they were.
@@ -69,47 +68,37 @@ def start_from(params: dict, path: str | os.PathLike) -> tuple[dict, Account]:
         account,
         filled=tuple(sorted(flat.keys() & source.keys())),
         fresh=tuple(sorted(flat.keys() - source.keys())),
-        changed=tuple(changed),
+        changed=(*account.changed, *changed),
     )
     return unflatten_dict(started, sep="/"), account
 
 
 def _read_source(path: Path, flat: Flat) -> tuple[Flat, Account]:
     """Reads a checkpoint as flat params whose blocks have the form of the model's."""
-    if path.suffix == dinov2.SUFFIX:
-        file = TorchFile(dinov2.read_npz(path), {}, {})
-        return _read_backbone(
-            path, file, flat, dinov2.measure_dinov2, dinov2.dinov2_table
-        )
-    if not is_torch_file(path):
+    if not is_published_file(path):
         return _read_model(path, flat, load(path), ())
-    file = read_torch_file(path)
-    if is_bare_backbone(file.arrays):
-        return _read_backbone(path, file, flat, measure_mae, mae_table)
+    file = read_published_file(path)
+    try:
+        bare = find_bare_vit(file.arrays)
+        if bare:
+            return _read_bare(file, bare, flat)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     model, account = make_published(path, file)
     return _read_model(path, flat, model, account.unread)
 
 
-def _read_backbone(
-    path: Path,
-    file: TorchFile,
-    flat: Flat,
-    measure: Callable[[Mapping[str, np.ndarray]], Measures],
-    make_table: Callable[[int], NameTable],
-) -> tuple[Flat, Account]:
+def _read_bare(file: TorchFile, bare: BareViT, flat: Flat) -> tuple[Flat, Account]:
     """Reads a ViT that knows no clicks; without a config its heads are the model's."""
-    try:
-        width, depth, patch, side = measure(file.arrays)
-        ours = _form(flat)
-        num_heads = count_heads(file, width) or ours.num_heads
-        _check_form(Form(width, depth, num_heads), ours)
-        table = make_table(depth)
-        shapes = {path: flat[path].shape for rule in table.rules for path in rule.paths}
-        shapes[IMAGE] = (patch, patch, *shapes[IMAGE][2:])
-        shapes[POSITIONS] = (side, side, width)
-        return read_names(file.arrays, table, shapes)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    width, depth, patch, side = bare.measures
+    ours = _form(flat)
+    num_heads = count_heads(file, width) or ours.num_heads
+    _check_form(Form(width, depth, num_heads), ours)
+    paths = [path for rule in bare.table.rules for path in rule.paths]
+    shapes = {path: flat[path].shape for path in paths}
+    shapes[IMAGE] = (patch, patch, *shapes[IMAGE][2:])
+    shapes[POSITIONS] = (side, side, width)
+    return read_names(file.arrays, bare.table, shapes)
 
 
 def _read_model(
@@ -121,9 +110,30 @@ def _read_model(
         _check_form(_form(source), _form(flat))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    homeless = tuple(sorted(source.keys() - flat.keys()))
-    used = tuple(sorted(source.keys() & flat.keys()))
-    return source, Account(used, unread + homeless, ())
+    unfit = _unfit_parts(source, flat)
+    fitting = {
+        name: value
+        for name, value in source.items()
+        if name in flat and _part_of(name) not in unfit
+    }
+    idle = tuple(sorted(source.keys() - fitting.keys()))
+    changed = tuple(f"{part} does not fit, started afresh" for part in sorted(unfit))
+    used = tuple(sorted(fitting))
+    return fitting, Account(used, unread + idle, (), changed=changed)
+
+
+def _unfit_parts(source: Flat, flat: Flat) -> set[str]:
+    """Parts behind the backbone some of whose shapes differ."""
+    return {
+        _part_of(name)
+        for name in source.keys() & flat.keys()
+        if not name.startswith(TRUNK) and source[name].shape != flat[name].shape
+    }
+
+
+def _part_of(name: str) -> str:
+    """What is taken whole or not at all: the first two steps of a path."""
+    return "/".join(name.split("/")[:2])
 
 
 def _form(flat: Flat) -> Form:

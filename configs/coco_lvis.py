@@ -1,0 +1,76 @@
+r"""COCO+LVIS: any recipe with its paper's hyper-parameters, at 448 or 224 pixels.
+
+    python -m mst_jax.prepare coco_lvis --source DIR --data_dir data
+    python -m mst_jax.train --config configs/coco_lvis.py:model=mst,size=base \
+      --config.start=cocolvis_vit_base.pth --workdir runs/coco_lvis
+
+`model` is simpleclick, mst, adaptiveclick or mst_adaptive; `release`, for the two with
+token selection, slim-448, 448, 224 or 224-large; the last two train at 224 pixels, start
+from MAE's weights and weigh the token losses by a thousandth. The others start from
+SimpleClick's COCO+LVIS weights (mst) or MAE's.
+
+Cost: mst slim-448 90 epochs of 99,388 pictures, batch 60, on 6 GPUs; adaptiveclick 60
+epochs of 30,000.
+Published: MST (ViT-B, 448) DAVIS NoC@90 4.55; more: `mst_jax/evaluation/published.json`.
+"""
+
+from ml_collections import ConfigDict
+
+from mst_jax import settings
+from mst_jax.models.recipes import training_of
+
+PICTURES, SHORT_EPOCH = 99_388, 30_000
+SMALL = {"224": dict(pyramid=(256, 256, 256, 256)), "224-large": dict()}
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    chosen = settings.read_argument(
+        argument, model="mst", size="base", release="slim-448"
+    )
+    has_tokens, is_small = "mst" in chosen["model"], chosen["release"] in SMALL
+    whole = has_tokens and not is_small
+    published = training_of(
+        chosen["model"], pictures=PICTURES if whole else SHORT_EPOCH
+    )
+    # At 224 pixels MST has the plain model's milder augmentation.
+    mild = training_of("simpleclick", pictures=SHORT_EPOCH)["changes"]
+    config = ConfigDict()
+    config.seed = 0
+    config.start = ""
+    config.batch = published["batch"]
+    config.steps = published["steps"]
+    config.crop = 224 if is_small else 448
+    config.log_every = 50
+    config.checkpoint_every = 1000
+    config.num_kept = 3
+    config.model = dict(
+        name=chosen["model"],
+        size=chosen["size"],
+        crop=config.get_ref("crop"),
+        dtype="bfloat16",
+    )
+    if has_tokens:
+        config.model.release = chosen["release"]
+        config.model.update(SMALL.get(chosen["release"], {}))
+    config.data = dict(
+        name="coco_lvis",
+        data_dir="data",
+        split="train",
+        num_workers=8,
+        choosing=dict(
+            smallest=0.0, smallest_pixels=1000, stuff_prob=0.3, by_layer=False
+        ),
+        changes=mild if is_small else published["changes"],
+    )
+    config.clicks = published["clicks"]
+    losses = published["losses"]
+    if has_tokens and is_small:
+        losses |= dict(
+            token_contrast=1e-3, token_score=dict(weight=1e-3, form="squared")
+        )
+    config.losses = losses
+    config.optimizer = published["optimizer"]
+    config.evaluation = dict(
+        zoom=config.get_ref("crop"), zoom_min_side=20 if has_tokens else 200
+    )
+    return config

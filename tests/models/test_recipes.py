@@ -1,0 +1,44 @@
+import pytest
+
+from mst_jax.models.build import MODELS
+from mst_jax.models.recipes import CHANGES, CLICKS, EPOCHS, LOSSES, training_of
+
+
+def test_every_recipe_of_the_table_has_a_training():
+    for table in (LOSSES, CHANGES, CLICKS, EPOCHS):
+        assert set(table) == set(MODELS)
+
+
+def test_the_published_numbers_of_adaptiveclick():
+    """60 epochs of 30,000 pictures, 48 a batch; the rate falls after epoch 40."""
+    training = training_of("adaptiveclick", pictures=30_000)
+    assert (training["batch"], training["steps"]) == (48, 37_500)
+    assert training["optimizer"]["learning_rate"] == 5e-5
+    assert training["optimizer"]["milestones"] == (2 / 3,)
+    # 0.3 / 0.4 / 0.3 of the weights 2 / 5 / 5 of class, mask and dice.
+    assert training["losses"] == {
+        "query_class": 0.3 * 2,
+        "query_adaptive_focal": 0.4 * 5,
+        "query_dice": 0.3 * 5,
+    }
+
+
+def test_the_published_numbers_of_mst():
+    training = training_of("mst", pictures=60)
+    assert (training["batch"], training["steps"]) == (60, 90)
+    assert training["optimizer"]["milestones"] == (60 / 90, 80 / 90)
+    assert training["clicks"]["no_click_prob"] == 0.01
+    assert training["losses"] == dict(
+        normalized_focal=1.0, token_contrast=1.0, token_score=1.0
+    )
+
+
+def test_two_configs_do_not_share_a_block():
+    one, other = (training_of("mst", pictures=60) for _ in range(2))
+    one["losses"]["dice"] = one["changes"]["scale"] = 3
+    assert "dice" not in other["losses"] and other["changes"]["scale"] == (0.5, 1.5)
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(ValueError, match="no model 'sam'; choose one of simpleclick"):
+        training_of("sam", pictures=1)

@@ -33,6 +33,13 @@ def test_whichever_axis_is_the_shortest(axis, tmp_path):
     np.testing.assert_array_equal(slices[1].labels, MARKS[..., 1].T[::-1])
 
 
+def test_of_axes_of_one_length_the_last_is_cut(tmp_path):
+    voxels = np.arange(8, dtype=np.int16).reshape(2, 2, 2)
+    marks = np.array([[[1, 5], [2, 6]], [[3, 7], [4, 8]]], np.uint8)
+    first, _ = slices_of(tmp_path, voxels, marks)
+    np.testing.assert_array_equal(first.labels, [[2, 4], [1, 3]])
+
+
 def test_stray_bright_voxels_do_not_darken_the_rest(tmp_path):
     voxels = np.zeros((20, 20, 10), np.float32)
     voxels[5:15] = np.linspace(100, 200, 10)[:, None, None]

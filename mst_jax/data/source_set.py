@@ -103,8 +103,18 @@ class SourceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return record.describe(self, self.ABOUT)
 
     def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
-        items = self.find_items()
+        items = {
+            split: self._unique(found) for split, found in self.find_items().items()
+        }
         return {split: self._generate_examples(split, items) for split in items}
+
+    def _unique(self, items: Sequence[Item]) -> list[Item]:
+        first: dict[str, Item] = {}
+        for item in items:
+            if first.setdefault(item.id, item) is not item:
+                other = first[item.id].picture
+                self.faults.add(item.picture, f"has the same name as {other}")
+        return list(first.values())
 
     def _generate_examples(
         self, split: str, items: Mapping[str, Sequence[Item]]

@@ -12,7 +12,7 @@ from mst_jax.data.slice_set import SliceSet
 from mst_jax.data.source_folder import Item, find_pairs
 from mst_jax.data.volumes import volume_stem
 
-_VOLUMES, _MODALITY = "**/*_seg.nii*", "_flair"
+_MARKS, _MODALITY = "_seg", "_flair"
 
 
 class Brats(SliceSet):
@@ -29,7 +29,7 @@ class Brats(SliceSet):
         "image/STEM.png and annotation/STEM.png, or volumes CASE/CASE_flair.nii.gz and "
         "CASE/CASE_seg.nii.gz (.nii will do)"
     )
-    NEEDED = (f"image|{_VOLUMES}", f"annotation|{_VOLUMES}")
+    NEEDED = (f"image|**/*{_MODALITY}.nii*", f"annotation|**/*{_MARKS}.nii*")
     NESTED = ("BraTS20",)
 
     def find_items(self) -> dict[str, list[Item]]:
@@ -50,12 +50,18 @@ class Brats(SliceSet):
         return (labels > 0).astype(np.uint16)
 
     def _find_volumes(self) -> list[Item]:
+        marks = {_case_of(path): path for path in self.root.glob(f"**/*{_MARKS}.nii*")}
         items = []
-        for labels in sorted(self.root.glob(_VOLUMES)):
-            case = volume_stem(labels).removesuffix("_seg")
-            volumes = sorted(labels.parent.glob(f"{case}{_MODALITY}.nii*"))
-            if volumes:
-                items.append(Item(case, volumes[0], (labels,)))
+        for volume in sorted(self.root.glob(f"**/*{_MODALITY}.nii*")):
+            case = _case_of(volume)
+            if case in marks:
+                items.append(Item(case, volume, (marks[case],)))
             else:
-                self.faults.add(labels, f"has no volume {case}{_MODALITY}.nii.gz")
+                self.faults.add(volume, f"has no labels {case}{_MARKS}.nii.gz")
+        for case in sorted(marks.keys() - {item.id for item in items}):
+            self.faults.add(marks[case], f"has no volume {case}{_MODALITY}.nii.gz")
         return items
+
+
+def _case_of(path: Path) -> str:
+    return volume_stem(path).removesuffix(_MARKS).removesuffix(_MODALITY)

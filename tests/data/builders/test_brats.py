@@ -34,8 +34,12 @@ def test_labels_without_volume_and_torn_volumes_are_named(tmp_path):
         write_volume(tmp_path / "s" / case / f"{case}_seg.nii.gz", MARKS)
     write_volume(tmp_path / "s" / "B" / "B_flair.nii.gz", VOXELS)
     (tmp_path / "s" / "C" / "C_flair.nii.gz").write_bytes(b"\x1f\x8b torn")
-    with pytest.raises(ValueError, match="2 bad files") as caught:
+    write_volume(tmp_path / "s" / "D" / "D_flair.nii.gz", VOXELS)
+    write_volume(tmp_path / "s" / "twice" / "B" / "B_flair.nii.gz", VOXELS)
+    with pytest.raises(ValueError, match="4 bad files") as caught:
         prepare(Brats, tmp_path / "s", tmp_path / "data")
+    assert "D/D_flair.nii.gz: has no labels D_seg.nii.gz" in str(caught.value)
+    assert "twice/B/B_flair.nii.gz: has the same name as" in str(caught.value)
     assert "A/A_seg.nii.gz: has no volume A_flair.nii.gz" in str(caught.value)
     assert "C/C_flair.nii.gz: not a NIfTI volume" in str(caught.value)
     splits, _ = prepare(Brats, tmp_path / "s", tmp_path / "data", skip_bad=True)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, UInt8
 
 from mst_jax.data import pictures
 from mst_jax.inference import overlay
+from mst_jax.inference.chosen import draw_cells
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.session import Click
 from mst_jax.interaction.view import AS_TRAINED, read_zoom
@@ -69,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
         )
     add("--out", required=True, type=Path, help="mask to write: PNG, 0 and 255")
     add("--overlay", type=Path, help="picture with mask and clicks: PNG or JPEG")
+    add("--tokens", type=Path, help="picture with the tokens that were chosen last")
     add(
         "--zoom",
         metavar="N",
@@ -87,7 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def predict(options: argparse.Namespace) -> str:
-    """Writes mask and overlay; missing folders are made. Returns a line of text.
+    """Writes mask and pictures; missing folders are made. Returns a line of text.
 
     Raises:
         ValueError: a picture that is none, a click outside it, a bad checkpoint or path.
@@ -107,6 +109,11 @@ def predict(options: argparse.Namespace) -> str:
     if options.overlay:
         drawn = overlay.draw(image, mask, predictor.clicks)
         files[options.overlay] = ENCODERS[options.overlay.suffix.lower()](drawn)
+    if options.tokens:
+        *_, last = predictor.chosen()
+        drawn = draw_cells(image, *last)
+        drawn = overlay.draw(drawn, np.zeros_like(mask), predictor.clicks)
+        files[options.tokens] = ENCODERS[options.tokens.suffix.lower()](drawn)
     for place, data in files.items():
         write_whole(place, data)
     return f"{options.out}: {describe(mask)}"
@@ -135,21 +142,25 @@ def open_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def check_outputs(options: argparse.Namespace) -> None:
-    """Raises ValueError unless mask and overlay can be written where they shall be."""
+    """Raises ValueError unless what was asked for can be written where it shall be."""
     if options.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {options.out}, expected a name that ends in .png")
     places = [options.out]
-    if options.overlay:
-        if options.overlay.suffix.lower() not in ENCODERS:
+    for name in ("overlay", "tokens"):
+        place = getattr(options, name)
+        if place is None:
+            continue
+        if place.suffix.lower() not in ENCODERS:
             raise ValueError(
-                f"--overlay is {options.overlay}, expected a name that ends in "
-                f"{', '.join(ENCODERS)}"
+                f"--{name} is {place}, expected a name that ends in {', '.join(ENCODERS)}"
             )
-        places.append(options.overlay)
+        places.append(place)
     for place in places:
         check_room(place)
     if len({place.resolve() for place in (options.picture, *places)}) <= len(places):
-        raise ValueError("picture, --out and --overlay must be different files")
+        raise ValueError(
+            "picture, --out, --overlay and --tokens must be different files"
+        )
 
 
 def describe(mask: Bool[np.ndarray, "h w"]) -> str:

@@ -13,10 +13,12 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from ml_collections import FrozenConfigDict
 
 from mst_jax.inference import sam
+from mst_jax.inference.chosen import Cells, find_choices_once, to_cells
 from mst_jax.inference.session import Click, Moment, Session, in_slots, untouched
 from mst_jax.interaction.bucket import pad, padded_size
 from mst_jax.interaction.predict import Model, as_tree, predict
 from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view
+from mst_jax.models.load import TrainedModel
 from mst_jax.structs import Clicks
 
 
@@ -64,7 +66,7 @@ class Predictor:
             mirror=mirror,
         )
         self.session: Session | None = None
-        self._zoom = view["zoom"]
+        self._model, self._view, self._zoom = model, view, view["zoom"]
         self._home = home(model)
         self._ask = functools.partial(_ask, as_tree(model), **view)
 
@@ -226,6 +228,51 @@ class Predictor:
             moment = self._with_prob(sam.open_mask_input(mask_input, *size))
             moment = self._after(moment, clicks)
         return sam.answer(session.then(moment).prob)
+
+    def chosen(self) -> tuple[tuple[Cells, Cells], ...]:
+        """Finds the tokens that the model looks at now, given clicks and mask.
+
+        Returns:
+            Fine and coarse tokens of each token selection, in the order of the blocks;
+            boxes are in pixels of the picture. `inference.chosen.draw_cells` draws them.
+
+        Raises:
+            ValueError: the model has no token selection, or there is no click yet.
+        """
+        session = self._opened()
+        moment = session.present
+        if not moment.clicks:
+            raise ValueError(
+                "there is no click yet, so no token is chosen; click first"
+            )
+        if not isinstance(self._model, TrainedModel):
+            raise ValueError("only a model of `load` tells which tokens it chooses")
+        view = {name: self._view[name] for name in ("zoom", "zoom_min_side")}
+        choices, region = find_choices_once(
+            self._model,
+            session.image.astype(jnp.float32) / 255.0,
+            np.array([[session.height, session.width]], np.int32),
+            in_slots(moment.clicks),
+            moment.prob,
+            moment.region,
+            **view,
+        )
+        if not choices:
+            raise ValueError(
+                "this model chooses no tokens; take one of the recipe mst or mst_adaptive"
+            )
+        whole = session.height, session.width
+        seen = whole if self._zoom is None else (self._zoom, self._zoom)
+        region = np.asarray(region[0])
+        if self._zoom is None:
+            region = np.array([0, session.height - 1, 0, session.width - 1])
+        return tuple(
+            tuple(
+                to_cells(jax.tree.map(lambda leaf: leaf[0], scale), region, seen=seen)
+                for scale in (choice.fine, choice.coarse)
+            )
+            for choice in choices
+        )
 
     def _opened(self) -> Session:
         """The session; ValueError before the first picture."""

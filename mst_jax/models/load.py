@@ -21,7 +21,7 @@ from mst_jax.checkpoints.torch_names import Account, read_names
 from mst_jax.models import published
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
-from mst_jax.structs import Clicks
+from mst_jax.structs import Clicks, Outputs
 
 # Any whole number of patches will do: parameters do not depend on it.
 NUM_PATCHES = 4
@@ -66,12 +66,22 @@ class TrainedModel:
             ValueError: an argument of another shape or kind.
         """
         check_arguments(image, clicks, previous)
+        return _forward(self.module, self.params, image, clicks, previous).logits
+
+    def look(
+        self,
+        image: Array | np.ndarray,
+        clicks: Clicks,
+        previous: Array | np.ndarray,
+    ) -> Outputs:
+        """Predicts like a call; returns all that the model says, choices and queries."""
+        check_arguments(image, clicks, previous)
         return _forward(self.module, self.params, image, clicks, previous)
 
 
 @partial(jax.jit, static_argnums=0)
 def _forward(module, params, image, clicks, previous):
-    return module.apply({"params": params}, image, clicks, previous).logits
+    return module.apply({"params": params}, image, clicks, previous)
 
 
 def check_arguments(image: object, clicks: Clicks, previous: object) -> None:

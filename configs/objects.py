@@ -11,6 +11,7 @@ Cost and result: docs/results.md.
 from ml_collections import ConfigDict
 
 from mst_jax import settings
+from mst_jax.backbones.sizes import pick
 from mst_jax.models.recipes import LOSSES
 
 # The plain model and the query decoder's attend in windows; these pictures are small.
@@ -32,7 +33,7 @@ def get_config(argument: str = "") -> ConfigDict:
         name=chosen["model"],
         size=chosen["size"],
         crop=config.get_ref("crop"),
-        patch=8,
+        patch=pick(chosen["size"]).patch,
         **GLOBAL.get(chosen["model"], {}),
     )
     config.data = dict(

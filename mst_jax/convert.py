@@ -12,13 +12,12 @@ from flax.traverse_util import flatten_dict
 
 from mst_jax import settings
 from mst_jax.checkpoints import store
-from mst_jax.checkpoints.torch_file import (
-    SAFETENSORS,
+from mst_jax.checkpoints.published_file import (
     SUFFIXES,
-    is_torch_file,
-    read_torch_file,
-    write_safetensors,
+    is_published_file,
+    read_published_file,
 )
+from mst_jax.checkpoints.torch_file import SAFETENSORS, write_safetensors
 from mst_jax.checkpoints.torch_names import write_names
 from mst_jax.models import published
 from mst_jax.models.load import load, make_published
@@ -44,8 +43,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mst_jax.convert",
         description=__doc__.splitlines()[0],
-        epilog="Weights to start training from, such as MAE's or DINOv2's, need no "
-        "conversion: config.start takes them as they are.",
+        epilog="Weights to start training from, such as MAE's or DINOv2's, become the "
+        "plain model, the rest of it drawn afresh; config.start takes them as they are, "
+        "too.",
     )
     parser.add_argument(
         "source",
@@ -68,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def from_torch(source: Path, destination: Path) -> str:
-    """Writes a published checkpoint as one of ours.
+    """Writes a published checkpoint as one of ours; see `load`.
 
     Returns:
         The account.
@@ -77,13 +77,13 @@ def from_torch(source: Path, destination: Path) -> str:
         ValueError: the source is no checkpoint of a model that we have, or the
             destination is there already.
     """
-    if not is_torch_file(source):
+    if not is_published_file(source):
         raise ValueError(
             f"{source} is no {' or '.join(SUFFIXES)}; to write one from a checkpoint of "
             "ours, say --to-torch"
         )
     _check_free(destination)
-    model, account = make_published(source, read_torch_file(source))
+    model, account = make_published(source, read_published_file(source))
     config = settings.as_json(model.config.to_dict())
     store.write_model(destination, model.params, config)
     return f"{_describe(config)}\n{account}\nwritten to {destination}"
@@ -92,8 +92,9 @@ def from_torch(source: Path, destination: Path) -> str:
 def to_torch(source: Path, destination: Path) -> str:
     """Writes a model as the published program names its arrays.
 
-    Arrays that the published program has and does not use are zeros. The config goes
-    with the arrays as text, so that this program can read the file back.
+    Arrays that the published program has and does not use are zeros; weights of its loss
+    are as published. The config goes with the arrays as text, so that this program can
+    read the file back.
 
     Returns:
         What was written.
@@ -110,10 +111,10 @@ def to_torch(source: Path, destination: Path) -> str:
     names = published.names_of(config["model"], model.module)
     arrays = write_names(flatten_dict(model.params, sep="/"), names)
     write_safetensors(destination, arrays, config)
-    num_zeros = sum(name in names.unread for name in arrays)
+    num_idle = sum(name in names.unread for name in arrays)
     return (
         f"{_describe(config)}\n{len(arrays)} arrays written to {destination}, "
-        f"{num_zeros} of them zeros that the published program does not use"
+        f"{num_idle} of which no prediction uses"
     )
 
 

@@ -10,7 +10,7 @@ import mst_jax
 from mst_jax.checkpoints.torch_names import write_names
 from mst_jax.models.published import names_of
 from tests.models.test_simpleclick import drawn_params
-from tests.torch_archive import config_of, write_pth
+from tests.torch_archive import config_of, easy_config_of, write_pth
 
 SMALL = {
     "size": "tiny",
@@ -30,7 +30,15 @@ FORMS = {
     "224": SELECTING | {"release": "224"},
     "1024": SELECTING | {"release": "1024", "every": 3},
     "224-large": SELECTING | {"release": "224-large", "depth": 16, "every": 8},
+    "adaptiveclick": SMALL
+    | {
+        "name": "adaptiveclick",
+        "head": 32,
+        "pixels": {"num_layers": 2, "num_points": 3, "hidden": 16},
+        "queries": {"num_queries": 5, "num_layers": 3, "hidden": 24},
+    },
 }
+NUM_IDLE = {"simpleclick": 21, "simpleclick-14": 21, "adaptiveclick": 6}
 
 
 def published_arrays(model: dict, params: dict) -> dict[str, np.ndarray]:
@@ -54,5 +62,6 @@ def write_published(folder: Path, form: str) -> tuple[Path, dict]:
     model, params = FORMS[form], drawn(form)
     path = folder / f"{form}.pth"
     arrays = published_arrays(model, params)
-    write_pth(path, arrays, config=config_of(model["num_heads"]))
+    make_config = easy_config_of if form == "adaptiveclick" else config_of
+    write_pth(path, arrays, config=make_config(model["num_heads"]))
     return path, params

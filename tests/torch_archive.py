@@ -143,3 +143,12 @@ def config_of(num_heads: int) -> dict:
             "cfg": {"value": easy, "device": Call(Name("torch", "device"), ("cpu",))},
         },
     }
+
+
+def easy_config_of(num_heads: int) -> dict:
+    """A config in AdaptiveClick's form: records in records, each with items and state."""
+    easy = {"NUM_HEADS": num_heads, "EMBED_DIM": 16}
+    for name in ("BACKBONE", "MODEL"):
+        easy = {name: Call(Name("easydict", "EasyDict"), (), easy, easy)}
+    value = Call(Name("easydict", "EasyDict"), (), easy, easy)
+    return {"class": "AdaptiveClickModel", "params": {"cfg": {"value": value}}}

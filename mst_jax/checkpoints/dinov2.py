@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mst_jax.checkpoints.torch_names import NameTable, Rule
-from mst_jax.checkpoints.torch_vit import Measures, axes_of, count_blocks
+from mst_jax.checkpoints.torch_vit import Measures, axes_of, count_layers
 
 SUFFIX = ".npz"
 FINAL_NORM = ("norm.scale", "norm.bias")
@@ -42,7 +42,7 @@ def measure_dinov2(arrays: Mapping[str, np.ndarray]) -> Measures:
     """
     patch, _, _, width = axes_of(arrays, "patch_embed.kernel", 4)
     side = axes_of(arrays, "pos_embed", 3)[0]
-    return Measures(width, count_blocks(arrays, ""), patch, side)
+    return Measures(width, count_layers(arrays, "blocks"), patch, side)
 
 
 def dinov2_table(depth: int) -> NameTable:

@@ -1,7 +1,8 @@
 """The renaming machine: a published program's arrays <-> our params, by a table of names.
 
 A rule names one array of a checkpoint, the parameters that it holds, and how its axes
-become theirs. The same rule serves both directions. Params are flat here, path -> array.
+become theirs. The same rule serves both directions; what a checkpoint holds twice has two
+rules. Params are flat here, path -> array.
 """
 
 import dataclasses
@@ -29,12 +30,14 @@ class Rule:
         axes: pattern of einops, "axes of the array -> axes of the parameter".
         has_class_slot: does the array's axis 1 begin with an entry that belongs to no
             token? It is not read, and zeros on the way back.
+        ends_in_xy: does the pattern's last axis hold (x, y)? Ours holds (row, column).
     """
 
     name: str
     paths: tuple[str, ...]
     axes: str
     has_class_slot: bool = False
+    ends_in_xy: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +46,13 @@ class NameTable:
 
     Attributes:
         rules: those whose parameters a model does not have do not count for it.
-        unread: names, or patterns with *, of arrays that the published program itself
-            does not use -> their shape, written as zeros on the way back; None: not
-            written.
+        unread: names, or patterns with *, of arrays that the predictions of the
+            published program do not use -> what is written on the way back; None:
+            nothing.
     """
 
     rules: tuple[Rule, ...]
-    unread: Mapping[str, Shape | None]
+    unread: Mapping[str, np.ndarray | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +113,7 @@ def read_names(
 
     Raises:
         ValueError: an array that is missing, that nobody expects, or of another shape; a
-            parameter without a rule.
+            parameter without a rule, or one that two arrays tell differently.
     """
     rules = _rules_for(table, shapes)
     missing = [rule.name for rule in rules if rule.name not in arrays]
@@ -124,9 +127,16 @@ def read_names(
             f"{len(strange)} of its arrays have no place in this model"
             f"{_such_as(strange)}; it is another model"
         )
-    flat = {}
+    flat: dict[str, np.ndarray] = {}
+    first: dict[str, str] = {}
     for rule in rules:
-        flat |= _read_rule(rule, arrays[rule.name], shapes)
+        for path, value in _read_rule(rule, arrays[rule.name], shapes).items():
+            name = first.setdefault(path, rule.name)
+            if not np.array_equal(flat.setdefault(path, value), value, equal_nan=True):
+                raise ValueError(
+                    f"its arrays {name} and {rule.name} differ, expected the same "
+                    "numbers twice; save it anew from the published program"
+                )
     return flat, Account(tuple(sorted(used)), tuple(unread), tuple(sorted(flat)))
 
 
@@ -138,12 +148,8 @@ def write_names(flat: Flat, table: NameTable) -> dict[str, np.ndarray]:
     """
     shapes = {path: np.shape(value) for path, value in flat.items()}
     arrays = {rule.name: _write_rule(rule, flat) for rule in _rules_for(table, shapes)}
-    zeros = {
-        name: np.zeros(shape, np.float32)
-        for name, shape in table.unread.items()
-        if shape is not None
-    }
-    return arrays | zeros
+    idle = {name: array for name, array in table.unread.items() if array is not None}
+    return arrays | idle
 
 
 def _rules_for(table: NameTable, shapes: Mapping[str, Shape]) -> list[Rule]:
@@ -175,6 +181,8 @@ def _read_rule(
     if rule.has_class_slot:
         array = array[:, 1:]
     value = rearrange(np.asarray(array, np.float32), rule.axes, **sizes)
+    if rule.ends_in_xy:
+        value = value[..., ::-1]
     return dict(zip(rule.paths, value if is_split else (value,), strict=True))
 
 
@@ -183,6 +191,8 @@ def _write_rule(rule: Rule, flat: Flat) -> np.ndarray:
     left, right = rule.axes.split("->")
     values = [np.asarray(flat[path], np.float32) for path in rule.paths]
     value = np.stack(values) if len(values) > 1 else values[0]
+    if rule.ends_in_xy:
+        value = value[..., ::-1]
     array = rearrange(value, f"{right} -> {left}")
     if rule.has_class_slot:
         array = np.concatenate([np.zeros_like(array[:, :1]), array], axis=1)

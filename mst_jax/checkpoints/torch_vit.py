@@ -48,12 +48,13 @@ def measure_vit(arrays: Mapping[str, np.ndarray], prefix: str) -> Measures:
             f"it has {num_positions} positions, expected those of a square grid and one "
             "of a class token"
         )
-    return Measures(kernel[0], count_blocks(arrays, prefix), kernel[-1], side)
+    depth = count_layers(arrays, f"{prefix}blocks")
+    return Measures(kernel[0], depth, kernel[-1], side)
 
 
-def count_blocks(names: Iterable[str], prefix: str) -> int:
-    """Number of blocks in names like "blocks.3.norm1.bias" after the prefix."""
-    found = (re.match(rf"{re.escape(prefix)}blocks\.(\d+)\.", name) for name in names)
+def count_layers(names: Iterable[str], stem: str) -> int:
+    """Number of layers in names like "blocks.3.norm1.bias", whose stem is "blocks"."""
+    found = (re.match(rf"{re.escape(stem)}\.(\d+)\.", name) for name in names)
     return len({match[1] for match in found if match})
 
 
@@ -92,7 +93,7 @@ def simpleclick_table(depth: int, *, width: int, head: int) -> NameTable:
         *pyramid_rules(),
         *head_rules(),
     )
-    return NameTable(rules, _simpleclick_unread(width, head))
+    return NameTable(rules, idle_vit(width) | _idle_head(head))
 
 
 def vit_rules(prefix: str, depth: int) -> tuple[Rule, ...]:
@@ -118,25 +119,25 @@ def vit_rules(prefix: str, depth: int) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def pyramid_rules() -> tuple[Rule, ...]:
+def pyramid_rules(name: str = "neck", path: str = "neck") -> tuple[Rule, ...]:
     """Simple feature pyramid."""
     return (
-        *enlarge_rules("neck.down_4.0", "neck/quarter"),
-        *norm_rules("neck.down_4.1", "neck/quarter_norm"),
-        *enlarge_rules("neck.down_4.3", "neck/quarter2"),
-        *norm_rules("neck.down_4.4", "neck/quarter2_norm"),
-        *cell_rules("neck.down_4.5", "neck/out4"),
-        *norm_rules("neck.down_4.6", "neck/out4_norm"),
-        *enlarge_rules("neck.down_8.0", "neck/eighth"),
-        *norm_rules("neck.down_8.1", "neck/eighth_norm"),
-        *cell_rules("neck.down_8.2", "neck/out8"),
-        *norm_rules("neck.down_8.3", "neck/out8_norm"),
-        *cell_rules("neck.down_16.0", "neck/out16"),
-        *norm_rules("neck.down_16.1", "neck/out16_norm"),
-        *patch_rules("neck.down_32.0", "neck/half"),
-        *norm_rules("neck.down_32.1", "neck/half_norm"),
-        *cell_rules("neck.down_32.2", "neck/out32"),
-        *norm_rules("neck.down_32.3", "neck/out32_norm"),
+        *enlarge_rules(f"{name}.down_4.0", f"{path}/quarter"),
+        *norm_rules(f"{name}.down_4.1", f"{path}/quarter_norm"),
+        *enlarge_rules(f"{name}.down_4.3", f"{path}/quarter2"),
+        *norm_rules(f"{name}.down_4.4", f"{path}/quarter2_norm"),
+        *cell_rules(f"{name}.down_4.5", f"{path}/out4"),
+        *norm_rules(f"{name}.down_4.6", f"{path}/out4_norm"),
+        *enlarge_rules(f"{name}.down_8.0", f"{path}/eighth"),
+        *norm_rules(f"{name}.down_8.1", f"{path}/eighth_norm"),
+        *cell_rules(f"{name}.down_8.2", f"{path}/out8"),
+        *norm_rules(f"{name}.down_8.3", f"{path}/out8_norm"),
+        *cell_rules(f"{name}.down_16.0", f"{path}/out16"),
+        *norm_rules(f"{name}.down_16.1", f"{path}/out16_norm"),
+        *patch_rules(f"{name}.down_32.0", f"{path}/half"),
+        *norm_rules(f"{name}.down_32.1", f"{path}/half_norm"),
+        *cell_rules(f"{name}.down_32.2", f"{path}/out32"),
+        *norm_rules(f"{name}.down_32.3", f"{path}/out32_norm"),
     )
 
 
@@ -196,15 +197,22 @@ def _with_bias(name: str, path: str, kernel: str, axes: str) -> tuple[Rule, Rule
     )
 
 
-def _simpleclick_unread(width: int, head: int) -> dict[str, Shape]:
-    """The class token, the classifier of 1000 classes, and steps of an upsampling."""
-    shapes: dict[str, Shape] = {
-        "backbone.cls_token": (1, 1, width),
-        "backbone.fc_norm.weight": (width,),
-        "backbone.fc_norm.bias": (width,),
-        "backbone.head.weight": (1000, width),
-        "backbone.head.bias": (1000,),
-    }
+def idle_vit(width: int) -> dict[str, np.ndarray]:
+    """What the click models' ViTs carry along: class token, 1000 classes."""
+    return _zeros(
+        {
+            "backbone.cls_token": (1, 1, width),
+            "backbone.fc_norm.weight": (width,),
+            "backbone.fc_norm.bias": (width,),
+            "backbone.head.weight": (1000, width),
+            "backbone.head.bias": (1000,),
+        }
+    )
+
+
+def _idle_head(head: int) -> dict[str, np.ndarray]:
+    """Two steps of an upsampling that the MLP head does not take."""
+    shapes: dict[str, Shape] = {}
     for step, before, after in ((1, head, head // 2), (2, head // 2, head // 4)):
         name = f"head.up_conv{step}"
         shapes |= {
@@ -214,4 +222,8 @@ def _simpleclick_unread(width: int, head: int) -> dict[str, Shape]:
             f"{name}.3.weight": (after,),
         }
         shapes |= {f"{name}.{place}.bias": (after,) for place in range(4)}
-    return shapes
+    return _zeros(shapes)
+
+
+def _zeros(shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

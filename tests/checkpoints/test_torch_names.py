@@ -16,7 +16,7 @@ TABLE = NameTable(
         Rule("places", ("positions",), "1 (i j) c -> i j c", True),
         Rule("extra", ("extra",), "1 1 c -> c"),
     ),
-    {"idle": (2, 1), "decoder.*": None},
+    {"idle": np.array([[1], [0]], np.float32), "decoder.*": None},
 )
 SHAPES = {
     "dense/kernel": (2, 3),
@@ -52,14 +52,39 @@ def test_names_shapes_and_axes_become_ours():
     )
 
 
-def test_and_back_with_zeros_for_what_is_idle():
+def test_and_back_with_what_is_idle():
     flat = {path: np.asarray(value, np.float32) for path, value in FLAT.items()}
     arrays = write_names(flat, TABLE)
     assert arrays.keys() == {"linear.weight", "pair", "places", "idle"}
     for name in ("linear.weight", "pair"):
         np.testing.assert_array_equal(arrays[name], ARRAYS[name])
     np.testing.assert_array_equal(arrays["places"], [[[0], [1], [2]]])
-    np.testing.assert_array_equal(arrays["idle"], [[0], [0]])
+    np.testing.assert_array_equal(arrays["idle"], [[1], [0]])
+
+
+def test_places_by_columns_and_rows_become_rows_and_columns():
+    """Two places of one channel, (x, y) = (1, 2) and (3, 4)."""
+    rule = Rule("offsets", ("places",), "(p xy) c -> c p xy", ends_in_xy=True)
+    table, arrays = NameTable((rule,), {}), {"offsets": np.array([[1], [2], [3], [4]])}
+    flat, _ = read_names(arrays, table, {"places": (1, 2, 2)})
+    np.testing.assert_array_equal(flat["places"], [[[2, 1], [4, 3]]])
+    np.testing.assert_array_equal(
+        write_names(flat, table)["offsets"], arrays["offsets"]
+    )
+
+
+def test_what_is_there_twice_must_be_the_same():
+    rules = tuple(Rule(name, ("bias",), "c -> c") for name in ("one", "other"))
+    table, shapes = NameTable(rules, {}), {"bias": (2,)}
+    arrays = write_names({"bias": np.array([1.0, np.nan], np.float32)}, table)
+    assert arrays.keys() == {"one", "other"}
+    flat, account = read_names(arrays, table, shapes)
+    np.testing.assert_array_equal(flat["bias"], [1, np.nan])
+    assert account.used == ("one", "other") and account.filled == ("bias",)
+    with pytest.raises(ValueError, match="its arrays one and other differ, expected"):
+        read_names(arrays | {"other": np.array([1, 2])}, table, shapes)
+    with pytest.raises(ValueError, match="lacks 1 arrays: other"):
+        read_names({"one": arrays["one"]}, table, shapes)
 
 
 def without(name):

@@ -4,11 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 import mst_jax
 from mst_jax.checkpoints import store
-from mst_jax.models.load import shapes_of_params
+from mst_jax.checkpoints.published_file import read_published_file
+from mst_jax.models.load import make_published, shapes_of_params
 from mst_jax.structs import Clicks
+from tests.bare_checkpoint import WIDE, write_bare
 from tests.models.test_simpleclick import SMALL, drawn_inputs, drawn_params
 from tests.published_checkpoint import write_published
 
@@ -151,3 +154,32 @@ def test_a_published_file_is_loaded_as_it_is(tmp_path):
     inputs = drawn_inputs(64, 64)
     want = jax.jit(model.module.apply)({"params": params}, *inputs).logits
     np.testing.assert_allclose(model(*inputs), want, atol=1e-6)
+
+
+def test_a_vit_alone_gets_the_rest_of_the_plain_model(tmp_path):
+    path, params = write_bare(tmp_path / "mae.pth")
+    model, account = make_published(path, read_published_file(path))
+    assert model.module == mst_jax.build("simpleclick", **WIDE)
+    for name in ("image", "positions"):
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            model.params["embed"][name],
+            params["embed"][name],
+        )
+    jax.tree.map(
+        np.testing.assert_array_equal, model.params["backbone"], params["backbone"]
+    )
+    flat = flatten_dict(model.params, sep="/")
+    assert flat.keys() == set(account.filled) | set(account.fresh)
+    for name in account.fresh:
+        kind = name.split("/")[-1]
+        want = {"scale": (1, 0), "bias": (0, 0)}.get(kind)
+        found = (np.mean(flat[name]), np.std(flat[name]))
+        assert found == want if want else found[1] > 0.01, name
+    assert "started afresh: decoder, embed/hints, neck" in str(account)
+
+
+def test_heads_that_nobody_knows_are_asked_for(tmp_path):
+    path, _ = write_bare(tmp_path / "mae.pth", width=48, num_heads=1)
+    with pytest.raises(ValueError, match=r"mae\.pth: it is 48 wide and has no config"):
+        mst_jax.load(path)

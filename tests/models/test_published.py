@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 import mst_jax
 from mst_jax.checkpoints.torch_file import (
@@ -14,13 +15,14 @@ from mst_jax.checkpoints.torch_file import (
 )
 from mst_jax.checkpoints.torch_names import write_names
 from mst_jax.models.load import make_published, shapes_of_params
-from mst_jax.models.published import (
-    count_heads,
-    find_model,
-    is_bare_backbone,
-    names_of,
+from mst_jax.models.published import count_heads, find_model, names_of
+from tests.published_checkpoint import (
+    FORMS,
+    NUM_IDLE,
+    SMALL,
+    published_arrays,
+    write_published,
 )
-from tests.published_checkpoint import FORMS, SMALL, published_arrays, write_published
 from tests.torch_archive import config_of, write_pth
 
 # Names, shapes and blocks of small checkpoints that the published programs wrote; they
@@ -60,18 +62,90 @@ def published_shapes(form, depth):
     return shapes
 
 
+def blank(shapes):
+    """Arrays that take no memory."""
+    return {name: np.broadcast_to(np.float32(0), s) for name, s in shapes.items()}
+
+
+def written_shapes(model):
+    """Name -> shape of what would be written for a model."""
+    module = mst_jax.build(**model)
+    shapes = flatten_dict(shapes_of_params(module), sep="/")
+    zeros = blank({path: leaf.shape for path, leaf in shapes.items()})
+    arrays = write_names(zeros, names_of(model, module))
+    return {name: array.shape for name, array in arrays.items()}
+
+
 @pytest.mark.parametrize("form", GOLDEN)
 def test_every_published_name_and_no_other(form):
     model = GOLDEN_SMALL | GOLDEN[form]
-    module = mst_jax.build(**model)
-    shapes = shapes_of_params(module)
-    zeros = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.zeros(leaf.shape)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)
-    }
-    arrays = write_names(zeros, names_of(model, module))
-    found = {name: array.shape for name, array in arrays.items()}
-    assert found == published_shapes(form, model["depth"])
+    assert written_shapes(model) == published_shapes(form, model["depth"])
+
+
+# Names in a checkpoint that AdaptiveClick's program wrote, and its sizes by letters: c, d
+# the widths of ViT and decoders, p patch, n positions, h and g the feed-forwards of pixel
+# and mask decoder, q queries; f and e the maps of the pyramid and what leads to them.
+ADAPTIVE_NAMES = json.loads(
+    (Path(__file__).parents[1] / "golden" / "adaptiveclick_names.json").read_text()
+)
+ADAPTIVE = {
+    "small": (
+        {"c": 48, "p": 16, "n": 785, "d": 64, "h": 64, "g": 128},
+        {"f4": 16, "f8": 32, "f16": 64, "f32": 96},
+        {"e4": 16, "e8": 32, "e32": 96},
+    ),
+    "base": (
+        {"c": 768, "p": 16, "n": 785, "d": 256, "h": 1024, "g": 2048},
+        {"f4": 256, "f8": 512, "f16": 1024, "f32": 2048},
+        {"e4": 256, "e8": 512, "e32": 2048},
+    ),
+    "huge": (
+        {"c": 1280, "p": 14, "n": 1025, "d": 256, "h": 1024, "g": 2048},
+        {"f4": 512, "f8": 1024, "f16": 2048, "f32": 4096},
+        {"e4": 512, "e8": 1024, "e32": 4096},
+    ),
+}
+
+
+def adaptive_shapes(form, depth):
+    letters, maps, ways = ADAPTIVE[form]
+    sizes = letters | maps | ways | {"q": 10, "2e4": 2 * ways["e4"]}
+    sizes |= {f"{n}c": n * letters["c"] for n in (3, 4)} | {"3d": 3 * letters["d"]}
+    shapes = {}
+    for name, shape in ADAPTIVE_NAMES.items():
+        many = {"blocks": depth, "encoder": 4, "click_aware_decoder": 9}
+        number = next((n for key, n in many.items() if key in name), 1)
+        shapes |= {
+            name.replace(".N.", f".{n}."): tuple(
+                sizes.get(size, size) for size in shape
+            )
+            for n in range(number)
+        }
+    return shapes
+
+
+@pytest.mark.parametrize(
+    ("form", "model"),
+    [
+        (
+            "small",
+            GOLDEN_SMALL
+            | {"crop": 448, "head": 64, "pyramid": (16, 32, 64, 96)}
+            | {"pixels": {"hidden": 64}, "queries": {"hidden": 128}},
+        ),
+        ("base", {"size": "base", "depth": 2}),
+        ("huge", {"size": "huge", "depth": 2}),
+    ],
+)
+def test_every_name_of_adaptiveclick_and_no_other(form, model):
+    found = written_shapes({"name": "adaptiveclick"} | model)
+    assert found == adaptive_shapes(form, model["depth"])
+
+
+@pytest.mark.parametrize(("size", "depth"), [("base", 12), ("huge", 32)])
+def test_published_sizes_of_adaptiveclick_are_known_without_a_config(size, depth):
+    model = find_model(TorchFile(blank(adaptive_shapes(size, depth)), {}, {}))
+    assert model == {"name": "adaptiveclick", "size": size, "crop": 448}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -82,13 +156,7 @@ def test_the_form_is_found_and_every_parameter_filled(tmp_path, form):
     assert found == mst_jax.build(**FORMS[form]) == model.module
     jax.tree.map(np.testing.assert_array_equal, model.params, params)
     assert len(account.filled) == len(jax.tree.leaves(params)) and not account.fresh
-    num_idle = 21 if form.startswith("simpleclick") else 0
-    assert len(account.unread) == num_idle
-
-
-def blank(shapes):
-    """Arrays that take no memory."""
-    return {name: np.broadcast_to(np.float32(0), s) for name, s in shapes.items()}
+    assert len(account.unread) == NUM_IDLE.get(form, 0)
 
 
 def telling_arrays(width, depth, patch, num_positions, pyramid):
@@ -107,6 +175,30 @@ def telling_arrays(width, depth, patch, num_positions, pyramid):
             "head.conv_seg.weight": (1, 256, 1, 1),
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "numbers"),
+    [
+        ({"size": "base", "crop": 224}, (768, 12, 16, 14)),
+        ({"size": "large", "crop": 224}, (1024, 24, 16, 14)),
+        ({"size": "huge", "crop": 224}, (1280, 32, 14, 16)),
+        ({"size": "small", "patch": 14, "crop": 518}, (384, 12, 14, 37)),
+    ],
+)
+def test_a_vit_without_clicks_becomes_the_plain_model(model, numbers):
+    width, depth, patch, side = numbers
+    mae = {
+        "blocks.0.attn.qkv.weight": (3 * width, width),
+        "patch_embed.proj.weight": (width, 3, patch, patch),
+        "pos_embed": (1, side * side + 1, width),
+        **{f"blocks.{n}.norm1.bias": (width,) for n in range(depth)},
+    }
+    assert find_model(TorchFile(blank(mae), {}, {})) == {"name": "simpleclick"} | model
+    mae["patch_embed.kernel"] = (patch, patch, 3, width)
+    mae["pos_embed"] = (side, side, width)
+    mae["blocks.0.attn.qkv.kernel"] = mae.pop("blocks.0.attn.qkv.weight")
+    assert find_model(TorchFile(blank(mae), {}, {})) == {"name": "simpleclick"} | model
 
 
 @pytest.mark.parametrize(
@@ -143,6 +235,8 @@ def test_a_huge_mst_has_the_patches_of_its_recipe():
 
 def test_heads_are_what_the_config_says_or_as_wide_as_published():
     assert count_heads(TorchFile({}, {}, config_of(3)), 768) == 3
+    easy = {"cfg": {"value": {"MODEL": {"BACKBONE": {"NUM_HEADS": 3}}}}}
+    assert count_heads(TorchFile({}, {}, {"params": easy}), 768) == 3
     assert count_heads(TorchFile({}, {}, {}), 768) == 12
     assert count_heads(TorchFile({}, {}, {}), 1280) == 16
     assert count_heads(TorchFile({}, {}, {"params": {"backbone_params": 3}}), 64) == 1
@@ -154,9 +248,11 @@ def test_heads_are_what_the_config_says_or_as_wide_as_published():
 
 def test_other_files_are_one_sentence():
     mae = blank({"blocks.0.attn.qkv.weight": (6, 2)})
-    assert is_bare_backbone(mae)
-    with pytest.raises(ValueError, match=r"backbone alone.*give it to config\.start"):
+    with pytest.raises(ValueError, match=r"lacks the array patch_embed\.proj\.weight"):
         find_model(TorchFile(mae, {}, {}))
+    queries = blank({"click_aware_decoder.query_feat.weight": (6, 2)})
+    with pytest.raises(ValueError, match="no model that we know"):
+        find_model(TorchFile(queries, {}, {}))
     with pytest.raises(ValueError, match="no model that we know; we know SimpleClick"):
         find_model(TorchFile(blank({"layer.weight": (3,)}), {}, {}))
     with pytest.raises(ValueError, match="its config names no model"):
@@ -164,12 +260,22 @@ def test_other_files_are_one_sentence():
 
 
 def test_what_the_published_programs_do_not_compute_has_no_names():
+    adaptive = FORMS["adaptiveclick"]
     cases = {
         "windows of 224 pixels, this model in none": {
             "name": "simpleclick",
             "window": 0,
         },
         "token selection of a release": {"name": "mst", "selection": {"one_of": 4}},
+        "windows of 224 pixels, this model in 32": adaptive | {"window": 32},
+        "heads in the pixel decoder: 8, this model 4": adaptive
+        | {"pixels": {"num_heads": 4}},
+        "groups in the norms of maps: 32, this model 16": adaptive
+        | {"pixels": {"num_groups": 16}},
+        "heads in the mask decoder: 8, this model 4": adaptive
+        | {"queries": {"num_heads": 4}},
+        "queries that see the clicks: True, this model False": adaptive
+        | {"queries": {"sees_clicks": False}},
     }
     for sentence, changes in cases.items():
         model = SMALL | changes

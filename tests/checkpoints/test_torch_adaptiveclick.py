@@ -106,6 +106,7 @@ def test_queries_keys_and_values_are_thirds(name, path):
     shapes |= {"out/kernel": (2, 1, 2), "out/bias": (2,)}
     prefix = (f"click_aware_decoder.transformer_{name}", f"decoder/layer0/{path}")
     params = read(query_rules(1), prefix, arrays, shapes)
+    assert not params["query"]["kernel"].any() and (params["key"]["bias"] == 5).all()
     x = jnp.array([[[1.0, 2.0], [3.0, 4.0]]])
     out = Attention(2).apply({"params": params}, x, x)
     np.testing.assert_allclose(out, [[[2, 1032.5], [2, 1032.5]]])

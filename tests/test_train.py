@@ -15,13 +15,7 @@ import mst_jax
 from mst_jax import prepare, train
 from mst_jax.checkpoints import store
 
-CONFIG = Path(__file__).parents[1] / "configs" / "quickstart.py"
-TINY = (
-    *("steps=12", "batch=2", "crop=32", "log_every=1", "checkpoint_every=4"),
-    *("num_kept=5", "model.depth=1", "model.width=24", "model.head=8"),
-    *("model.pyramid=(8,8,8,8)", "clicks.max_first=2", "clicks.max_rounds=2"),
-    "optimizer.warmup=2",
-)
+CONFIG = Path(__file__).with_name("tiny_config.py")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +29,7 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def command(data_dir):
     def make(workdir, *changes):
-        values = [*TINY, f"data.data_dir={data_dir}", *changes]
+        values = [f"data.data_dir={data_dir}", *changes]
         flags = [f"--config.{value}" for value in values]
         return ["--config", str(CONFIG), "--workdir", str(workdir), *flags]
 

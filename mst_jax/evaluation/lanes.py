@@ -9,10 +9,15 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from mst_jax.evaluation.protocol import Protocol, make_answer, make_ask
+from mst_jax.evaluation.protocol import (
+    Protocol,
+    make_answer,
+    make_ask,
+    nothing_predicted,
+)
 from mst_jax.interaction.predict import Model
 from mst_jax.interaction.rollout import rollout, start_rollout
 from mst_jax.structs import EMPTY, Clicks, Lanes, Rollout
@@ -49,17 +54,33 @@ def start_lane(
     """Puts an object into a lane and lets the user click for the first time."""
     fresh = no_work(1, target.shape, protocol)
     answer = make_answer(target[None], valid[None], seed[None], protocol=protocol)
-    clicks = answer(fresh.said.prob, fresh.said.clicks, 0)
+    nothing = nothing_predicted((1, *target.shape))
+    clicks = answer(nothing, fresh.said.clicks, 0)
     said = dataclasses.replace(fresh.said, clicks=clicks)
     new = Lanes(image[None], size[None], target[None], valid[None], seed[None], said)
-    numbers = jnp.arange(lanes.seed.shape[0])
 
-    def put(old: Array, new: Array) -> Array:
-        here = (numbers == lane).reshape(-1, *[1] * (old.ndim - 1))
-        return jnp.where(here, jnp.broadcast_to(new, old.shape), old)
+    @functools.partial(
+        jax.shard_map,
+        mesh=mesh,
+        in_specs=(SHARDED, COPIED, COPIED),
+        out_specs=SHARDED,
+        check_vma=False,
+    )
+    def on_each_device(lanes: Lanes, new: Lanes, lane: Array) -> Lanes:
+        num_lanes = lanes.seed.shape[0]
+        here = lane - jax.lax.axis_index("lane") * num_lanes
+        # Where the lane is not, the first or last one is written anew as it is.
+        is_here = (here >= 0) & (here < num_lanes)
+        place = jnp.clip(here, 0, num_lanes - 1)
 
-    after = jax.tree.map(put, lanes, new)
-    return jax.lax.with_sharding_constraint(after, NamedSharding(mesh, SHARDED))
+        def put(old: Array, new: Array) -> Array:
+            kept = jax.lax.dynamic_slice_in_dim(old, place, 1)
+            new = jnp.where(is_here, new, kept)
+            return jax.lax.dynamic_update_slice_in_dim(old, new, place, 0)
+
+        return jax.tree.map(put, lanes, new)
+
+    return on_each_device(lanes, new, lane)
 
 
 def advance(

@@ -132,7 +132,8 @@ class Pool:
         given = (np.int32(lane), pictures[0], size, *pictures[1:], np.int32(seed))
         given = jax.device_put(given, NamedSharding(self._mesh, COPIED))
         arguments = (self._lanes, *given)
-        run = compiled(start_lane, *arguments, protocol=self._protocol, mesh=self._mesh)
+        settings = {"protocol": self._protocol, "mesh": self._mesh}
+        run = compiled(start_lane, *arguments, donated=(0,), **settings)
         begin = time.perf_counter()
         self._lanes = jax.block_until_ready(run(*arguments))
         self._seconds[lane] = time.perf_counter() - begin
@@ -162,7 +163,8 @@ class Pool:
             np.float32(self._stop_iou), NamedSharding(self._mesh, COPIED)
         )
         arguments = (self._model, *given, stop)
-        run = compiled(advance, *arguments, protocol=self._protocol, mesh=self._mesh)
+        settings = {"protocol": self._protocol, "mesh": self._mesh}
+        run = compiled(advance, *arguments, donated=(1,), **settings)
         begin = time.perf_counter()
         self._lanes = run(*arguments)
         said = self._lanes.said

@@ -121,12 +121,17 @@ def play(
     ask = make_ask(model, image, size, protocol=protocol)
     answer = make_answer(target, valid, seed, protocol=protocol)
     no_click = Clicks.empty(num_examples, num_slots=protocol.max_clicks)
-    first = answer(jnp.zeros(target.shape), no_click, 0)
+    first = answer(nothing_predicted(target.shape), no_click, 0)
     num_rounds = protocol.max_clicks
     start = start_rollout(first, height, width, max_rounds=num_rounds)
     return rollout(
         ask, answer, start, target, valid, num_rounds=num_rounds, stop_iou=stop_iou
     )
+
+
+def nothing_predicted(shape: tuple[int, ...]) -> Float[Array, "b h w"]:
+    """Zeros that the compiler takes for unknown: it is slow at folding distances."""
+    return jax.lax.optimization_barrier(jnp.zeros(shape))
 
 
 def make_ask(

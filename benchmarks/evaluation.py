@@ -1,0 +1,158 @@
+"""Clicks per second, objects side by side against one by one, and what is not the network.
+
+python benchmarks/evaluation.py base     # without names: all cases
+"""
+
+import itertools
+import sys
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import ndimage
+from unit import matrix_product
+
+from mst_jax.data.objects import EvaluationTarget
+from mst_jax.evaluation import simulate, simulate_many
+from mst_jax.interaction.predict import Model, as_tree
+from mst_jax.models.build import build
+from mst_jax.models.load import TrainedModel, shapes_of_params
+
+SMALL = dict(patch=8, width=96, depth=6, num_heads=3, pyramid=(32, 48, 64, 96), head=64)
+TINY = dict(size="tiny", crop=96, window=0, **SMALL)
+
+
+class Case(NamedTuple):
+    """A model, the objects it meets and how often all of it is timed."""
+
+    model: dict
+    side: int
+    num_objects: int
+    max_clicks: int
+    lanes: int
+    stop_iou: float = 1.01
+    repeats: int = 4
+
+
+CASES = {
+    "tiny": Case(TINY, side=96, num_objects=8, max_clicks=20, lanes=4),
+    "tiny, ends at 70 %": Case(TINY, 96, 16, max_clicks=20, lanes=4, stop_iou=0.7),
+    "base": Case(dict(size="base", crop=448), 448, 2, max_clicks=2, lanes=2, repeats=1),
+}
+
+
+def draw_objects(num: int) -> list[EvaluationTarget]:
+    """Smooth objects on noise, 375x500 or 500x375 pixels as in SBD."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(num):
+        shape = (375, 500) if number % 2 else (500, 375)
+        target = ndimage.gaussian_filter(rng.normal(size=shape), 15 + 6 * number) > 0.0
+        image = rng.integers(0, 100, (*shape, 3)) + 120 * target[..., None]
+        every = np.ones(shape, bool)
+        found.append(
+            EvaluationTarget(str(number), image.astype(np.uint8), target, every)
+        )
+    return found
+
+
+class Answering:
+    """A model that runs its network and answers with a disk about each click.
+
+    So sessions go on as with a trained model; some end early.
+    """
+
+    def __init__(self, network: Model) -> None:
+        self.network = network
+
+    def __call__(
+        self, image: jax.Array, clicks: object, previous: jax.Array
+    ) -> jax.Array:
+        """Logits of which nothing but the cost is the network's."""
+        height, width = previous.shape[1:]
+        row, column = jnp.mgrid[:height, :width].astype(jnp.float32)
+        apart = jnp.square(row[None, None] - clicks.yx[..., 0, None, None])
+        apart += jnp.square(column[None, None] - clicks.yx[..., 1, None, None])
+        near = jnp.exp(-apart / (2 * (0.12 * height) ** 2))
+        sign = jnp.where(clicks.label == 1, 9.0, -9.0) * clicks.kept
+        logits = (sign[..., None, None] * near).sum(1) - 3
+        return logits + 1e-6 * self.network(image, clicks, previous)
+
+
+jax.tree_util.register_pytree_node(
+    Answering, lambda one: ((one.network,), None), lambda _, leaves: Answering(*leaves)
+)
+
+
+def nothing(image: jax.Array, clicks: object, previous: jax.Array) -> jax.Array:
+    """A network that costs nothing: what is left are clicks, zoom and distances."""
+    return 0.0 * previous
+
+
+def make_network(**kwargs: object) -> TrainedModel:
+    """A plain model with drawn parameters."""
+    module = build("simpleclick", **kwargs)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(0.02 * rng.normal(size=leaf.shape), jnp.float32),
+        shapes_of_params(module),
+    )
+    return TrainedModel(params, module, {})
+
+
+def main() -> None:
+    """Prints lines for each case."""
+    print(f"unit: {1000 * matrix_product():.0f} ms; {jax.devices()}")
+    for name in [name for name in CASES if name in (sys.argv[1:] or CASES)]:
+        rows = time_case(CASES[name])
+        for form, (whole, bare, clicks) in rows.items():
+            print(
+                f"{name}, {form}: {clicks} clicks, {1000 * whole:.1f} ms a click, "
+                f"{1000 * bare:.1f} ms ({100 * bare / whole:.1f} %) without the network",
+                flush=True,
+            )
+        alone, beside = (whole for whole, _, _ in rows.values())
+        print(f"{name}: {alone / beside:.2f} times as many clicks a second together")
+
+
+def time_case(case: Case) -> dict[str, tuple[float, float, int]]:
+    """Seconds a click with and without the network, and clicks, for both forms.
+
+    The forms take turns and the best of all turns counts: other work on the machine
+    only ever adds time.
+    """
+    targets = draw_objects(case.num_objects)
+    settings = dict(zoom=case.side, zoom_min_side=case.side // 2)
+    settings |= dict(max_clicks=case.max_clicks, stop_iou=case.stop_iou)
+    network = Answering(make_network(**case.model))
+
+    def one_by_one(model: Model) -> int:
+        sessions = [simulate(model, *target[1:], **settings) for target in targets]
+        return sum(len(session.ious) for session in sessions)
+
+    def together(model: Model) -> int:
+        sessions = simulate_many(model, targets, num_lanes=case.lanes, **settings)
+        return sum(len(session.ious) for _, session in sessions)
+
+    forms = {form.__name__: form for form in (one_by_one, together)}
+    best = dict.fromkeys(itertools.product(forms, (True, False)), (np.inf, 0))
+    for turn in range(1 + case.repeats):
+        for name, with_network in best:
+            model = network if with_network else Answering(as_tree(nothing))
+            begin = time.perf_counter()
+            clicks = forms[name](model)
+            seconds = (time.perf_counter() - begin) / clicks
+            if turn:  # the first one compiles
+                best[name, with_network] = min(
+                    best[name, with_network], (seconds, clicks)
+                )
+    return {
+        name: (best[name, True][0], best[name, False][0], best[name, True][1])
+        for name in forms
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -5,9 +5,9 @@ r"""COCO+LVIS: any recipe with its paper's hyper-parameters, at 448 or 224 pixel
       --config.start=cocolvis_vit_base.pth --workdir runs/coco_lvis
 
 `model` is simpleclick, mst, adaptiveclick or mst_adaptive; `release`, for the two with
-token selection, slim-448, 448, 224 or 224-large; the last two train at 224 pixels, start
-from MAE's weights and weigh the token losses by a thousandth. The others start from
-SimpleClick's COCO+LVIS weights (mst) or MAE's.
+token selection, slim-448, 448, 224 or 224-large (with size=large); the last two train at
+224 pixels. 224 weighs the token losses by a thousandth and starts from MAE's weights, as
+the models without token selection do; the others start from SimpleClick's COCO+LVIS ones.
 
 Cost: mst slim-448 90 epochs of 99,388 pictures, batch 60, on 6 GPUs; adaptiveclick 60
 epochs of 30,000.
@@ -17,23 +17,23 @@ Published: MST (ViT-B, 448) DAVIS NoC@90 4.55; more: `mst_jax/evaluation/publish
 from ml_collections import ConfigDict
 
 from mst_jax import settings
-from mst_jax.models.recipes import training_of
+from mst_jax.models.recipes import MILD_CHANGES, training_of
 
 PICTURES, SHORT_EPOCH = 99_388, 30_000
 SMALL = {"224": dict(pyramid=(256, 256, 256, 256)), "224-large": dict()}
+TOKEN_WEIGHT = {"224": 1e-3, "224-large": 1.0}
 
 
 def get_config(argument: str = "") -> ConfigDict:
     chosen = settings.read_argument(
         argument, model="mst", size="base", release="slim-448"
     )
-    has_tokens, is_small = "mst" in chosen["model"], chosen["release"] in SMALL
+    has_tokens = "mst" in chosen["model"]
+    is_small = has_tokens and chosen["release"] in SMALL
     whole = has_tokens and not is_small
     published = training_of(
         chosen["model"], pictures=PICTURES if whole else SHORT_EPOCH
     )
-    # At 224 pixels MST has the plain model's milder augmentation.
-    mild = training_of("simpleclick", pictures=SHORT_EPOCH)["changes"]
     config = ConfigDict()
     config.seed = 0
     config.start = ""
@@ -60,13 +60,14 @@ def get_config(argument: str = "") -> ConfigDict:
         choosing=dict(
             smallest=0.0, smallest_pixels=1000, stuff_prob=0.3, by_layer=False
         ),
-        changes=mild if is_small else published["changes"],
+        changes=published["changes"] if whole else dict(MILD_CHANGES),
     )
     config.clicks = published["clicks"]
     losses = published["losses"]
-    if has_tokens and is_small:
+    if is_small:
+        weight = TOKEN_WEIGHT[chosen["release"]]
         losses |= dict(
-            token_contrast=1e-3, token_score=dict(weight=1e-3, form="squared")
+            token_contrast=weight, token_score=dict(weight=weight, form="squared")
         )
     config.losses = losses
     config.optimizer = published["optimizer"]

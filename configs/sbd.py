@@ -46,7 +46,10 @@ def get_config(argument: str = "") -> ConfigDict:
         split="train",
         num_workers=8,
         difficulty="",
-        choosing=dict(smallest=0.0, smallest_pixels=80),
+        choosing=dict(
+            smallest=0.0,
+            smallest_pixels=20 if chosen["model"] == "adaptiveclick" else 80,
+        ),
         changes=published["changes"],
     )
     config.clicks = published["clicks"]

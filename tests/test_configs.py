@@ -63,6 +63,36 @@ def test_blocks_hold_known_keys_and_fitting_values(path):
     assert config.checkpoint_every % config.log_every == 0
 
 
+MILD, MST = ((0.75, 1.4), 0.25), ((0.5, 1.5), 0.3)
+
+
+@pytest.mark.parametrize(
+    ("argument", "crop", "changes", "weight"),
+    [
+        ("model=mst", 448, MST, 1.0),
+        ("release=448", 448, MST, 1.0),
+        ("release=224", 224, MILD, 1e-3),
+        ("release=224-large,size=large", 224, MILD, 1.0),
+        ("model=mst_adaptive", 448, MST, 1.0),
+        ("model=simpleclick", 448, MILD, None),
+        ("model=simpleclick,release=224", 448, MILD, None),
+        ("model=adaptiveclick", 448, MILD, None),
+    ],
+)
+def test_coco_lvis_as_each_model_was_trained_on_it(argument, crop, changes, weight):
+    config = train.read_config(["--config", config_path(f"coco_lvis:{argument}")])
+    assert config.crop == config.model.crop == config.evaluation.zoom == crop
+    found = config.data.changes
+    assert (tuple(found.scale), found.brightness) == changes
+    assert found.get("symmetry", "mirror") == "mirror"
+    assert config.losses.get("token_contrast") == weight
+    squared = {"weight": weight, "form": "squared"} if crop == 224 else weight
+    score = config.losses.get("token_score")
+    assert (score.to_dict() if crop == 224 else score) == squared
+    fields = ("smallest_pixels", "stuff_prob", "by_layer")
+    assert [config.data.choosing[name] for name in fields] == [1000, 0.3, False]
+
+
 def test_a_config_takes_an_argument_and_changes():
     sbd = str(CONFIGS[0].with_name("sbd.py"))
     config = train.read_config(["--config", f"{sbd}:size=huge", "--config.batch=4"])

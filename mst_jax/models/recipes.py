@@ -17,16 +17,18 @@ LOSSES = {
 """Weights. The contrast is the mended one; see `losses.contrast` for the released."""
 
 _PIXELS = dict(brightness=0.25, contrast=(-0.15, 0.4), rgb_shift=10)
+_SBD = dict(scale=(0.75, 1.25), symmetry="all", shift=0.03, rotate=3.0, **_PIXELS)
 
 CHANGES = {
-    "simpleclick": dict(scale=(0.75, 1.4), **_PIXELS),
+    "simpleclick": _SBD,
     "mst": dict(scale=(0.5, 1.5), brightness=0.3, contrast=(-0.2, 0.5), rgb_shift=20),
-    "adaptiveclick": dict(
-        scale=(0.75, 1.25), symmetry="all", shift=0.03, rotate=3.0, **_PIXELS
-    ),
+    "adaptiveclick": _SBD,
 }
 CHANGES["mst_adaptive"] = CHANGES["mst"]
-"""Augmentation, on SBD for the first and the third."""
+"""Augmentation; of the first and the third on SBD."""
+
+MILD_CHANGES = dict(scale=(0.75, 1.4), **_PIXELS)
+"""Augmentation of these two on COCO+LVIS, and of MST there at 224 pixels."""
 
 CLICKS = {
     "simpleclick": dict(max_first=24, max_rounds=3),

@@ -42,3 +42,31 @@ def test_two_configs_do_not_share_a_block():
 def test_an_unknown_recipe_is_named():
     with pytest.raises(ValueError, match="no model 'sam'; choose one of simpleclick"):
         training_of("sam", pictures=1)
+
+
+def test_the_published_augmentations():
+    """On SBD flips, quarter turns and small tilts; MST's, of COCO+LVIS, mirrors alone."""
+    for model in ("simpleclick", "adaptiveclick"):
+        assert training_of(model, pictures=60)["changes"] == dict(
+            scale=(0.75, 1.25),
+            symmetry="all",
+            shift=0.03,
+            rotate=3.0,
+            brightness=0.25,
+            contrast=(-0.15, 0.4),
+            rgb_shift=10,
+        )
+    assert training_of("mst", pictures=60)["changes"] == dict(
+        scale=(0.5, 1.5), brightness=0.3, contrast=(-0.2, 0.5), rgb_shift=20
+    )
+
+
+def test_the_published_optimizers():
+    for model, name, rate in (
+        ("simpleclick", "adam", 5e-5),
+        ("mst", "adamw", 5e-6),
+        ("adaptiveclick", "adam", 5e-5),
+    ):
+        optimizer = training_of(model, pictures=60)["optimizer"]
+        assert (optimizer["name"], optimizer["learning_rate"]) == (name, rate)
+        assert (optimizer["decay"], optimizer["betas"]) == ("steps", (0.9, 0.999))

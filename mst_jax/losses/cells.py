@@ -11,7 +11,7 @@ def token_side(picture: Bool[Array, "b h w"], num_tokens: int) -> int:
         ValueError: no square cuts the picture into so many tokens.
     """
     _, height, width = picture.shape
-    side = round((height * width / num_tokens) ** 0.5)
+    side = max(round((height * width / num_tokens) ** 0.5), 1)
     if (height // side) * (width // side) != num_tokens:
         raise ValueError(
             f"{num_tokens} tokens do not cut a picture of {height}x{width} into squares; "

@@ -11,12 +11,12 @@ from mst_jax.structs import Chosen, TokenChoice
 
 # per_channel: distances are taken along the wrong axis. fused: the fine tokens after they
 # looked at the coarse ones. coarse_side: side of the cells in which the target of the
-# coarse tokens is read; None = their own. shared_rows: row j takes part in every example
+# coarse tokens is read, if theirs is 32. shared_rows: row j takes part in every example
 # as soon as it is not zero in one of them; else where it was kept and something clicked.
-SLIM = dict(per_channel=True, fused=False, coarse_side=None, shared_rows=True)
+SLIM = dict(per_channel=True, fused=False, coarse_side=32, shared_rows=True)
 FUSED = dict(per_channel=False, fused=True, coarse_side=28, shared_rows=True)
 FORMS = {
-    "tokens": dict(per_channel=False, fused=False, coarse_side=None, shared_rows=False),
+    "tokens": dict(per_channel=False, fused=False, coarse_side=32, shared_rows=False),
     "slim-448": SLIM,
     "448": SLIM,
     "224": FUSED,
@@ -66,10 +66,10 @@ def token_contrast(
     valid = jnp.ones_like(target) if valid is None else valid
 
     def term(
-        chosen: Chosen, tokens: Array, click: Array, side: int | None
+        chosen: Chosen, tokens: Array, click: Array, side: int
     ) -> tuple[Float[Array, " b"], Bool[Array, " b"]]:
         own_side = token_side(target, chosen.scores.shape[1])
-        cells = read_cells(target, side=side or own_side)
+        cells = read_cells(target, side=own_side * side // 32)
         inside = jnp.take_along_axis(cells, chosen.index, axis=1)
         cells = read_cells(valid, side=own_side)
         taken = jnp.take_along_axis(cells, chosen.index, axis=1)
@@ -86,7 +86,7 @@ def token_contrast(
     values, counts = [], []
     for choice in choices:
         tokens = choice.fused if does["fused"] else choice.fine.tokens
-        fine, fine_counts = term(choice.fine, tokens, choice.click, None)
+        fine, fine_counts = term(choice.fine, tokens, choice.click, 32)
         tokens = choice.coarse.tokens
         coarse, both = term(choice.coarse, tokens, choice.click, does["coarse_side"])
         values += [fine, coarse]

@@ -77,8 +77,15 @@ def make_selections(
         )
     values = dataclasses.asdict(RELEASES[release]) | dict(selection)
     fields = settings.call(Release, "config.model.selection", **values)
+    for field in dataclasses.fields(fields):
+        value = getattr(fields, field.name)
+        if field.type is int and (type(value) is not int or value < 1):
+            raise ValueError(
+                f"{field.name} of config.model.selection is {value!r}, expected a whole "
+                "number from 1"
+            )
     for heads in (fields.score_heads, fields.fuse_heads):
-        if heads < 1 or row.width % heads:
+        if row.width % heads:
             raise ValueError(
                 f"{heads} heads of the token selection do not divide the width "
                 f"{row.width}; set score_heads and fuse_heads in config.model.selection"

@@ -41,7 +41,7 @@ def make_trunk(
     Raises:
         ValueError: an unknown dtype, or sides that are not whole patches.
     """
-    if crop % row.patch or window % row.patch or crop < row.patch:
+    if crop % row.patch or window % row.patch or crop < row.patch or window < 0:
         raise ValueError(
             f"crop {crop} and window {window} are not whole {row.patch}-pixel patches"
         )

@@ -72,8 +72,8 @@ class TokenSelection(nn.Module):
         mlp_hidden: hidden width of the MLP that follows, in token widths.
         reduce: side of the squares of base tokens that are looked at as one.
         one_of: one of so many tokens of a scale is chosen.
-        threshold: chosen tokens that do not score more are dropped, but for all but
-            `spare` of them, best first; None keeps all whose score is not 0.
+        threshold: chosen tokens that do not score more are dropped, the worst first,
+            but never more than `topk` can spare; None keeps all whose score is not 0.
         attends: do the clicked tokens look at each other, and is their mean scaled?
         gain: what the learned gains start at.
         ends_with_mlp: an MLP on the grid after it was written into, in place of a gain.

@@ -42,3 +42,5 @@ def test_the_side_of_a_token(height, width, num_tokens, side):
 def test_a_target_of_another_size_is_refused():
     with pytest.raises(ValueError, match="6 tokens do not cut a picture of 64x64"):
         token_side(jnp.zeros((1, 64, 64), bool), 6)
+    with pytest.raises(ValueError, match="3136 tokens do not cut a picture of 16x16"):
+        token_side(jnp.zeros((1, 16, 16), bool), 3136)

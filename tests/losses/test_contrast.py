@@ -156,6 +156,17 @@ def test_the_224_family_reads_the_coarse_target_where_it_is_not():
         np.testing.assert_allclose((values[0], counts[0]), want, rtol=1e-5)
 
 
+def test_the_slip_of_the_224_family_is_seven_eighths_of_any_patch():
+    """Coarse tokens of 16 pixels, 2 x 2; cells of 14, so that none is missing."""
+    fine = chosen([[[0.0, 1.0], [0.0, 3.0]]], [[0, 63]], num_tokens=64)
+    coarse = chosen([[[0.0, 2.0], [0.0, 6.0]]], [[1, 3]], num_tokens=4)
+    picked = (TokenChoice(CLICK, fine, coarse, fine.tokens),)
+    target = jnp.zeros((1, 32, 32), bool).at[0, 0, 0].set(True).at[0, 0, 14].set(True)
+    values, counts = token_contrast(picked, target, form="224")
+    np.testing.assert_array_equal(counts, [2])
+    np.testing.assert_allclose(values, [softplus(1 - 3) + softplus(2 - 6)], rtol=1e-5)
+
+
 def test_tokens_that_are_not_valid_are_left_out():
     valid = jnp.ones((1, 4, 4), bool).at[0, 0, 0].set(False)
     values, counts = token_contrast((choice(THREE, COARSE),), TARGET, valid)

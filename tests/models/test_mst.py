@@ -172,6 +172,11 @@ def test_wrong_values_are_named():
         mst(selection={"heads": 3})
     with pytest.raises(ValueError, match=r"6 heads .* do not divide the width 1024"):
         mst(release="448", size="large")
+    for name, value in (("one_of", 0), ("reduce", -1), ("fuse_heads", 0)):
+        with pytest.raises(
+            ValueError, match=f"{name} of .*selection is {value}, expec"
+        ):
+            mst(selection={name: value})
     with pytest.raises(ValueError, match="patch is 7, expected an even number"):
         mst(patch=7)
     with pytest.raises(ValueError, match="one token selection for 13 blocks"):

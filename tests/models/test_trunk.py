@@ -25,7 +25,7 @@ def test_it_lends_tokens_where_something_is_inserted():
 def test_wrong_values_are_named():
     with pytest.raises(ValueError, match="dtype is 'f99', expected 'float32'"):
         read_dtype("f99")
-    for crop, window in ((100, 0), (64, 40), (0, 0)):
+    for crop, window in ((100, 0), (64, 40), (0, 0), (64, -16)):
         with pytest.raises(
             ValueError, match=f"crop {crop} and window {window} are not"
         ):

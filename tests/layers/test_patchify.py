@@ -49,6 +49,17 @@ def test_a_resized_kernel_is_the_pseudo_inverse_of_flat_patches(rng, patch):
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+def test_a_kernel_is_resized_before_it_is_rounded(rng):
+    """A picture of one white pixel reads one place of the resized kernel."""
+    kernel = jnp.asarray(rng.normal(size=(4, 4, 1, 8)), jnp.float32)
+    params = {"kernel": kernel, "bias": jnp.zeros(8)}
+    image = jnp.zeros((1, 2, 2, 1)).at[0, 0, 1].set(1.0)
+    module = Patchify(width=8, patch=4, dtype=jnp.bfloat16)
+    token = module.apply({"params": params}, image, patch=2)[0, 0, 0]
+    want = resize_kernel(kernel, 2)[0, 1, 0].astype(jnp.bfloat16)
+    np.testing.assert_array_equal(token.astype(float), want.astype(float))
+
+
 def test_one_kernel_serves_patches_of_other_sizes(rng):
     module = Patchify(width=2, patch=4)
     image = jnp.asarray(rng.normal(size=(1, 8, 8, 3)), jnp.float32)
@@ -57,5 +68,5 @@ def test_one_kernel_serves_patches_of_other_sizes(rng):
     variables["params"]["bias"] = jnp.array([0.5, -1.0])
     kernel = resize_kernel(variables["params"]["kernel"], 2)
     fine = module.apply(variables, image, patch=2)
-    want = np.einsum("yxc,yxcd->d", image[0, 2:4, 6:8], kernel) + [0.5, -1.0]
-    np.testing.assert_allclose(fine[0, 1, 3], want, rtol=1e-4)
+    want = np.einsum("yxc,yxcd->d", image[0, 2:4, 6:8], kernel)
+    np.testing.assert_allclose(fine[0, 1, 3], want + np.array([0.5, -1.0]), rtol=1e-4)

@@ -94,5 +94,7 @@ def test_stuff_from_501_pixels_on_and_only_where_no_object_is(tmp_path):
     np.testing.assert_array_equal(example.stuff, [~PART])
     png = path.with_suffix("") / "000000000139.png"
     png.write_bytes(png.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=r"panoptic_val2017/000000000139.png: PNG is tr"):
+    with pytest.raises(
+        ValueError, match=r"panoptic_val2017/000000000139.png: PNG is tr"
+    ):
         prepare(CocoLvis, root, tmp_path / "other")

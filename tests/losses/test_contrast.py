@@ -165,6 +165,11 @@ def test_the_slip_of_the_224_family_is_seven_eighths_of_any_patch():
     values, counts = token_contrast(picked, target, form="224")
     np.testing.assert_array_equal(counts, [2])
     np.testing.assert_allclose(values, [softplus(1 - 3) + softplus(2 - 6)], rtol=1e-5)
+    # What is not valid is read where the tokens are.
+    for column, want in ((14, 2), (16, 1)):
+        valid = jnp.ones((1, 32, 32), bool).at[0, 0, column].set(False)
+        counts = token_contrast(picked, target, valid, form="224")[1]
+        np.testing.assert_array_equal(counts, [want])
 
 
 def test_tokens_that_are_not_valid_are_left_out():

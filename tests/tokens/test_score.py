@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,3 +136,64 @@ def test_a_grid_smaller_than_a_square_is_refused():
     tokens = jnp.zeros((1, 4, 2))
     with pytest.raises(ValueError, match="has 2x2 patches, token selection needs 4x4"):
         module.init(jax.random.key(0), jnp.zeros((1, 2, 2, 2)), tokens, tokens)
+
+
+def normed(x, params):
+    """Layer norm with eps 1e-5."""
+    scale, bias = params["norm"]["scale"], params["norm"]["bias"]
+    apart = x - x.mean(-1, keepdims=True)
+    return apart / np.sqrt(apart.var(-1, keepdims=True) + 1e-5) * scale + bias
+
+
+def two_layers(x, params):
+    x = x @ params["hidden"]["kernel"] + params["hidden"]["bias"]
+    x = np.asarray(jax.nn.gelu(x, approximate=False))
+    return x @ params["out"]["kernel"] + params["out"]["bias"]
+
+
+def test_the_formula_written_out(looked):
+    """Numbers near 0.01, so that the norms' eps is heard."""
+    apply, variables, inputs = looked
+    p = jax.tree.map(np.asarray, variables["params"])
+    grid, *scales = (0.01 * np.asarray(x) for x in inputs)
+    memory = rearrange(
+        normed(grid, p["norm_grid"])[0], "(i y) (j x) c -> i j (y x c)", y=2, x=2
+    )
+    memory = memory @ p["reduce"]["kernel"].reshape(32, 8) + p["reduce"]["bias"]
+    memory = normed(memory.reshape(6, 8), p["reduce_norm"])
+
+    def heads(x, name):
+        return np.einsum("nc,cad->and", x, p["attention"][name]["kernel"])
+
+    key, value = heads(memory, "key"), heads(memory, "value")
+    got = apply(variables, grid, *scales)
+    for x, after, name in zip(scales, got, ("fine", "coarse"), strict=True):
+        query = heads(normed(x[0], p["norm_tokens"]), "query")
+        weights = np.exp(np.einsum("and,amd->anm", query, key) / 2)
+        weights /= weights.sum(-1, keepdims=True)
+        gathered = rearrange(weights @ value, "a n d -> n (a d)")
+        want = x[0] + two_layers(gathered, p[name])
+        want = want + two_layers(normed(want, p["norm_mlp"]), p["mlp"])
+        np.testing.assert_allclose(after[0], want, atol=1e-4)
+
+
+def test_a_picture_smaller_than_a_square_is_refused():
+    module = LookAtGrid(num_heads=2, expert_hidden=8, mlp_hidden=4, reduce=2)
+    tokens = jnp.zeros((1, 3, 8))
+    with pytest.raises(ValueError, match=r"picture has 1x6 patches, .* needs 2x2 or"):
+        module.init(jax.random.key(0), jnp.zeros((1, 1, 6, 8)), tokens, tokens)
+
+
+@pytest.mark.parametrize("attends", [True, False])
+def test_bfloat16_tokens_are_raised(attends):
+    tokens = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), jnp.bfloat16)
+    cells, clicked = jnp.array([0, 2, 3]), jnp.ones(3, bool)
+    got, want = (
+        click_token(x, cells, clicked, attends=attends)
+        for x in (tokens, tokens.astype(jnp.float32))
+    )
+    assert got.dtype == jnp.float32
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(
+        token_scores(tokens, got), token_scores(tokens.astype(jnp.float32), got)
+    )

@@ -196,3 +196,27 @@ def test_noise_needs_the_key_of_choices(case):
             for seed in range(2)
         ]
         assert np.abs(noisy[0] - noisy[1]).max() > 1e-5
+
+
+def test_two_heads_look_at_the_coarse_tokens_in_every_release(case):
+    _, _, run = case
+    params = run(fuse_heads=4)[1]["params"]
+    assert params["coarse_to_fine"]["query"]["kernel"].shape == (4, 2, 2)
+    assert params["fused_to_grid"]["query"]["kernel"].shape == (4, 4, 1)
+
+
+def test_parts_of_a_choice_are_left_out_but_one_token_is_chosen():
+    for num_tokens, num_chosen in ((7, 1), (8, 2), (3, 1)):
+        tokens = jnp.ones((1, num_tokens, 2))
+        options = dict(top_k="straight_through", one_of=4, threshold=None)
+        chosen = choose(tokens, tokens[0], tokens[:, 0], None, **options)
+        assert chosen.index.shape == (1, num_chosen)
+
+
+def test_examples_do_not_share_their_noise():
+    tokens = jnp.asarray(np.random.default_rng(0).normal(size=(1, 16, 3)), jnp.float32)
+    twice = jnp.concatenate([tokens, tokens])
+    options = dict(top_k="perturbed", one_of=4, threshold=None)
+    chosen = choose(twice, tokens[0], twice[:, 0], jax.random.key(0), **options)
+    np.testing.assert_array_equal(*chosen.scores)
+    assert np.abs(chosen.tokens[0] - chosen.tokens[1]).max() > 1e-3

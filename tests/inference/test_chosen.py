@@ -5,6 +5,7 @@ from ml_collections import FrozenConfigDict
 
 from mst_jax.inference.chosen import COARSE, Cells, draw_cells, to_cells
 from mst_jax.inference.predictor import Predictor
+from mst_jax.inference.session import in_slots
 from mst_jax.models.load import TrainedModel
 from mst_jax.models.mst import mst
 from mst_jax.models.simpleclick import simpleclick
@@ -83,6 +84,24 @@ def test_a_predictor_says_what_its_model_chose(model):
         for boxes, height in ((fine.boxes, 5.0), (coarse.boxes, 20.0)):
             np.testing.assert_allclose(boxes[:, 2] - boxes[:, 0], height)
             assert (boxes >= 0).all() and (boxes <= [40, 60, 40, 60]).all()
+
+
+def test_the_choice_is_that_of_the_next_look(model):
+    """It knows the clicks and the mask; tokens of 4 pixels, 16 in a row."""
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    predictor = Predictor(model, zoom=None, mirror=False)
+    predictor.set_image(image)
+    predictor.click(9, 40)
+    now = predictor.session.present
+    outputs = model.look(jnp.float32(image[None]) / 255, in_slots(now.clicks), now.prob)
+    cells = [fine for fine, _ in predictor.chosen()]
+    assert sum(len(fine.boxes) for fine in cells) > 0
+    for fine, choice in zip(cells, outputs.choices, strict=True):
+        index = np.asarray(choice.fine.index)[np.asarray(choice.fine.kept)]
+        want = np.asarray(choice.fine.scores)[0, index]
+        np.testing.assert_allclose(fine.scores, want, atol=1e-4)
+        corners = 4.0 * np.stack(np.divmod(index, 16), axis=-1)
+        np.testing.assert_array_equal(fine.boxes[:, :2], corners)
 
 
 def test_a_model_says_all_or_its_logits_alone(model):

@@ -1,5 +1,6 @@
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,7 @@ import optax
 import pytest
 
 from mst_jax.models.build import build
-from mst_jax.structs import Batch, Clicks
+from mst_jax.structs import Batch, Clicks, Outputs
 from mst_jax.training.optimizer import make_optimizer
 from mst_jax.training.state import start_state
 from mst_jax.training.step import make_step, simulate_user
@@ -209,3 +210,33 @@ def test_the_gradient_is_that_of_the_last_prediction(batch):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, want
     )
+
+
+class TwoDraws(nn.Module):
+    """Logits are the difference of what two keys draw in training."""
+
+    @nn.compact
+    def __call__(self, image, clicks, previous, *, train=False):
+        gain = self.param("gain", nn.initializers.ones, ())
+        if not train:
+            return Outputs(previous)
+        dropout, choice = (
+            jax.random.uniform(self.make_rng(name)) for name in ("dropout", "choice")
+        )
+        return Outputs(previous + gain * (dropout - choice))
+
+
+def test_dropout_and_choices_have_keys_of_their_own(batch):
+    """With one key for both the difference is 0, and nothing is learned."""
+    optimizer = optax.sgd(1.0)
+    update = make_step(
+        TwoDraws(),
+        optimizer,
+        lambda step: 1.0,
+        {"bce": 1.0},
+        max_first=1,
+        max_rounds=0,
+    )
+    state = start_state({"gain": jnp.ones(())}, optimizer, jax.random.key(0))
+    _, metrics = update(state, batch)
+    assert metrics["gradient_norm"] > 1e-6

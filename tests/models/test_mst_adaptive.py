@@ -67,6 +67,16 @@ def test_every_size_has_the_parameters_it_should(size, row, count):
     assert found == count
 
 
+def test_the_selections_are_those_asked_for():
+    numbers = dict(every=4, selection=dict(one_of=3), dtype="bfloat16")
+    backbone = mst_adaptive(release="224", top_k="gumbel", **numbers).backbone
+    assert backbone.insert_at == (0, 4, 8)
+    for selection in backbone.insertions:
+        assert (selection.top_k, selection.one_of, selection.reduce) == ("gumbel", 3, 1)
+        assert selection.dtype == jnp.bfloat16
+    assert mst_adaptive(every=6).backbone.insert_at == (5, 11)
+
+
 def test_wrong_values_are_named():
     with pytest.raises(ValueError, match="no token selection 'slim'"):
         mst_adaptive(release="slim")

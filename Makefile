@@ -25,8 +25,9 @@ quickstart: $(INSTALLED)
 	  --out quickstart/mask.png --overlay quickstart/overlay.png
 	@echo "Look at quickstart/overlay.png"
 
+# Two processes; the tests of a file stay together, for they share what they compile.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -19,7 +19,7 @@ GLOBAL = {"simpleclick": dict(window=0), "adaptiveclick": dict(window=0)}
 
 # From nothing and at this rate the published weights of 1 let the contrast, whose
 # distances grow without bound, drown the mask: the IoU fell to 0 within 100 steps.
-LIGHT = dict(token_contrast=0.01, token_score=0.1)
+LIGHT = dict(token_contrast=0.1, token_score=0.5)
 
 
 def get_config(argument: str = "") -> ConfigDict:

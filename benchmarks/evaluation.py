@@ -1,6 +1,7 @@
 """Clicks per second, objects side by side against one by one, and what is not the network.
 
-python benchmarks/evaluation.py base     # without names: all cases
+python benchmarks/evaluation.py base                  # without names: all cases
+JAX_NUM_CPU_DEVICES=2 python benchmarks/evaluation.py   # an object on each core
 """
 
 import itertools
@@ -16,6 +17,7 @@ from unit import matrix_product
 
 from mst_jax.data.objects import EvaluationTarget
 from mst_jax.evaluation import simulate, simulate_many
+from mst_jax.evaluation.task import LANES
 from mst_jax.interaction.predict import Model, as_tree
 from mst_jax.models.build import build
 from mst_jax.models.load import TrainedModel, shapes_of_params
@@ -31,15 +33,14 @@ class Case(NamedTuple):
     side: int
     num_objects: int
     max_clicks: int
-    lanes: int
     stop_iou: float = 1.01
-    repeats: int = 4
+    repeats: int = 3
 
 
 CASES = {
-    "tiny": Case(TINY, side=96, num_objects=8, max_clicks=20, lanes=4),
-    "tiny, ends at 70 %": Case(TINY, 96, 16, max_clicks=20, lanes=4, stop_iou=0.7),
-    "base": Case(dict(size="base", crop=448), 448, 2, max_clicks=2, lanes=2, repeats=1),
+    "tiny": Case(TINY, side=96, num_objects=8, max_clicks=20),
+    "tiny, ends at 70 %": Case(TINY, 96, 16, max_clicks=20, stop_iou=0.7),
+    "base": Case(dict(size="base", crop=448), 448, 2, max_clicks=2, repeats=1),
 }
 
 
@@ -107,18 +108,27 @@ def main() -> None:
     print(f"unit: {1000 * matrix_product():.0f} ms; {jax.devices()}")
     for name in [name for name in CASES if name in (sys.argv[1:] or CASES)]:
         rows = time_case(CASES[name])
-        for form, (whole, bare, clicks) in rows.items():
+        for form in ("one by one", "together"):
+            whole, bare = (rows[form, with_network] for with_network in (True, False))
             print(
-                f"{name}, {form}: {clicks} clicks, {1000 * whole:.1f} ms a click, "
-                f"{1000 * bare:.1f} ms ({100 * bare / whole:.1f} %) without the network",
+                f"{name}, {form}: {1000 * whole.wall:.1f} ms a click, without the network "
+                f"{1000 * bare.wall:.1f} ms ({100 * bare.wall / whole.wall:.1f} %); "
+                f"CPU time {1000 * whole.cpu:.1f} and {1000 * bare.cpu:.1f} ms",
                 flush=True,
             )
-        alone, beside = (whole for whole, _, _ in rows.values())
-        print(f"{name}: {alone / beside:.2f} times as many clicks a second together")
+        ratio = rows["one by one", True].wall / rows["together", True].wall
+        print(f"{name}: {ratio:.2f} times as many clicks a second together")
 
 
-def time_case(case: Case) -> dict[str, tuple[float, float, int]]:
-    """Seconds a click with and without the network, and clicks, for both forms.
+class Cost(NamedTuple):
+    """Seconds a click."""
+
+    wall: float
+    cpu: float
+
+
+def time_case(case: Case) -> dict[tuple[str, bool], Cost]:
+    """What a click costs, for (form, with the network?).
 
     The forms take turns and the best of all turns counts: other work on the machine
     only ever adds time.
@@ -126,6 +136,7 @@ def time_case(case: Case) -> dict[str, tuple[float, float, int]]:
     targets = draw_objects(case.num_objects)
     settings = dict(zoom=case.side, zoom_min_side=case.side // 2)
     settings |= dict(max_clicks=case.max_clicks, stop_iou=case.stop_iou)
+    lanes = LANES[jax.default_backend()] * len(jax.devices())
     network = Answering(make_network(**case.model))
 
     def one_by_one(model: Model) -> int:
@@ -133,25 +144,22 @@ def time_case(case: Case) -> dict[str, tuple[float, float, int]]:
         return sum(len(session.ious) for session in sessions)
 
     def together(model: Model) -> int:
-        sessions = simulate_many(model, targets, num_lanes=case.lanes, **settings)
+        sessions = simulate_many(model, targets, num_lanes=lanes, **settings)
         return sum(len(session.ious) for _, session in sessions)
 
-    forms = {form.__name__: form for form in (one_by_one, together)}
-    best = dict.fromkeys(itertools.product(forms, (True, False)), (np.inf, 0))
+    forms = {"one by one": one_by_one, "together": together}
+    best = dict.fromkeys(itertools.product(forms, (True, False)), Cost(np.inf, np.inf))
     for turn in range(1 + case.repeats):
         for name, with_network in best:
             model = network if with_network else Answering(as_tree(nothing))
-            begin = time.perf_counter()
+            begin = time.perf_counter(), time.process_time()
             clicks = forms[name](model)
-            seconds = (time.perf_counter() - begin) / clicks
+            end = time.perf_counter(), time.process_time()
+            cost = [(b - a) / clicks for a, b in zip(begin, end, strict=True)]
             if turn:  # the first one compiles
-                best[name, with_network] = min(
-                    best[name, with_network], (seconds, clicks)
-                )
-    return {
-        name: (best[name, True][0], best[name, False][0], best[name, True][1])
-        for name in forms
-    }
+                least = map(min, best[name, with_network], cost)
+                best[name, with_network] = Cost(*least)
+    return best
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from mst_jax.models.load import TrainedModel, load
 from mst_jax.whole_file import check_room, write_whole
 
 # The first of these that a set has is evaluated.
-SPLITS = ("test", "validation", "train")
+SPLITS = ("test", "val", "validation", "train")
 STOPPED = 130
 
 

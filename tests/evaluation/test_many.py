@@ -1,4 +1,3 @@
-import jax
 import numpy as np
 import pytest
 
@@ -90,11 +89,3 @@ def test_an_object_that_cannot_be_evaluated_is_named(targets):
     empty = EvaluationTarget("nothing", image, target & False, valid)
     with pytest.raises(ValueError, match="nothing: target has no valid pixel"):
         list(simulate_many(bumps, [empty], **SETTINGS))
-
-
-def test_lanes_are_shared_by_the_devices(targets, alone):
-    """As many devices as there are; `test_many_devices` has eight."""
-    num = len(jax.local_devices())
-    together = played_together(targets[:2], num_lanes=num)
-    for name, session in together.items():
-        np.testing.assert_array_equal(session.clicks, alone[name].clicks)

@@ -40,8 +40,14 @@ def same_session(one, other, i=0, j=0):
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"more_looks": 2, "least_change": 60, "drop_outside": True}],
-    ids=["plain", "refined"],
+    [
+        pytest.param({}, id="plain"),
+        pytest.param(
+            {"more_looks": 2, "least_change": 60, "drop_outside": True},
+            id="refined",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_neither_padding_nor_company_changes_a_session(scenes, more):
     """Nor the chance of users who draw their clicks."""

@@ -21,14 +21,14 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "adaptiveclick.npz"
 SMALL = dict(
     size="nano",
     crop=64,
-    depth=2,
+    depth=1,
     width=16,
     num_heads=2,
     pyramid=(8, 8, 8, 8),
     head=16,
     window=0,
-    pixels=dict(num_layers=2, num_heads=2, num_points=2, num_groups=4, hidden=16),
-    queries=dict(num_queries=5, num_layers=4, num_heads=2, hidden=16),
+    pixels=dict(num_layers=1, num_heads=2, num_points=2, num_groups=4, hidden=16),
+    queries=dict(num_queries=5, num_layers=3, num_heads=2, hidden=16),
 )
 LOSSES = dict(query_class=0.6, query_adaptive_focal=2.0, query_dice=1.5)
 
@@ -72,9 +72,12 @@ def test_golden_numbers():
 
 
 def test_the_decoder_is_told_where_the_clicks_are():
-    (_, (_, aware)), _ = loss_and_gradient()
+    inputs, params = drawn_inputs(64, 96), norms_near_one(adaptiveclick(**SMALL))
     queries = SMALL["queries"] | {"sees_clicks": False}
-    (_, (_, blind)), _ = loss_and_gradient(queries=queries)
+    aware, blind = (
+        jax.jit(adaptiveclick(**SMALL | changes).apply)({"params": params}, *inputs)
+        for changes in ({}, {"queries": queries})
+    )
     assert np.abs(aware.logits - blind.logits).max() > 1e-4
     # The heads before the first layer have not looked at anything yet.
     np.testing.assert_allclose(

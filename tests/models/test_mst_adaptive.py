@@ -18,6 +18,7 @@ from tests.models.test_mst import target_of
 from tests.models.test_simpleclick import drawn_inputs
 
 BOTH = {name: value for name, value in SMALL.items() if name != "window"}
+BOTH |= dict(depth=2, every=1)
 
 
 def test_both_papers_parts_learn_in_one_model():
@@ -29,7 +30,7 @@ def test_both_papers_parts_learn_in_one_model():
         def loss_of(params):
             outputs = module.apply({"params": params}, *inputs)
             assert len(outputs.choices) == 2
-            assert outputs.queries.class_logits.shape == (2, 5, 5, 2)
+            assert outputs.queries.class_logits.shape == (2, 4, 5, 2)
             return total_loss(outputs, batch, losses=losses)[0]
 
         gradient = jax.jit(jax.grad(loss_of))(params)

@@ -16,14 +16,19 @@ from mst_jax.structs import Batch
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
+OTHERS = ("mst", "adaptiveclick", "mst_adaptive")
 ARGUMENTS = [
     *(path.stem for path in CONFIGS),
+    *(f"objects:model={model}" for model in OTHERS),
+    "coco_lvis:release=224",
     *(
-        f"{name}:model={model}"
-        for name in ("objects", "sbd", "coco_lvis")
-        for model in ("mst", "adaptiveclick", "mst_adaptive")
+        pytest.param(f"{name}:{rest}", marks=pytest.mark.slow)
+        for name, rest in (
+            *(("sbd", f"model={model}") for model in OTHERS),
+            *(("coco_lvis", f"model={model}") for model in OTHERS),
+            *(("coco_lvis", f"release={release}") for release in ("448", "224-large")),
+        )
     ),
-    *(f"coco_lvis:release={release}" for release in ("448", "224", "224-large")),
 ]
 
 

@@ -90,8 +90,18 @@ def test_the_decoder_is_told_where_the_clicks_are():
     [
         ("tiny", (192, 12, 16, 28, (64, 128, 256, 512)), 24_991_746),
         ("base", (768, 12, 16, 28, (256, 512, 1024, 2048)), 121_114_242),
-        ("large", (1024, 24, 16, 28, (384, 768, 1536, 3072)), 355_997_314),
-        ("huge", (1280, 32, 14, 32, (512, 1024, 2048, 4096)), 706_771_586),
+        pytest.param(
+            "large",
+            (1024, 24, 16, 28, (384, 768, 1536, 3072)),
+            355_997_314,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "huge",
+            (1280, 32, 14, 32, (512, 1024, 2048, 4096)),
+            706_771_586,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_size_has_the_parameters_it_should(size, row, count):

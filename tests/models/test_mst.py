@@ -7,7 +7,7 @@ import pytest
 
 from mst_jax.losses.total import total_loss
 from mst_jax.models.load import shapes_of_params
-from mst_jax.models.mst import RELEASES, mst
+from mst_jax.models.mst import mst
 from mst_jax.structs import Batch
 from tests.models.counting import (
     count_head,
@@ -62,7 +62,13 @@ def loss_and_gradient(release):
     return run(drawn_params(module))
 
 
-@pytest.mark.parametrize("release", RELEASES)
+# The others share all their code with these two; `make test-slow` runs them.
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("448", "1024", "224-large")
+]
+
+
+@pytest.mark.parametrize("release", ["slim-448", "224", *SLOW])
 def test_golden_numbers_of_every_release(release):
     """Logits, losses and the gradient of each part of the model, on 64x96 pictures.
 
@@ -103,12 +109,12 @@ FORMS = {
         ("slim-448", "tiny", 3, 10_430_513),
         ("slim-448", "small", 3, 39_695_969),
         ("slim-448", "base", 3, 155_522_753),
-        ("slim-448", "large", 3, 426_883_777),
-        ("slim-448", "huge", 4, 877_273_841),
+        pytest.param("slim-448", "large", 3, 426_883_777, marks=pytest.mark.slow),
+        pytest.param("slim-448", "huge", 4, 877_273_841, marks=pytest.mark.slow),
         ("448", "base", 3, 201_563_585),
         ("224", "base", 3, 162_621_377),
         ("1024", "base", 3, 190_939_841),
-        ("224-large", "large", 3, 464_650_945),
+        pytest.param("224-large", "large", 3, 464_650_945, marks=pytest.mark.slow),
     ],
 )
 def test_every_release_and_size_has_the_parameters_it_should(

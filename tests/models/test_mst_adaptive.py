@@ -21,6 +21,7 @@ BOTH = {name: value for name, value in SMALL.items() if name != "window"}
 BOTH |= dict(depth=2, every=1)
 
 
+@pytest.mark.slow
 def test_both_papers_parts_learn_in_one_model():
     """One loss of each paper's part; its gradient reaches all of that part."""
     module, inputs = mst_adaptive(**BOTH), drawn_inputs(64, 96)

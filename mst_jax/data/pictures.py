@@ -68,7 +68,11 @@ def read_picture(path: Path) -> EncodedPicture:
     Raises:
         ValueError: empty, truncated, damaged or not a picture; says which.
     """
-    data = path.read_bytes()
+    return as_encoded(path.read_bytes())
+
+
+def as_encoded(data: bytes) -> EncodedPicture:
+    """Makes what `read_picture` reads from the bytes of a file."""
     _check_whole(data)
     pixels = decode_picture(data)
     height, width = pixels.shape[:2]
@@ -108,7 +112,12 @@ def read_foreground(path: Path, *, above: int = 0) -> Bool[np.ndarray, "h w"]:
     Raises:
         ValueError: empty, truncated, damaged or not a picture.
     """
-    return (_decode_values(path.read_bytes()) > above).any(-1)
+    return decode_foreground(path.read_bytes(), above=above)
+
+
+def decode_foreground(data: bytes, *, above: int = 0) -> Bool[np.ndarray, "h w"]:
+    """Decodes a mask from the bytes of its file; see `read_foreground`."""
+    return (_decode_values(data) > above).any(-1)
 
 
 def as_labels(values: np.ndarray) -> UInt16[np.ndarray, "h w"]:

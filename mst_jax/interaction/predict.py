@@ -57,20 +57,67 @@ def predict(
         [b h w] float32 probability, 0 outside the region that was seen, and [b 4] that
         region, -1 without zoom.
     """
-    look = _look_twice if mirror else _look
+    layers, clicks, region = frame(
+        image,
+        size,
+        clicks,
+        previous,
+        region,
+        zoom=zoom,
+        zoom_min_side=zoom_min_side,
+        drop_outside=drop_outside,
+    )
+    patch = look(model, layers, clicks, mirror=mirror)
     if zoom is None:
-        prob = jax.nn.sigmoid(look(model, image, clicks, previous))
-        return prob, jnp.full_like(region, -1)
+        return patch, region
+    return put_back(patch, region, *previous.shape[1:]), region
+
+
+def frame(
+    image: Float[Array, "b h w 3"],
+    size: Int[Array, "b 2"],
+    clicks: Clicks,
+    previous: Float[Array, "b h w"],
+    region: Int[Array, "b 4"],
+    *,
+    zoom: int | None,
+    zoom_min_side: int = 200,
+    drop_outside: bool = False,
+) -> tuple[Float[Array, "b i j 4"], Clicks, Int[Array, "b 4"]]:
+    """Chooses what the network sees, the first part of `predict`; arguments as there.
+
+    Returns:
+        [b i j 4] picture and last probability, `zoom` pixels high and wide, the clicks
+        in pixels of it, and the [b 4] region it shows. Without zoom all is as it was,
+        and the region -1.
+    """
+    layers = jnp.concatenate([image, previous[..., None]], axis=-1)
+    if zoom is None:
+        return layers, clicks, jnp.full_like(region, -1)
     choose = partial(next_region, min_side=zoom_min_side)
     region = jax.vmap(choose)(region, previous, size, clicks)
-    layers = jnp.concatenate([image, previous[..., None]], axis=-1)
     layers = jax.vmap(partial(boxes.crop, side=zoom))(layers, region)
     move = partial(move_clicks, side=zoom, drop_outside=drop_outside)
-    moved = jax.vmap(move)(clicks, region)
-    logits = look(model, layers[..., :3], moved, layers[..., 3])
-    height, width = previous.shape[1:]
-    paste = jax.vmap(partial(boxes.paste, height=height, width=width))
-    return paste(jax.nn.sigmoid(logits), region), region
+    return layers, jax.vmap(move)(clicks, region), region
+
+
+def look(
+    model: Model, layers: Float[Array, "b i j 4"], clicks: Clicks, *, mirror: bool
+) -> Float[Array, "b i j"]:
+    """Asks the model, the second part of `predict`; examples may be of many pictures.
+
+    Returns:
+        [b i j] float32 probability of what `frame` framed.
+    """
+    ask = _look_twice if mirror else _look
+    return jax.nn.sigmoid(ask(model, layers[..., :3], clicks, layers[..., 3]))
+
+
+def put_back(
+    patch: Float[Array, "b i j"], region: Int[Array, "b 4"], height: int, width: int
+) -> Float[Array, "b {height} {width}"]:
+    """Pastes what was seen into pictures of zeros, the last part of `predict`."""
+    return jax.vmap(partial(boxes.paste, height=height, width=width))(patch, region)
 
 
 def _look(

@@ -1,0 +1,1 @@
+"""The model for people with a mouse: sessions, their pictures and objects, and HTTP."""

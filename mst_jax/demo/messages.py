@@ -96,9 +96,9 @@ class Opened(BaseModel):
 
 
 class SessionMessage(Opened):
-    """A session as it stands."""
+    """A session as it stands: what a page needs to go on after it was reloaded."""
 
-    objects: list[ObjectMessage]
+    objects: list[MaskMessage]
 
 
 class Objects(BaseModel):
@@ -186,12 +186,14 @@ def describe_mask(session: Session, drawn: Drawn) -> MaskMessage:
 
 def describe_session(session: Session) -> SessionMessage:
     """A session as it stands."""
+    with session.lock:
+        objects = [describe_mask(session, one) for one in session.objects.values()]
     return SessionMessage(
         session=session.id,
         name=session.name,
         width=session.width,
         height=session.height,
-        objects=[describe(drawn) for drawn in list(session.objects.values())],
+        objects=objects,
     )
 
 

@@ -99,7 +99,7 @@ def open_session(
 
 @router.get("/{session}")
 def see_session(session: Named) -> say.SessionMessage:
-    """The whole state, without masks."""
+    """The whole state, with all masks."""
     return say.describe_session(session)
 
 

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from mst_jax import train
 from mst_jax.data.augment import augment
 from mst_jax.data.objects import choose_target
 from mst_jax.models.build import build
 from mst_jax.structs import Batch
+from mst_jax.training.config import read_config
+from mst_jax.training.run import build_run
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
@@ -40,7 +41,7 @@ def config_path(argument):
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_every_config_builds_and_its_step_traces(argument):
-    config = train.read_config(["--config", config_path(argument)])
+    config = read_config(["--config", config_path(argument)])
     # Smaller where only size matters, so that tracing is all that is done.
     config.update(batch=2, crop=64)
     with config.unlocked():
@@ -54,7 +55,7 @@ def test_every_config_builds_and_its_step_traces(argument):
     made = []
 
     def start():
-        state, update = train.build_run(config)
+        state, update = build_run(config)
         made.append(update)
         return state
 
@@ -70,7 +71,7 @@ def test_every_config_builds_and_its_step_traces(argument):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_blocks_hold_known_keys_and_fitting_values(path):
-    config = train.read_config(["--config", str(path)])
+    config = read_config(["--config", str(path)])
     assert build(**config.model).embed.width >= 16
     for block, function in (("changes", augment), ("choosing", choose_target)):
         known = inspect.signature(function).parameters
@@ -96,7 +97,7 @@ MILD, MST = ((0.75, 1.4), 0.25), ((0.5, 1.5), 0.3)
     ],
 )
 def test_coco_lvis_as_each_model_was_trained_on_it(argument, crop, changes, weight):
-    config = train.read_config(["--config", config_path(f"coco_lvis:{argument}")])
+    config = read_config(["--config", config_path(f"coco_lvis:{argument}")])
     assert config.crop == config.model.crop == config.evaluation.zoom == crop
     found = config.data.changes
     assert (tuple(found.scale), found.brightness) == changes
@@ -109,45 +110,10 @@ def test_coco_lvis_as_each_model_was_trained_on_it(argument, crop, changes, weig
     assert [config.data.choosing[name] for name in fields] == [1000, 0.3, False]
 
 
-def test_a_config_takes_an_argument_and_changes():
-    sbd = str(CONFIGS[0].with_name("sbd.py"))
-    config = train.read_config(["--config", f"{sbd}:size=huge", "--config.batch=4"])
-    assert (config.model.size, config.batch) == ("huge", 4)
-    assert train.read_config(["--config", sbd]).model.size == "base"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--config.stepz=3"], "the config has no key .*stepz"),
-        (["--config.steps=many"], "config.steps=many"),
-        (["--stepz=3"], "Unknown command line flag 'stepz'"),
-        (["extra"], "expected --config FILE"),
-    ],
-)
-def test_wrong_changes_are_one_sentence(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        train.read_config(["--config", str(CONFIGS[0]), *arguments])
-
-
-def test_a_config_that_is_not_there_is_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match=r"cannot be read: .*gone\.py"):
-        train.read_config(["--config", str(tmp_path / "gone.py")])
-
-
-def test_a_key_of_another_kind_is_one_sentence():
-    config = train.read_config(["--config", str(CONFIGS[0])])
-    with config.unlocked():
-        del config.losses
-        config.losses = 3
-    with pytest.raises(ValueError, match=r"config\.losses is 3, expected ConfigDict"):
-        train.build_run(config)
-
-
 def small_quickstart(**losses):
     """The quick start's config with other losses, small enough to trace at once."""
     quickstart = str(CONFIGS[0].with_name("quickstart.py"))
-    config = train.read_config(["--config", quickstart])
+    config = read_config(["--config", quickstart])
     with config.unlocked():
         config.update(batch=1, crop=32, losses=losses)
         config.model.update(depth=1, width=24, num_heads=3)
@@ -158,7 +124,7 @@ def small_quickstart(**losses):
 def test_any_mask_loss_by_config_with_its_options():
     losses = {"adaptive_focal": {"weight": 1.0, "ada": False}, "dice": 2.0}
     config = small_quickstart(**losses)
-    state, update = train.build_run(config)
+    state, update = build_run(config)
     pixels = jax.ShapeDtypeStruct((1, 32, 32), jnp.bool_)
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.uint8)
     _, metrics = jax.eval_shape(update, state, Batch(image, pixels, pixels, pixels))
@@ -167,4 +133,4 @@ def test_any_mask_loss_by_config_with_its_options():
 
 def test_a_loss_of_what_the_model_does_not_say_is_one_sentence():
     with pytest.raises(ValueError, match="losses names token_score, which looks at"):
-        train.build_run(small_quickstart(token_score=1.0))
+        build_run(small_quickstart(token_score=1.0))

@@ -1,0 +1,63 @@
+"""Where a run goes on: its newest checkpoint, another model's parameters, or nowhere."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import grain
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from mst_jax import settings
+from mst_jax.checkpoints import store
+from mst_jax.models.start import start_from
+from mst_jax.structs import TrainState
+
+
+def check_same_model(workdir: Path, config: ConfigDict) -> None:
+    """Raises ValueError if a run of another model lives in `workdir`."""
+    if not (workdir / store.CONFIG).exists():
+        return
+    before, now = store.read_config(workdir).get("model"), config.model.to_dict()
+    if before != settings.as_json(now):
+        raise ValueError(
+            f"{workdir} holds a run of the model {before}, the config says {now}; use "
+            "the config of that run or another --workdir"
+        )
+
+
+def start_params(state: TrainState, path: str) -> TrainState:
+    """Puts another model's parameters in the place of the fresh ones, where they fit.
+
+    Raises:
+        ValueError: they cannot be read, or do not fit.
+    """
+    params, account = start_from(state.params, path)
+    tqdm.write(f"starting from {path}\n{account}", sys.stderr)
+    return dataclasses.replace(state, params=params)
+
+
+def without_params(state: TrainState) -> dict:
+    """What a checkpoint holds besides the params; the step is its name."""
+    return {"optimizer": state.optimizer, "key": jax.random.key_data(state.key)}
+
+
+def resume(
+    manager: ocp.CheckpointManager, state: TrainState, batches: grain.DatasetIterator
+) -> TrainState:
+    """Returns the newest checkpoint's state and moves the loader to its position."""
+    newest = manager.latest_step()
+    if newest is None:
+        return state
+    params, training = store.restore(
+        manager, newest, state.params, without_params(state), batches
+    )
+    return TrainState(
+        step=jnp.int32(newest),
+        params=params,
+        optimizer=training["optimizer"],
+        key=jax.random.wrap_key_data(training["key"]),
+    )

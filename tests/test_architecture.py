@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "mst_jax"
 FLOORS = (
-    {"structs", "rules", "settings", "whole_file", "geometry"},
+    {"structs", "rules", "settings", "whole_batch", "whole_file", "geometry"},
     {"clicks", "layers", "losses", "data"},
     {"backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"},
     {"models"},

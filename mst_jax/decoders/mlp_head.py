@@ -6,6 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.geometry.resize import resize_pixel_centres
+from mst_jax.layers.dropout import DropChannels
 
 
 class MLPHead(nn.Module):
@@ -57,8 +58,6 @@ class MLPHead(nn.Module):
             )
             mixed = mixed + resize_pixel_centres(mix(x), h, w)
         x = nn.relu(mixed)
-        x = nn.Dropout(self.dropout, broadcast_dims=(1, 2), name="drop")(
-            x, deterministic=not train
-        )
+        x = DropChannels(self.dropout, name="drop")(x, train=train)
         logits = nn.Dense(1, name="logits")(x.astype(jnp.float32))
         return logits[..., 0], ()

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from mst_jax.losses.cells import read_cells, token_side
 from mst_jax.structs import Chosen, TokenChoice
+from mst_jax.whole_batch import anywhere
 
 # per_channel: distances are taken along the wrong axis. fused: the fine tokens after they
 # looked at the coarse ones. coarse_side: side of the cells in which the target of the
@@ -74,7 +75,7 @@ def token_contrast(
         cells = read_cells(valid, side=own_side)
         taken = jnp.take_along_axis(cells, chosen.index, axis=1)
         if does["shared_rows"]:
-            taken &= (tokens != 0).any((0, 2))[None]
+            taken &= anywhere((tokens != 0).any(2))[None]
         else:
             taken &= chosen.kept & (chosen.scores != 0).any(1)[:, None]
         apart = jax.vmap(soft_margin, in_axes=(0, 0, 0, 0, None))

@@ -17,6 +17,7 @@ from mst_jax.layers.norms import LayerNorm
 from mst_jax.structs import Chosen, Lent, TokenChoice
 from mst_jax.tokens.score import LookAtGrid, click_token, token_scores
 from mst_jax.tokens.topk import TOP_K, take_chosen
+from mst_jax.whole_batch import split_key
 
 # In every release; the width of a head grows with the model.
 COARSE_HEADS = 2
@@ -45,7 +46,7 @@ def choose(
     """
     scores = jax.vmap(token_scores)(tokens, click)
     num_chosen = max(tokens.shape[1] // one_of, 1)
-    keys = None if key is None else jax.random.split(key, len(scores))
+    keys = None if key is None else split_key(key, len(scores))
     select = partial(TOP_K[top_k], num_chosen=num_chosen, threshold=threshold)
     placed = tokens + positions[None]
 

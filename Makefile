@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The stamp is newer than the lists of packages when the environment is up to date.
 INSTALLED := .venv/installed
 
-.PHONY: quickstart test test-slow lint check clean
+.PHONY: quickstart test test-slow test-browser pictures chromium lint check clean
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -31,6 +31,19 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+test-browser: $(INSTALLED) chromium
+	$(BIN)/python -m pytest -m browser tests/demo
+
+# The screenshots of docs/pictures, with a model that is worth looking at.
+pictures: $(INSTALLED) chromium
+	PICTURES=docs/pictures CHECKPOINT=$(CHECKPOINT) \
+	  $(BIN)/python -m pytest -m browser tests/demo/test_page_pictures.py
+
+chromium:
+	@command -v chromium >/dev/null \
+	|| { apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu-core; } >/dev/null \
+	|| { echo "The tests of the page need chromium; install it: apt-get install chromium"; exit 1; }
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -12,8 +12,11 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.start = ""
+    config.fresh = ()
     config.steps = 1400
     config.batch = 8
+    config.accumulate = 1
+    config.average = 0.0
     config.crop = 96
     config.log_every = 50
     config.checkpoint_every = 200

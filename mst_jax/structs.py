@@ -267,9 +267,17 @@ class TrainState:
         optimizer: optax's state.
         key: of the run; each step folds its number in, so that a resumed run draws what
             the unbroken one would have drawn.
+        average: of the parameters of all steps, the late ones weighing most; empty if
+            none is kept.
     """
 
     step: Int[Array, ""]
     params: dict
     optimizer: tuple
     key: PRNGKeyArray
+    average: dict | tuple[()] = ()
+
+    @property
+    def best_params(self) -> dict:
+        """What the model is known by: the average of the parameters if one is kept."""
+        return self.average or self.params

@@ -49,7 +49,7 @@ def train(
     state, update = build_run(config)
     check_same_model(workdir, config)
     if config.start and not store.steps_of(workdir):
-        state = start_params(state, config.start)
+        state = start_params(state, config.start, fresh=config.fresh)
     batches = settings.call(open_data, "config.data", config, **config.data.to_dict())
     workdir.mkdir(parents=True, exist_ok=True)
     with store.open_checkpoints(workdir, num_kept=config.num_kept) as manager:
@@ -66,7 +66,8 @@ def train(
             bar.set_postfix(loss=f"{means['loss']:.4f}", iou=f"{means['iou']:.3f}")
 
         def on_checkpoint(step: int, state: TrainState, _: Mapping) -> None:
-            store.save(manager, step, state.params, without_params(state), batches)
+            rest = without_params(state)
+            store.save(manager, step, state.best_params, rest, batches)
 
         with bar:
             return loop.run(

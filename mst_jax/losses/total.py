@@ -1,7 +1,7 @@
 """The sum of the losses that a config names."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -96,8 +96,21 @@ def check_outputs(losses: Iterable[str], outputs: Outputs) -> None:
             )
 
 
-def total_loss(
+def count_terms(
     outputs: Outputs, batch: Batch, *, losses: Losses
+) -> dict[str, Float[Array, ""]]:
+    """What each part of the loss is divided by: its term's counts over the batch."""
+    return {
+        name: counts.sum() for name, _, _, counts in _each_term(outputs, batch, losses)
+    }
+
+
+def total_loss(
+    outputs: Outputs,
+    batch: Batch,
+    *,
+    losses: Losses,
+    counts: Mapping[str, Float[Array, ""]] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Weighted sum of the named losses.
 
@@ -105,6 +118,9 @@ def total_loss(
         outputs: of the model.
         batch: what was wanted.
         losses: name in `TERMS` -> weight, or a mapping with the weight and options.
+        counts: what the parts are divided by. If `batch` is a part of a larger one,
+            these are the larger one's `count_terms`, and the losses of its parts add up
+            to its loss. None: those of `batch`.
 
     Returns:
         The sum, and every part before its weight, for the log. A part is the sum of its
@@ -113,13 +129,22 @@ def total_loss(
     Raises:
         ValueError: see `check_terms` and `check_outputs`.
     """
+    total, parts = 0.0, {}
+    for name, weight, values, own in _each_term(outputs, batch, losses):
+        count = own.sum() if counts is None else counts[name]
+        parts[name] = values.sum() / jnp.maximum(count, NOTHING)
+        total += weight * parts[name]
+    return total, parts
+
+
+def _each_term(
+    outputs: Outputs, batch: Batch, losses: Losses
+) -> Iterator[tuple[str, float, Float[Array, " b"], Float[Array, " b"]]]:
+    """Name, weight, values and counts of each loss."""
     check_terms(losses)
     check_outputs(losses, outputs)
-    total, parts = 0.0, {}
     for name, setting in losses.items():
         term, options = TERMS[name], read_setting(setting)
         weight, said = options.pop("weight"), getattr(outputs, term.looks_at)
         values, counts = term.loss(said, batch.target, batch.valid, **options)
-        parts[name] = values.sum() / jnp.maximum(counts.sum(), NOTHING)
-        total += weight * parts[name]
-    return total, parts
+        yield name, weight, values, counts

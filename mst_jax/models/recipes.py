@@ -39,7 +39,13 @@ CLICKS["mst_adaptive"] = CLICKS["mst"]
 
 OPTIMIZER = {
     "simpleclick": dict(name="adam", learning_rate=5e-5),
-    "mst": dict(name="adamw", learning_rate=5e-6, weight_decay=0.01),
+    # PyTorch's AdamW, which MST uses as it comes, decays whatever is learned.
+    "mst": dict(
+        name="adamw",
+        learning_rate=5e-6,
+        weight_decay=0.01,
+        decay_rules=((".*", 1.0),),
+    ),
     "adaptiveclick": dict(name="adam", learning_rate=5e-5),
 }
 OPTIMIZER["mst_adaptive"] = OPTIMIZER["mst"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from mst_jax.geometry.resize import resize_positions_bicubic
 from mst_jax.layers.patchify import resize_kernel
 from mst_jax.models.load import TrainedModel, load, make_published
 from mst_jax.models.published import count_heads
+from mst_jax.rules import any_matches
 
 IMAGE, POSITIONS = "embed/image/kernel", "embed/positions"
 PATCH_KERNELS = (IMAGE, "embed/hints/kernel")
@@ -36,7 +38,9 @@ class Form(NamedTuple):
         return f"width {self.width}, {self.depth} blocks, {self.num_heads} heads"
 
 
-def start_from(params: dict, path: str | os.PathLike) -> tuple[dict, Account]:
+def start_from(
+    params: dict, path: str | os.PathLike, *, fresh: Sequence[str] = ()
+) -> tuple[dict, Account]:
     """Puts a checkpoint's arrays in the place of fresh parameters.
 
     What both have is taken from the checkpoint; positions of another grid are resized
@@ -47,16 +51,21 @@ def start_from(params: dict, path: str | os.PathLike) -> tuple[dict, Account]:
     Args:
         params: fresh parameters of any model.
         path: whatever `load` takes.
+        fresh: patterns of the parameters' paths that are not taken, such as
+            ("decoder/.*", "embed/positions").
 
     Returns:
         The parameters, and the account: `fresh` are those that were left as they were.
 
     Raises:
-        ValueError: the checkpoint cannot be read, or does not fit.
+        ValueError: the checkpoint cannot be read, or does not fit; a pattern that
+            matches nothing.
     """
     flat = flatten_dict(params, sep="/")
     path = Path(path)
+    stays = flatten_dict(any_matches(fresh, params, block="config.fresh"), sep="/")
     source, account = _read_source(path, flat)
+    source = {name: value for name, value in source.items() if not stays.get(name)}
     started, changed = {}, []
     for name, leaf in flat.items():
         value = source.get(name, leaf)

@@ -13,8 +13,11 @@ from mst_jax.interaction.view import choose_view
 KEYS = {
     "seed": int,
     "start": str,
+    "fresh": tuple,
     "steps": int,
     "batch": int,
+    "accumulate": int,
+    "average": float,
     "crop": int,
     "log_every": int,
     "checkpoint_every": int,
@@ -67,7 +70,22 @@ def check_config(config: ConfigDict) -> None:
             raise ValueError(
                 f"config.{name} is {config[name]!r}, expected {kind.__name__}"
             )
-    for name in ("steps", "batch", "crop", "log_every", "checkpoint_every", "num_kept"):
-        if config[name] < 1:
+    for name, kind in KEYS.items():
+        if kind is int and name != "seed" and config[name] < 1:
             raise ValueError(f"config.{name} is {config[name]}, expected 1 or more")
+    if config.batch % config.accumulate:
+        raise ValueError(
+            f"config.accumulate is {config.accumulate}, which does not divide "
+            f"config.batch {config.batch}; the batch is cut into so many equal parts"
+        )
+    if not 0 <= config.average < 1:
+        raise ValueError(
+            f"config.average is {config.average}, expected 0 (none is kept) to less than "
+            "1, such as 0.9999"
+        )
+    if config.fresh and not config.start:
+        raise ValueError(
+            f"config.fresh is {config.fresh}, but there is no config.start: everything "
+            "is fresh"
+        )
     choose_view({"evaluation": config.evaluation.to_dict()})

@@ -1,19 +1,84 @@
 """Plain values to an optax optimiser and its schedule."""
 
+import re
 from collections.abc import Sequence
 
 import jax
 import optax
 
+from mst_jax.rules import Rules, any_matches, apply_rules, map_paths
+
 OPTIMIZERS = ("adamw", "adam")
 DECAYS = ("cosine", "steps", "none")
 
 
-def is_decayed(params: dict) -> dict:
-    """True for kernels: biases, norms and positions do not decay."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: path[-1].key == "kernel", params
+KERNELS = (("(.*/)?kernel", 1.0), (".*", 0.0))
+"""Kernels decay; biases, norms and positions do not."""
+
+
+def hold(params: dict, frozen: Sequence[str]) -> dict:
+    """Keeps gradients from parameters whose whole path matches one of the patterns."""
+    held = any_matches(frozen, params, block="config.optimizer.frozen")
+    return jax.tree.map(
+        lambda stays, leaf: jax.lax.stop_gradient(leaf) if stays else leaf, held, params
     )
+
+
+def leave_out(
+    optimizer: optax.GradientTransformation, frozen: Sequence[str]
+) -> optax.GradientTransformation:
+    """The optimiser of the other parameters; the frozen ones stay and have no state."""
+
+    def part_of(params: dict) -> dict:
+        held = any_matches(frozen, params, block="config.optimizer.frozen")
+        return jax.tree.map(lambda stays: "held" if stays else "free", held)
+
+    return optax.partition({"free": optimizer, "held": optax.set_to_zero()}, part_of)
+
+
+def decay_weights(rate: float, rules: Rules) -> optax.GradientTransformation:
+    """Adds each parameter times `rate` times the factor that the path rules give it."""
+
+    def update(updates, state, params):
+        factors = apply_rules(rules, params, block="config.optimizer.decay_rules")
+        decayed = jax.tree.map(
+            lambda u, p, factor: u + rate * factor * p, updates, params, factors
+        )
+        return decayed, state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def layer_rates(params: dict, *, decay: float) -> dict:
+    """How much of the learning rate each parameter gets, by its depth in the ViT.
+
+    Source: Clark et al., ELECTRA, ICLR 2020, Appendix A; for ViTs Bao et al., BEiT, ICLR
+    2022: each layer has `decay` times the rate of the one above it. All that is not in
+    the ViT, token selections among it, has the whole rate.
+
+    Args:
+        params: of a model.
+        decay: 0 to 1.
+    """
+    paths = jax.tree.leaves(map_paths(str, params))
+    blocks = [re.match(r"backbone/block(\d+)/", path) for path in paths]
+    depth = 1 + max((int(found[1]) for found in blocks if found), default=-1)
+    rules = [
+        (f"backbone/block{number}/.*", decay ** (depth - number))
+        for number in range(depth)
+    ]
+    rules = [("embed/.*", decay ** (depth + 1)), *rules, (".*", 1.0)]
+    return apply_rules(rules, params, block="config.optimizer.layer_decay")
+
+
+def scale_layers(decay: float) -> optax.GradientTransformation:
+    """Multiplies updates with `layer_rates`."""
+
+    def update(updates, state, params):
+        rates = layer_rates(params, decay=decay)
+        return jax.tree.map(lambda u, rate: rate * u, updates, rates), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
 
 
 def make_schedule(
@@ -49,7 +114,10 @@ def make_optimizer(
     milestones: Sequence[float] = (),
     betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.0,
+    decay_rules: Rules = KERNELS,
     clip_norm: float = 0.0,
+    layer_decay: float = 1.0,
+    frozen: Sequence[str] = (),
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """Builds the optimiser of a run.
 
@@ -61,8 +129,13 @@ def make_optimizer(
         decay: "cosine" to 0 at the end, "steps": times 0.1 at each milestone, or "none".
         milestones: shares of the run, 0 to 1, for "steps".
         betas: decay of the gradient's mean and mean square.
-        weight_decay: of AdamW, on kernels only; times the learning rate.
+        weight_decay: of AdamW; times the learning rate.
+        decay_rules: path rules of its factor.
         clip_norm: largest norm of the whole gradient; 0 = not clipped.
+        layer_decay: learning rate of a ViT block in units of the next block's, 0 to 1;
+            see `layer_rates`.
+        frozen: patterns of the paths of parameters that never change, such as
+            ("embed/.*", "backbone/.*").
 
     Returns:
         The optimiser, and the schedule, step -> learning rate.
@@ -79,6 +152,7 @@ def make_optimizer(
         ("warmup", warmup, 0 <= warmup <= steps),
         ("weight_decay", weight_decay, weight_decay >= 0),
         ("clip_norm", clip_norm, clip_norm >= 0),
+        ("layer_decay", layer_decay, 0 < layer_decay <= 1),
         ("betas", betas, all(0 <= beta < 1 for beta in betas)),
         ("milestones", milestones, all(0 < share < 1 for share in milestones)),
     ):
@@ -98,11 +172,13 @@ def make_optimizer(
         decay=decay,
         milestones=milestones,
     )
-    if name == "adamw":
-        update = optax.adamw(
-            schedule, *betas, weight_decay=weight_decay, mask=is_decayed
-        )
-    else:
-        update = optax.adam(schedule, *betas)
-    clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
-    return optax.chain(*clip, update), schedule
+    rate = optax.scale_by_learning_rate(schedule)
+    decay = [decay_weights(weight_decay, decay_rules)] if weight_decay else []
+    optimizer = optax.chain(optax.scale_by_adam(*betas), *decay, rate)
+    if clip_norm:
+        optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+    if frozen:
+        optimizer = leave_out(optimizer, frozen)
+    if layer_decay < 1:
+        optimizer = optax.chain(optimizer, scale_layers(layer_decay))
+    return optimizer, schedule

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mst_jax.whole_file import write_whole
+from mst_jax.whole_file import Place, write_whole
 
 METRICS = "metrics.jsonl"
 
@@ -21,6 +21,9 @@ def mean_of_steps(
 ) -> dict[str, float]:
     """Means of the metrics of successive steps; the learning rate is the last one.
 
+    A step that has nothing to tell about a metric, which is nan there (a round of clicks
+    that was not played), does not count for it; a metric without any is left out.
+
     Args:
         rows: one mapping of scalars for each step.
         first_step: number of the first row's step.
@@ -32,11 +35,15 @@ def mean_of_steps(
         for name in ("loss", "gradient_norm", "parameter_norm"):
             if not math.isfinite(row[name]):
                 raise Diverged(f"{name} is {float(row[name])} at step {number}")
-    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    told = {
+        name: [row[name] for row in rows if not math.isnan(row[name])]
+        for name in rows[0]
+    }
+    means = {name: float(np.mean(values)) for name, values in told.items() if values}
     return means | {"learning_rate": float(rows[-1]["learning_rate"])}
 
 
-def keep_until(path: Path, *, step: int) -> None:
+def keep_until(path: Place, *, step: int) -> None:
     """Drops the lines after `step`, and a last line that was cut off.
 
     A run that was killed has written more than its last checkpoint knows; the resumed
@@ -55,7 +62,12 @@ def keep_until(path: Path, *, step: int) -> None:
     write_whole(path, "".join(kept).encode())
 
 
-def write_line(path: Path, step: int, metrics: Mapping[str, float]) -> None:
+def write_line(path: Place, step: int, metrics: Mapping[str, float]) -> None:
     """Appends one JSON object; `step` comes first."""
-    with path.open("a") as file:
-        file.write(json.dumps({"step": step, **metrics}) + "\n")
+    line = json.dumps({"step": step, **metrics}) + "\n"
+    if isinstance(path, Path):
+        with path.open("a") as file:
+            file.write(line)
+    else:  # what lies in a bucket cannot grow, only be written again
+        before = path.read_bytes() if path.exists() else b""
+        write_whole(path, before + line.encode())

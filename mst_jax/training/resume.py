@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import grain
@@ -29,20 +30,33 @@ def check_same_model(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def start_params(state: TrainState, path: str) -> TrainState:
+def start_params(
+    state: TrainState, path: str, *, fresh: Sequence[str] = ()
+) -> TrainState:
     """Puts another model's parameters in the place of the fresh ones, where they fit.
+
+    Args:
+        state: before the first step.
+        path: whatever `load` takes.
+        fresh: see `start_from`.
 
     Raises:
         ValueError: they cannot be read, or do not fit.
     """
-    params, account = start_from(state.params, path)
+    params, account = start_from(state.params, path, fresh=fresh)
     tqdm.write(f"starting from {path}\n{account}", sys.stderr)
-    return dataclasses.replace(state, params=params)
+    average = jax.tree.map(jnp.copy, params) if state.average else ()
+    return dataclasses.replace(state, params=params, average=average)
 
 
 def without_params(state: TrainState) -> dict:
-    """What a checkpoint holds besides the params; the step is its name."""
-    return {"optimizer": state.optimizer, "key": jax.random.key_data(state.key)}
+    """What a checkpoint holds besides the model's params; the step is its name.
+
+    If there is an average of the parameters, it is what the model is known by, and the
+    parameters themselves are among the rest.
+    """
+    rest = {"optimizer": state.optimizer, "key": jax.random.key_data(state.key)}
+    return rest | ({"params": state.params} if state.average else {})
 
 
 def resume(
@@ -52,12 +66,13 @@ def resume(
     newest = manager.latest_step()
     if newest is None:
         return state
-    params, training = store.restore(
-        manager, newest, state.params, without_params(state), batches
+    best, training = store.restore(
+        manager, newest, state.best_params, without_params(state), batches
     )
     return TrainState(
         step=jnp.int32(newest),
-        params=params,
+        params=training.get("params", best),
         optimizer=training["optimizer"],
         key=jax.random.wrap_key_data(training["key"]),
+        average=best if state.average else (),
     )

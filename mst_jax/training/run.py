@@ -41,6 +41,9 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
         optimizer,
         schedule,
         losses,
+        config.accumulate,
+        config.average,
+        config.optimizer.get("frozen", ()),
         **config.clicks,
     )
     shape = (1, config.crop, config.crop)
@@ -49,7 +52,10 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
     outputs, _ = jax.eval_shape(module.init_with_output, init_key, *given)
     check_outputs(losses, outputs)
     variables = jax.jit(module.init)(init_key, *given)
-    return start_state(variables["params"], optimizer, run_key), update
+    state = start_state(
+        variables["params"], optimizer, run_key, averages=config.average > 0
+    )
+    return state, update
 
 
 def open_data(

@@ -1,6 +1,6 @@
 """One update: clicks without gradient, then loss, gradient, update; all on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import flax.linen as nn
@@ -11,10 +11,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mst_jax.clicks.first_clicks import first_clicks
 from mst_jax.clicks.next_click import training_click
-from mst_jax.geometry.overlap import iou
 from mst_jax.interaction.rollout import rollout, start_rollout
-from mst_jax.losses.total import Losses, total_loss
-from mst_jax.structs import EMPTY, Batch, Clicks, Rollout, TrainState
+from mst_jax.losses.total import Losses
+from mst_jax.structs import EMPTY, Batch, Clicks, Outputs, Rollout, TrainState
+from mst_jax.training.gradient import loss_and_gradient
+from mst_jax.training.parts import map_parts
+from mst_jax.training.state import move_average
 
 Metrics = dict[str, Float[Array, ""]]
 StepFunction = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -74,6 +76,9 @@ def make_step(
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
     losses: Losses,
+    accumulate: int = 1,
+    average: float = 0.0,
+    frozen: Sequence[str] = (),
     *,
     max_first: int = 24,
     max_rounds: int = 3,
@@ -89,6 +94,12 @@ def make_step(
         optimizer: optax's.
         schedule: step -> learning rate, for the log.
         losses: name -> weight, or weight and options; see `losses.total`.
+        accumulate: the batch goes through the network in so many parts, one after the
+            other; the update is that of the whole batch, see `loss_and_gradient`. Only
+            what training draws inside the model, dropout and noisy choices, is drawn
+            otherwise.
+        average: how much of the parameters' average a step keeps; 0: none is kept.
+        frozen: path rules of the parameters that have no gradient.
         max_first: most first clicks of either kind.
         max_rounds: most corrections before the loss.
         no_click_prob: chance that a batch begins without a click and gets its first one
@@ -118,7 +129,10 @@ def make_step(
         image = batch.image.astype(jnp.float32) / 255.0
 
         def predict(clicks: Clicks, previous: Array) -> Array:
-            outputs = module.apply({"params": state.params}, image, clicks, previous)
+            return map_parts(predict_part, accumulate, image, clicks, previous)
+
+        def predict_part(*given: object) -> Array:
+            outputs = module.apply({"params": state.params}, *given)
             return jax.nn.sigmoid(outputs.logits)
 
         said = simulate_user(
@@ -130,29 +144,29 @@ def make_step(
             no_click_prob=no_click_prob,
         )
 
-        def loss_of(params: dict) -> tuple[Array, tuple]:
-            outputs = module.apply(
-                {"params": params},
-                image,
-                said.clicks,
-                said.prob,
-                train=True,
-                rngs={"dropout": dropout_key, "choice": choice_key},
-            )
-            loss, parts = total_loss(outputs, batch, losses=losses)
-            return loss, (parts, outputs.logits)
+        def look(params: dict, number: Array, *given: object) -> Outputs:
+            keys = {"dropout": dropout_key, "choice": choice_key}
+            if accumulate > 1:
+                keys = {name: jax.random.fold_in(keys[name], number) for name in keys}
+            return module.apply({"params": params}, *given, train=True, rngs=keys)
 
-        gradient_of = jax.value_and_grad(loss_of, has_aux=True)
-        (loss, (parts, logits)), gradient = gradient_of(state.params)
+        (loss, parts), gradient = loss_and_gradient(
+            look,
+            state.params,
+            batch,
+            (image, said.clicks, said.prob),
+            losses=losses,
+            num_parts=accumulate,
+            frozen=frozen,
+        )
         change, optimizer_state = optimizer.update(
             gradient, state.optimizer, state.params
         )
         params = optax.apply_updates(state.params, change)
-        found = jax.vmap(iou)(logits > 0, batch.target, batch.valid)
         metrics = {
             "loss": loss,
             **parts,
-            "iou": found.mean(),
+            **_by_round(said),
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
             "gradient_norm": optax.global_norm(gradient),
             "parameter_norm": optax.global_norm(params),
@@ -162,7 +176,15 @@ def make_step(
             params=params,
             optimizer=optimizer_state,
             key=state.key,
+            average=move_average(state.average, params, state.step, keep=average),
         )
         return after, metrics
 
     return jax.jit(update, donate_argnums=0)
+
+
+def _by_round(said: Rollout) -> Metrics:
+    """IoU after each round that was played, before the user's correction; else nan."""
+    played = said.num_rounds[:, None] > jnp.arange(said.ious.shape[1])[None]
+    means = jnp.where(played, said.ious, 0.0).sum(0) / played.sum(0)
+    return {f"iou_round{number}": mean for number, mean in enumerate(means, 1)}

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -176,3 +178,20 @@ def test_a_bare_backbone_must_be_whole(tmp_path, fresh, source):
     for name in ("gone.pth", "gone.npz", "gone"):
         with pytest.raises(ValueError, match=rf"{name} is not there"):
             start_from(fresh, tmp_path / name)
+
+
+def test_what_shall_stay_fresh_is_not_taken(tmp_path, fresh, source):
+    """Positions of another size are not even resized."""
+    model = {"name": "simpleclick", **WIDE, "patch": 8, "crop": 24, "window": 224}
+    store.write_model(tmp_path / "model", source, {"model": model})
+    rules = ("embed/positions", "backbone/block[01]/.*", "decoder/.*")
+    params, account = start_from(fresh, tmp_path / "model", fresh=rules)
+    flat, before = (flatten_dict(tree, sep="/") for tree in (params, fresh))
+    for name, leaf in flatten_dict(source, sep="/").items():
+        stays = any(re.fullmatch(rule, name) for rule in rules)
+        if name.startswith(("backbone", "decoder")) or stays:
+            want = before[name] if stays else leaf
+            np.testing.assert_array_equal(flat[name], want, err_msg=name)
+        assert (name in account.fresh) == stays
+    with pytest.raises(ValueError, match=r"config\.fresh: 'positions' matches none"):
+        start_from(fresh, tmp_path / "model", fresh=("positions",))

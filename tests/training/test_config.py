@@ -43,3 +43,20 @@ def test_a_key_of_another_kind_is_one_sentence():
         config.losses = 3
     with pytest.raises(ValueError, match=r"config\.losses is 3, expected ConfigDict"):
         check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"accumulate": 3}, r"accumulate is 3, which does not divide config\.batch 8"),
+        ({"accumulate": 0}, r"config\.accumulate is 0, expected 1 or more"),
+        ({"average": 1.0}, r"config\.average is 1\.0, expected 0 .* to less than 1"),
+        ({"average": -0.5}, r"config\.average is -0\.5"),
+        ({"fresh": ("decoder/.*",)}, r"config\.fresh is .*there is no config\.start"),
+    ],
+)
+def test_numbers_that_cannot_be_are_one_sentence(changes, sentence):
+    config = read_config(["--config", QUICKSTART])
+    config.update(changes)
+    with pytest.raises(ValueError, match=sentence):
+        check_config(config)

@@ -1,8 +1,10 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from mst_jax.training.optimizer import make_optimizer
+from mst_jax.training.optimizer import hold, layer_rates, make_optimizer
 
 
 def rates(steps, **settings):
@@ -66,8 +68,112 @@ def test_the_gradient_is_clipped_as_a_whole():
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"betas": (0.9, 1.0)}, "betas is"),
         ({"milestones": (1.5,)}, "milestones is"),
+        ({"layer_decay": 0.0}, "layer_decay is 0.0"),
+        ({"layer_decay": 1.1}, "layer_decay is 1.1"),
     ],
 )
 def test_wrong_values_are_named(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         make_optimizer(10, **{"learning_rate": 1.0, **settings})
+
+
+def model(depth=2, extra=()):
+    """A tree with the paths of a model and one number in each leaf."""
+    names = ["embed", *(f"backbone/block{number}" for number in range(depth)), *extra]
+    tree = {}
+    for path in names:
+        branch = tree
+        for step in path.split("/"):
+            branch = branch.setdefault(step, {})
+        branch["kernel"] = jnp.ones(1)
+    return tree
+
+
+def test_layers_learn_the_slower_the_deeper_they_lie():
+    tree = model(2, ["backbone/insertions_0", "neck", "decoder/block0"])
+    assert layer_rates(tree, decay=0.5) == {
+        "embed": {"kernel": 0.125},
+        "backbone": {
+            "block0": {"kernel": 0.25},
+            "block1": {"kernel": 0.5},
+            "insertions_0": {"kernel": 1.0},
+        },
+        "neck": {"kernel": 1.0},
+        "decoder": {"block0": {"kernel": 1.0}},
+    }
+    assert layer_rates(model(12), decay=0.9)["backbone"]["block11"]["kernel"] == 0.9
+    assert layer_rates({"a": 1}, decay=0.9) == {"a": 1.0}
+
+
+def by_hand(value, gradients, *, rate, decay, betas=(0.9, 0.999)):
+    """AdamW in NumPy: Loshchilov and Hutter, ICLR 2019, Algorithm 2, eps 1e-8."""
+    mean = square = 0.0
+    for number, gradient in enumerate(gradients, 1):
+        mean = betas[0] * mean + (1 - betas[0]) * gradient
+        square = betas[1] * square + (1 - betas[1]) * gradient**2
+        mean_hat = mean / (1 - betas[0] ** number)
+        square_hat = square / (1 - betas[1] ** number)
+        step = mean_hat / (np.sqrt(square_hat) + 1e-8) + decay * value
+        value = value - rate * step
+    return value
+
+
+def stepped(params, gradients, **settings):
+    optimizer, _ = make_optimizer(10, learning_rate=0.1, decay="none", **settings)
+    state = optimizer.init(params)
+    for gradient in gradients:
+        change, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, change)
+    return params, state
+
+
+def test_three_steps_of_everything_by_hand():
+    """Decay by path rules, rates by depth, one part frozen, clipped by what is free."""
+    params = jax.tree.map(lambda leaf: 2.0 * leaf, model(1, ["decoder"]))
+    gradients = [
+        {
+            "embed": {"kernel": jnp.array([3.0 * n])},
+            "backbone": {"block0": {"kernel": jnp.array([100.0])}},
+            "decoder": {"kernel": jnp.array([4.0 * n])},
+        }
+        for n in (1.0, 2.0, 0.01)
+    ]
+    after, state = stepped(
+        params,
+        gradients,
+        weight_decay=0.1,
+        decay_rules=(("embed/.*", 2.0), (".*", 1.0)),
+        clip_norm=1.0,
+        layer_decay=0.5,
+        frozen=("backbone/.*",),
+    )
+    # Norms without the frozen part: 5, 10 and 0.05; the last is not clipped.
+    seen = [(0.6, 0.8), (0.6, 0.8), (0.03, 0.04)]
+    embed = by_hand(2.0, [pair[0] for pair in seen], rate=0.1 * 0.25, decay=0.2)
+    decoder = by_hand(2.0, [pair[1] for pair in seen], rate=0.1, decay=0.1)
+    np.testing.assert_allclose(after["embed"]["kernel"], [embed], rtol=1e-5)
+    np.testing.assert_allclose(after["decoder"]["kernel"], [decoder], rtol=1e-5)
+    assert float(after["backbone"]["block0"]["kernel"][0]) == 2.0
+    # Two counts; a mean and a square for each of two parameters, none for the third.
+    assert len(jax.tree.leaves(state)) == 2 + 2 * 2
+
+
+def test_a_frozen_pattern_that_matches_nothing_is_named():
+    optimizer, _ = make_optimizer(10, learning_rate=0.1, frozen=("backbon/.*",))
+    with pytest.raises(ValueError, match=r"config.optimizer.frozen: 'backbon/\.\*'"):
+        optimizer.init(model())
+
+
+def test_a_parameter_without_decay_rule_is_named():
+    with pytest.raises(ValueError, match=r"decay_rules has no rule for embed/kernel"):
+        stepped(model(), [model()], weight_decay=0.1, decay_rules=(("b.*", 1.0),))
+
+
+def test_held_parameters_have_no_gradient():
+    params = {"a": jnp.float32(3.0), "b": jnp.float32(5.0)}
+
+    def product(params):
+        held = hold(params, ("a",))
+        return held["a"] * held["b"]
+
+    assert jax.grad(product)(params) == {"a": 0.0, "b": 3.0}

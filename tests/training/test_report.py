@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from etils import epath
 
 from mst_jax.training import report
 
@@ -20,6 +21,15 @@ def test_means_of_a_window_and_its_last_learning_rate():
         "gradient_norm": 1.0,
         "parameter_norm": 2.0,
     }
+
+
+def test_rounds_that_were_not_played_do_not_count():
+    rows = [
+        row(1) | {"iou_round1": np.float32(one), "iou_round2": np.float32(two)}
+        for one, two in ((0.5, np.nan), (np.nan, np.nan), (1.0, np.nan))
+    ]
+    means = report.mean_of_steps(rows, first_step=1)
+    assert means["iou_round1"] == 0.75 and "iou_round2" not in means
 
 
 @pytest.mark.parametrize(
@@ -57,3 +67,14 @@ def test_a_resumed_run_forgets_what_came_after_its_checkpoint(tmp_path, torn):
     report.keep_until(path, step=19)
     assert path.read_text() == '{"step": 10}\n'
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_lines_are_added_where_files_cannot_grow(tmp_path):
+    """etils' path of a folder stands for a bucket."""
+    path = epath.Path(tmp_path) / "metrics.jsonl"
+    for step in (1, 2):
+        report.write_line(path, step, {"loss": 0.5})
+    report.write_line(path, 3, {})
+    report.keep_until(path, step=2)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]

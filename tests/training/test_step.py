@@ -7,12 +7,14 @@ import numpy as np
 import optax
 import pytest
 
+from mst_jax.clicks.encode import disk_maps
 from mst_jax.models.build import build
 from mst_jax.structs import Batch, Clicks, Outputs
 from mst_jax.training.optimizer import make_optimizer
 from mst_jax.training.state import start_state
 from mst_jax.training.step import make_step, simulate_user
 from tests.models.test_simpleclick import drawn_params
+from tests.models.tiny_recipes import TINY, recipe_losses, tiny_batch
 
 SIDE = 32
 SMALL = dict(
@@ -81,7 +83,7 @@ def test_a_step_is_its_state_and_batch_and_nothing_else(trainer, batch):
     one, first = update(start(), batch)
     two, second = update(start(), batch)
     jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
-    assert first == second
+    np.testing.assert_equal(first, second)
     later, third = update(one, batch)
     assert float(third["loss"]) != float(first["loss"])
     assert (later.key == two.key).all()
@@ -240,3 +242,76 @@ def test_dropout_and_choices_have_keys_of_their_own(batch):
     state = start_state({"gain": jnp.ones(())}, optimizer, jax.random.key(0))
     _, metrics = update(state, batch)
     assert metrics["gradient_norm"] > 1e-6
+
+
+class Threshold(nn.Module):
+    """Believes in bright pixels near what was clicked; learns how bright and how near."""
+
+    @nn.compact
+    def __call__(self, image, clicks, previous, *, train=False):
+        gain = self.param("gain", nn.initializers.ones, (2,))
+        disks = jax.vmap(lambda one: disk_maps(one, *previous.shape[1:]))(clicks)
+        bright = gain[0] * (image.mean(-1) - 0.4)
+        return Outputs(10.0 * bright + gain[1] * (disks[..., 0] - disks[..., 1]))
+
+
+def make_small_step(module, losses, num_parts=1):
+    optimizer = optax.sgd(0.1)
+    update = make_step(
+        module, optimizer, lambda _: 0.1, losses, num_parts, 0.9, max_first=2
+    )
+
+    def run(params, batch, *, seed=2):
+        own = jax.tree.map(jnp.copy, params)
+        key = jax.random.key(seed)
+        return update(start_state(own, optimizer, key, averages=True), batch)
+
+    return run
+
+
+def check_same(params, module, losses, batch):
+    (whole, at_once), (parts, in_parts) = (
+        make_small_step(module, losses, num_parts)(params, batch)
+        for num_parts in (1, 2)
+    )
+    for name, value in at_once.items():
+        np.testing.assert_allclose(in_parts[name], value, rtol=2e-5, err_msg=name)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), whole.params, params)
+    assert max(jax.tree.leaves(moved)) > 1e-3
+    for one, other in ((parts, whole), (parts.average, whole.average)):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+            getattr(one, "params", one),
+            getattr(other, "params", other),
+        )
+    return whole
+
+
+def test_a_batch_in_parts_is_the_same_step():
+    params = {"gain": jnp.ones(2)}
+    losses = {"normalized_focal": 1.0, "dice": 0.5}
+    after = check_same(params, Threshold(), losses, tiny_batch(4, side=16))
+    # A tenth of the old at the first step.
+    want = 0.1 * params["gain"] + 0.9 * after.params["gain"]
+    np.testing.assert_allclose(after.average["gain"], want, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
+def test_a_batch_in_parts_is_the_same_step_of_every_recipe(name):
+    module = build(name, **TINY[name])
+    params = jax.tree.map(lambda leaf: 0.2 * leaf, drawn_params(module))
+    check_same(params, module, recipe_losses(name), tiny_batch(4))
+
+
+def test_overlaps_are_told_by_the_round():
+    """As many overlaps as rounds were played, then none."""
+    run, told = make_small_step(Threshold(), {"bce": 1.0}), set()
+    for seed in range(12):
+        _, metrics = run({"gain": jnp.ones(2)}, tiny_batch(4, side=16), seed=seed)
+        found = [float(metrics[f"iou_round{number}"]) for number in (1, 2, 3)]
+        num = int(np.isfinite(found).sum())
+        assert all(0.3 < one < 1 for one in found[:num])
+        assert np.isnan(found[num:]).all()
+        told.add(num)
+    assert told == {0, 1, 2, 3}

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from etils import epath
 
-from mst_jax.whole_file import check_room, write_whole
+from mst_jax.whole_file import check_room, place_of, write_whole
 
 
 def test_a_file_is_written_replaced_and_stands_alone(tmp_path):
@@ -51,3 +52,19 @@ def test_asking_for_room_makes_nothing(tmp_path, monkeypatch):
     check_room(Path("file.txt"))
     check_room(Path("new/file.txt"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_is_on_a_disk_or_in_a_bucket(tmp_path):
+    assert place_of("runs/a") == Path("runs/a")
+    assert place_of(str(tmp_path)) == place_of(tmp_path) == tmp_path
+    with pytest.raises(ValueError, match=r"^nowhere://b/run cannot be reached"):
+        place_of("nowhere://b/run")
+
+
+def test_what_is_no_disk_is_written_at_once(tmp_path):
+    """etils' path of a folder stands for a bucket."""
+    place = epath.Path(tmp_path)
+    write_whole(place / "file.txt", b"one")
+    write_whole(place / "file.txt", b"two")
+    assert (tmp_path / "file.txt").read_bytes() == b"two"
+    assert len(list(tmp_path.iterdir())) == 1

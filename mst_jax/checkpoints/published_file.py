@@ -1,19 +1,18 @@
 """Files of weights as other programs publish them."""
 
-from pathlib import Path
-
 from mst_jax.checkpoints import dinov2, torch_file
 from mst_jax.checkpoints.torch_file import TorchFile, read_torch_file
+from mst_jax.whole_file import Place
 
 SUFFIXES = (*torch_file.SUFFIXES, dinov2.SUFFIX)
 
 
-def is_published_file(path: Path) -> bool:
+def is_published_file(path: Place) -> bool:
     """Is it a name of such a file?"""
     return path.suffix in SUFFIXES
 
 
-def read_published_file(path: Path) -> TorchFile:
+def read_published_file(path: Place) -> TorchFile:
     """Reads `.pth`, `.pt`, `.safetensors`, or DINOv2's `.npz`.
 
     Raises:

@@ -1,32 +1,39 @@
 """Save and restore: a training run's state, a model's params.
 
 A training run is a folder with `config.json`, `metrics.jsonl` and `checkpoints/STEP/`; a
-checkpoint has three parts, `params`, `training` (optimiser, random key, step) and `data`
-(the loader's position), so that a reader of the model reads the params alone. A model
-without a run is a folder with `config.json` and `params/`. Everything is written under
-another name and renamed when it is whole.
+checkpoint has four parts, `params`, `training` (optimiser, random key), `data` (the
+loader's position, a file for each process) and `metrics`, so that a reader of the model
+reads the params alone. A model without a run is a folder with `config.json` and
+`params/`. Everything is written under another name and renamed when it is whole; of
+arrays that are split each process writes its own shards.
 """
 
 import json
+import math
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import grain.checkpoint
 import jax
 import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as managers
 
-from mst_jax.whole_file import write_whole
+from mst_jax.whole_file import Place, write_whole
 
-CHECKPOINTS, CONFIG, PARAMS = "checkpoints", "config.json", "params"
+CHECKPOINTS, CONFIG, PARAMS, DATA = "checkpoints", "config.json", "params", "data"
+
+# The metric of which the least is best.
+BEST_BY = "noc"
 
 
-def write_config(folder: Path, config: dict) -> None:
+def write_config(folder: Place, config: dict) -> None:
     """Writes `config.json`, whole or not at all."""
     write_whole(folder / CONFIG, f"{json.dumps(config, indent=1)}\n".encode())
 
 
-def read_config(folder: Path) -> dict:
+def read_config(folder: Place) -> dict:
     """Reads `config.json`.
 
     Raises:
@@ -44,10 +51,28 @@ def read_config(folder: Path) -> dict:
         raise ValueError(f"{path} is not JSON ({error}); restore it") from None
 
 
-def open_checkpoints(workdir: Path, *, num_kept: int) -> ocp.CheckpointManager:
-    """Opens the run's checkpoints for reading and writing; keeps the newest ones."""
+def open_checkpoints(workdir: Place, *, num_kept: int) -> ocp.CheckpointManager:
+    """Opens the run's checkpoints for reading and writing.
+
+    Args:
+        workdir: of the run.
+        num_kept: newest ones that are kept; besides them the best by `BEST_BY`, if any
+            was measured.
+    """
+
+    def goodness(metrics: Mapping[str, float]) -> float:
+        return -metrics.get(BEST_BY, math.inf)
+
+    best = managers.BestN(
+        get_metric_fn=goodness, n=1, keep_checkpoints_without_metrics=False
+    )
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=num_kept, cleanup_tmp_directories=True, create=True
+        best_fn=goodness,
+        preservation_policy=managers.AnyPreservationPolicy(
+            [managers.LatestN(num_kept), best]
+        ),
+        cleanup_tmp_directories=True,
+        create=True,
     )
     return ocp.CheckpointManager((workdir / CHECKPOINTS).absolute(), options=options)
 
@@ -58,8 +83,12 @@ def save(
     params: dict,
     training: dict,
     data: object,
+    *,
+    metrics: Mapping[str, float] | None = None,
 ) -> None:
     """Starts to write a checkpoint; it appears under its number when it is whole.
+
+    Every process of the run calls this; each writes its shards and its data's position.
 
     Args:
         manager: of `open_checkpoints`.
@@ -67,6 +96,7 @@ def save(
         params: tree of arrays.
         training: everything else that the next step needs, a tree of arrays.
         data: the Grain iterator whose position belongs to this step.
+        metrics: what was measured at this step; see `BEST_BY`.
     """
     manager.save(
         step,
@@ -75,6 +105,7 @@ def save(
             training=ocp.args.StandardSave(training),
             data=grain.checkpoint.CheckpointSave(data),
         ),
+        metrics=dict(metrics or {}),
         force=True,
     )
 
@@ -88,6 +119,15 @@ def restore(
 ) -> tuple[dict, dict]:
     """Reads a checkpoint into trees like the given ones and moves the iterator.
 
+    Arrays come to lie as the given ones do, on whatever devices they were saved.
+
+    Args:
+        manager: of `open_checkpoints`.
+        step: of the checkpoint.
+        params: tree of arrays.
+        training: tree of arrays.
+        data: Grain iterator; None if its position is not wanted.
+
     Returns:
         params and training as they were saved.
 
@@ -95,15 +135,14 @@ def restore(
         ValueError: the checkpoint holds other arrays: another model or optimiser.
     """
     expected = jax.tree.map(ocp.utils.to_shape_dtype_struct, (params, training))
+    parts = {
+        name: ocp.args.StandardRestore(tree)
+        for name, tree in zip(("params", "training"), expected, strict=True)
+    }
+    if data is not None:
+        parts["data"] = grain.checkpoint.CheckpointRestore(data)
     try:
-        restored = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(expected[0]),
-                training=ocp.args.StandardRestore(expected[1]),
-                data=grain.checkpoint.CheckpointRestore(data),
-            ),
-        )
+        restored = manager.restore(step, args=ocp.args.Composite(**parts))
     except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"checkpoint {step} in {manager.directory} was not made by this config: its "
@@ -113,7 +152,13 @@ def restore(
     return restored.params, restored.training
 
 
-def steps_of(workdir: Path) -> list[int]:
+def has_position(manager: ocp.CheckpointManager, step: int) -> bool:
+    """Has a checkpoint the position of this process's data, one of so many processes?"""
+    name = f"process_{jax.process_index()}-of-{jax.process_count()}.json"
+    return (manager.directory / str(step) / DATA / name).exists()
+
+
+def steps_of(workdir: Place) -> list[int]:
     """Returns the steps of which a run has checkpoints; none if there is no run."""
     return [
         int(entry.name)
@@ -122,7 +167,7 @@ def steps_of(workdir: Path) -> list[int]:
     ]
 
 
-def find_model(path: Path) -> tuple[Path, Path]:
+def find_model(path: Place) -> tuple[Place, Place]:
     """Finds a model's (folder of `config.json`, folder of params).
 
     Args:
@@ -151,8 +196,8 @@ def find_model(path: Path) -> tuple[Path, Path]:
     return path, path / CHECKPOINTS / str(max(steps)) / PARAMS
 
 
-def read_params(folder: Path, expected: dict) -> dict:
-    """Reads params that must look like `expected`, a tree of shapes.
+def read_params(folder: Place, expected: dict) -> dict:
+    """Reads params that must look like `expected`, a tree of shapes, onto one device.
 
     Raises:
         ValueError: names or shapes differ, and says the first difference; or the files
@@ -176,10 +221,13 @@ def read_params(folder: Path, expected: dict) -> dict:
                 f"{have.get(name, 'missing')}, the config's model has "
                 f"{want.get(name, 'none')}; use the config it was saved with"
             )
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    wanted = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+        expected,
+    )
     try:
-        return reader.restore(
-            folder.absolute(), args=ocp.args.StandardRestore(expected)
-        )
+        return reader.restore(folder.absolute(), args=ocp.args.StandardRestore(wanted))
     except (OSError, ValueError, TypeError, KeyError):
         raise damaged from None
     finally:

@@ -42,6 +42,10 @@ class Batches(grain.DatasetIterator):
         self._stop()
         self._taken = state["taken"]
 
+    def go_to(self, taken: int) -> None:
+        """Goes to where so many batches have been taken."""
+        self.set_state({"taken": taken})
+
     def start_prefetch(self) -> None:
         """Starts to make the next batches, if that has not been done."""
         if self._ahead is None:

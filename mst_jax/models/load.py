@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,7 @@ from mst_jax.models import published
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
 from mst_jax.structs import Clicks, Outputs
+from mst_jax.whole_file import Place, place_of
 
 # Any whole number of patches will do: parameters do not depend on it.
 NUM_PATCHES = 4
@@ -140,7 +140,7 @@ def load(path: str | os.PathLike) -> TrainedModel:
     Raises:
         ValueError: nothing there, or the params of another model.
     """
-    path = Path(path)
+    path = place_of(path)
     if is_published_file(path):
         return make_published(path, read_published_file(path))[0]
     config_folder, params_folder = store.find_model(path)
@@ -154,7 +154,7 @@ def load(path: str | os.PathLike) -> TrainedModel:
     return TrainedModel(params, module, FrozenConfigDict(config))
 
 
-def make_published(path: Path, file: TorchFile) -> tuple[TrainedModel, Account]:
+def make_published(path: Place, file: TorchFile) -> tuple[TrainedModel, Account]:
     """Makes the model of a published checkpoint, and says what became of its arrays.
 
     What a ViT without clicks does not tell is drawn afresh, always the same.

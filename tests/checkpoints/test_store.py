@@ -34,6 +34,35 @@ def test_there_and_back_with_the_position_of_the_data(tmp_path):
     np.testing.assert_array_equal(next(fresh), upcoming)
 
 
+def test_the_best_is_kept_besides_the_newest(tmp_path):
+    """NoC 5, 3, 4 and twice none, with two newest: 2 is the best."""
+    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
+        for step, noc in ((1, 5.0), (2, 3.0), (3, 4.0), (4, None), (5, None)):
+            metrics = {} if noc is None else {"noc": noc}
+            store.save(manager, step, *tree(step), batches(), metrics=metrics)
+        manager.wait_until_finished()
+        assert sorted(manager.all_steps()) == [2, 4, 5]
+    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
+        store.save(manager, 6, *tree(6), batches(), metrics={"noc": 2.5})
+        store.save(manager, 7, *tree(7), batches())
+        store.save(manager, 8, *tree(8), batches())
+        manager.wait_until_finished()
+        assert sorted(manager.all_steps()) == [6, 7, 8]
+
+
+def test_the_position_of_the_data_may_be_left_where_it_is(tmp_path):
+    with store.open_checkpoints(tmp_path, num_kept=1) as manager:
+        data = batches()
+        next(data)
+        store.save(manager, 2, *tree(2), data)
+        manager.wait_until_finished()
+        assert store.has_position(manager, 2)
+        (tmp_path / "checkpoints" / "2" / "data" / "process_0-of-1.json").unlink()
+        assert not store.has_position(manager, 2)
+        params, _ = store.restore(manager, 2, *tree(0), None)
+    jax.tree.map(np.testing.assert_array_equal, params, tree(2)[0])
+
+
 def test_another_model_is_refused(tmp_path):
     with store.open_checkpoints(tmp_path, num_kept=1) as manager:
         store.save(manager, 5, *tree(1), batches())

@@ -55,3 +55,10 @@ def test_closing_twice_or_at_once_does_no_harm():
     batches = open_batches(num_workers=1)
     batches.close()
     batches.close()
+
+
+def test_a_place_is_the_number_of_batches_taken():
+    batches, unbroken = open_batches(), take(open_batches(), 6)
+    take(batches, 1)
+    batches.go_to(4)
+    assert take(batches, 2) == unbroken[4:]

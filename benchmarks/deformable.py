@@ -4,13 +4,14 @@ python benchmarks/deformable.py
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from jaxtyping import Array
-from unit import matrix_product, seconds
+from unit import in_units, matrix_product
 
 from mst_jax.layers import deformable
 from mst_jax.necks.pixel_decoder import DeformableLayer
@@ -71,11 +72,7 @@ def report(name: str, function: Callable, *arrays: object) -> None:
     forward = jax.jit(function)
     both = jax.jit(jax.grad(total, argnums=tuple(range(len(arrays)))))
     memory = both.lower(*arrays).compile().memory_analysis().temp_size_in_bytes
-    # Each beside its own unit: others may use the machine.
-    times = []
-    for run in (forward, both):
-        unit = matrix_product()
-        times.append(seconds(lambda run=run: run(*arrays)) / unit)
+    times = [in_units(partial(run, *arrays))[1] for run in (forward, both)]
     print(
         f"{name:16} forward {times[0]:5.2f} units, and backward {times[1]:5.2f} units, "
         f"{memory / 1e6:.0f} MB extra"

@@ -3,11 +3,13 @@
 python benchmarks/distance.py
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
-from unit import matrix_product, seconds
+from unit import in_units, matrix_product
 
 from mst_jax.geometry.distance import squared_distance
 
@@ -28,8 +30,7 @@ def make_masks() -> dict[str, np.ndarray]:
 def main() -> None:
     """Prints a row for each kind of mask."""
     transform = jax.jit(jax.vmap(squared_distance))
-    unit = matrix_product()
-    print(f"unit: {1000 * unit:.0f} ms")
+    print(f"unit: {1000 * matrix_product():.0f} ms")
     for name, masks in make_masks().items():
         labels = jnp.asarray(masks, jnp.int32)
         exact = [
@@ -37,10 +38,10 @@ def main() -> None:
             for mask in masks
         ]
         equal = np.array_equal(transform(labels), np.rint(exact))
-        took = seconds(lambda labels=labels: transform(labels))
+        took, units = in_units(partial(transform, labels))
         memory = transform.lower(labels).compile().memory_analysis()
         print(
-            f"{name:7} {took:.3f} s = {took / unit:.2f} units, "
+            f"{name:7} {took:.3f} s = {units:.2f} units, "
             f"{memory.temp_size_in_bytes / 1e6:.0f} MB extra, exact: {equal}"
         )
 

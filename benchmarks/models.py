@@ -9,7 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from unit import matrix_product, seconds
+from unit import in_units
 
 from mst_jax.losses.total import total_loss
 from mst_jax.models.build import build
@@ -61,12 +61,11 @@ def time_recipe(name: str) -> None:
         "step": (jax.jit(jax.value_and_grad(loss_of)), 2),
     }
     for what, (program, num_examples) in programs.items():
-        unit = matrix_product()
-        took = seconds(partial(program, params, *draw(num_examples)))
-        took /= num_examples
+        call = partial(program, params, *draw(num_examples))
+        took, units = (cost / num_examples for cost in in_units(call))
         print(
-            f"{name:14} {what:8} {took:.2f} s = {took / unit:.1f} units a picture "
-            f"(unit: {1000 * unit:.0f} ms)",
+            f"{name:14} {what:8} {took:.2f} s = {units:.1f} units a picture "
+            f"(unit: {1000 * took / units:.0f} ms)",
             flush=True,
         )
 

@@ -4,11 +4,12 @@ python benchmarks/training.py configs/quickstart.py
 """
 
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from unit import matrix_product, seconds
+from unit import in_units
 
 from mst_jax import train
 from mst_jax.models.build import build
@@ -38,10 +39,9 @@ def main() -> None:
 
     forward = jax.jit(predict)
     backward = jax.jit(jax.grad(lambda params: jnp.square(predict(params)).mean()))
-    unit = matrix_product()
     rows = {
-        "forward": seconds(lambda: forward(state.params)),
-        "forward and backward": seconds(lambda: backward(state.params)),
+        "forward": in_units(partial(forward, state.params)),
+        "forward and backward": in_units(partial(backward, state.params)),
     }
     held = [state]
 
@@ -50,13 +50,10 @@ def main() -> None:
         return metrics["loss"]
 
     # Rounds are drawn in each step, so the mean over several counts.
-    rows["whole step"] = seconds(step, repeats=12)
-    print(f"unit: {1000 * unit:.0f} ms")
-    for name, took in rows.items():
+    rows["whole step"] = in_units(step, repeats=12)
+    for name, (took, units) in rows.items():
         rate = config.batch / took
-        print(
-            f"{name:21} {took:.3f} s = {took / unit:.2f} units, {rate:.0f} examples/s"
-        )
+        print(f"{name:21} {took:.3f} s = {units:.2f} units, {rate:.0f} examples/s")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+# Most of the tests' time is compiling: the machine code need not be good.
+os.environ["XLA_FLAGS"] = (
+    f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}"
+)  # before JAX is imported
+
 import jax
 import numpy as np
 import pytest

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The job that launch/slurm.sh hands to sbatch; not to be run by hand.
+#
+#   launch/slurm_job.sh --restarts N [--dry-run] -- --config FILE --workdir DIR [...]
+
+#SBATCH --job-name=mst_jax
+#SBATCH --output=slurm-%j.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+# Two minutes before the time limit, and to train, not to this script.
+#SBATCH --signal=TERM@120
+
+set -euo pipefail
+# Slurm runs a copy of this file, in the folder where sbatch was called: the checkout.
+script=launch/slurm_job.sh
+# shellcheck source=launch/flags.sh
+source launch/flags.sh
+
+restarts='' dry_run=''
+values='restarts' switches='dry-run'
+read_flags "$@"
+need restarts
+need_number restarts 0
+need_train
+
+# A process that fails must not have the others killed by Slurm: they would save, leave as
+# if preempted, and hide its code. JAX ends them by itself.
+code=0
+run srun --kill-on-bad-exit=0 .venv/bin/python -m mst_jax.train "${train[@]}" || code=$?
+if [[ -n $dry_run ]]; then
+  echo "# preempted: scontrol requeue, up to $restarts times"
+elif ((code == PREEMPTED && ${SLURM_RESTART_COUNT:-0} < restarts)); then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"

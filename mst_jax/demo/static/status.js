@@ -1,0 +1,77 @@
+/** Buttons and the last line say how things stand. */
+
+import { byId } from "./dom.js";
+import { page } from "./page.js";
+import { settings } from "./settings.js";
+
+/** Shows tools, settings, what can be done, and whether all is saved. */
+export function showStatus() {
+  const { work, tool, about, camera } = page;
+  const item = work?.current;
+  const busy = item?.pending.length > 0;
+  press("tool", tool);
+  press("view", settings.view);
+  press("sign", page.positive ? "positive" : "negative");
+  enable("undo", work && (item ? item.can_undo || busy : work.items.length > 0));
+  enable("redo", item?.can_redo && !busy);
+  enable("reset", item && (item.clicks.length || !item.mask.empty));
+  enable("finish", item && (busy || !item.mask.empty));
+  enable("tokens", about.has_tokens);
+  enable("loadMasks", work);
+  byId("export").disabled = !work?.items.length;
+  button("tokens").setAttribute("aria-pressed", String(settings.tokens));
+  byId("empty").hidden = work !== null || page.opening !== null;
+  byId("zoom").hidden = work === null;
+  byId("legend").hidden = !(settings.tokens && page.extras.tokens);
+  byId("canvas").dataset.tool = page.hovered && tool === "click" ? "dot" : tool;
+  byId("percent").textContent = `${Math.round(camera.scale * 100)} %`;
+  showLine();
+  showProgress(about);
+}
+
+function showLine() {
+  const { work, pointer, latency, opening } = page;
+  const name = opening ? `Opening ${opening} …` : work
+    ? `${work.name}  ${work.picture.width} × ${work.picture.height}` : "";
+  byId("name").textContent = name;
+  byId("place").textContent = pointer && work && isInside(pointer, work.picture)
+    ? `${Math.floor(pointer.x)}, ${Math.floor(pointer.y)}` : "";
+  byId("latency").textContent = latency ? `Mask in ${Math.round(latency.total)} ms` : "";
+  byId("latency").title = latency ? `of which the model ${Math.round(latency.model)} ms` : "";
+  byId("saved").textContent = saved(work?.queue);
+  byId("saved").classList.toggle("silent", work?.queue.silent ?? false);
+}
+
+function saved(queue) {
+  if (!queue) return "";
+  if (queue.silent) return `No answer; ${queue.waiting} kept here, trying again`;
+  return queue.waiting ? `Saving ${queue.waiting} …` : "Saved";
+}
+
+function showProgress({ ready, compiled = [], to_compile: left = 0 }) {
+  const bar = byId("progress");
+  bar.hidden = ready;
+  const total = compiled.length + left;
+  bar.firstElementChild.style.width = `${total ? (100 * compiled.length) / total : 5}%`;
+  byId("model").textContent = ready ? ""
+    : `The model gets ready${total ? `: ${compiled.length} of ${total} sizes` : ""}`;
+}
+
+/** Whether a point lies on the picture. */
+export function isInside({ x, y }, { width, height }) {
+  return x >= 0 && y >= 0 && x < width && y < height;
+}
+
+function press(kind, value) {
+  for (const each of document.querySelectorAll(`[data-${kind}]:not(canvas)`)) {
+    each.setAttribute("aria-pressed", String(each.dataset[kind] === value));
+  }
+}
+
+function button(name) {
+  return document.querySelector(`[data-do="${name}"]`);
+}
+
+function enable(name, can) {
+  button(name).disabled = !can;
+}

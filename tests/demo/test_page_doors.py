@@ -1,0 +1,55 @@
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def test_pictures_come_by_drop_and_by_paste(annotator, files):
+    for kind in ("drop", "paste"):
+        before = annotator.session
+        annotator.tab.evaluate(
+            """async ([bytes, kind]) => {
+              const data = new DataTransfer();
+              const file = new File([new Uint8Array(bytes)], `${kind}.png`,
+                {type: "image/png"});
+              data.items.add(file);
+              const how = {bubbles: true, dataTransfer: data, clipboardData: data};
+              document.body.dispatchEvent(kind === "drop"
+                ? new DragEvent("drop", how) : new ClipboardEvent("paste", how));
+            }""",
+            [list((files / "scene.png").read_bytes()), kind],
+        )
+        annotator.wait_for_session(other_than=before)
+        assert annotator.tab.locator("#name").inner_text().startswith(f"{kind}.png")
+
+
+def test_a_bad_file_is_one_sentence_and_the_work_goes_on(annotator, tmp_path):
+    annotator.click(42, 20)
+    before = annotator.session
+    (tmp_path / "no picture.png").write_text("hello")
+    annotator.tab.set_input_files("#file", tmp_path / "no picture.png")
+    annotator.tab.wait_for_selector(".notice")
+    assert annotator.notice().count(".") <= 2
+    assert annotator.session == before
+    annotator.click(10, 50)
+    assert len(annotator.current["clicks"]) == 2
+    annotator.tab.wait_for_selector(".notice", state="detached", timeout=9000)
+    # Chromium itself notes each refused request on the console.
+    assert all("400" in fault or "415" in fault for fault in annotator.faults)
+    annotator.faults.clear()
+
+
+def test_clicks_made_while_the_server_is_away_arrive_in_order(annotator, context):
+    annotator.click(42, 20)
+    context.set_offline(True)
+    for x in (10, 20, 30):
+        annotator.tab.mouse.click(*annotator.at(x, 50))
+    annotator.tab.wait_for_selector("#saved.silent")
+    assert "3 kept here" in annotator.tab.locator("#saved").inner_text()
+    context.set_offline(False)
+    annotator.tab.wait_for_selector("#saved:not(.silent)")
+    annotator.settle()
+    assert [click["x"] for click in annotator.state()["objects"][0]["clicks"]] == [
+        *(42, 10, 20, 30)
+    ]
+    assert all("INTERNET_DISCONNECTED" in fault for fault in annotator.faults)
+    annotator.faults.clear()

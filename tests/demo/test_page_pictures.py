@@ -1,0 +1,82 @@
+"""Screenshots; `make pictures` keeps them, with a model that is worth looking at."""
+
+import os
+from pathlib import Path
+
+import pytest
+from skimage import data
+
+from mst_jax.data import pictures
+from tests.demo.conftest import write_model
+from tests.demo.page_driver import Annotator
+from tests.demo.real_browser import serve
+
+pytestmark = pytest.mark.browser
+
+MOST_BYTES = 300_000
+DESK = {"width": 1280, "height": 800}
+SCENES = {
+    "page-light": dict(color_scheme="light", viewport=DESK),
+    "page-dark": dict(color_scheme="dark", viewport=DESK),
+    "page-tablet": dict(viewport={"width": 834, "height": 1112}, has_touch=True),
+}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photographs")
+    for name in ("coffee", "chelsea", "astronaut", "rocket"):
+        jpeg = pictures.encode_jpeg(getattr(data, name)())
+        (root / f"{name}.jpg").write_bytes(jpeg)
+    given = os.environ.get("CHECKPOINT")
+    model = given or write_model(root.parent / "pictures model")
+    kept = tmp_path_factory.mktemp("photograph sessions")
+    with serve(model, "--sessions", kept, "--folder", root) as url:
+        yield url
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_page_looks_as_it_should(browser, url, name, tmp_path):
+    with browser.new_context(**SCENES[name]) as context:
+        annotator = Annotator(context, url)
+        annotator.wait_for_session(other_than=None)
+        annotator.tab.locator("[title='coffee.jpg']").click()
+        annotator.tab.wait_for_function("() => document.title === 'coffee.jpg'")
+        annotator.settle()
+        draw_coffee(annotator)
+        check_layout(annotator)
+        shot = annotator.tab.screenshot(type="jpeg", quality=85)
+        assert len(shot) < MOST_BYTES
+        folder = Path(os.environ.get("PICTURES", tmp_path))
+        (folder / f"{name}.jpg").write_bytes(shot)
+        assert annotator.faults == annotator.strangers == []
+
+
+def draw_coffee(annotator):
+    """Cup and spoon, the spoon not finished."""
+    annotator.click(300, 120)
+    annotator.click(320, 250)
+    annotator.press("Space")
+    annotator.click(170, 250)
+    annotator.click(60, 60, button="right")
+    annotator.tab.mouse.move(*annotator.at(420, 330))
+    annotator.settle()
+
+
+def check_layout(annotator):
+    """Nothing overlaps, nothing needs scrolling, the picture has most of the room."""
+    boxes = annotator.tab.evaluate(
+        """() => Object.fromEntries(["bar", "rail", "stage", "panel", "status"].map(
+          (name) => [name, document.querySelector(`.${name}`).getBoundingClientRect()]))"""
+    )
+    size = annotator.tab.viewport_size
+    areas = {name: box["width"] * box["height"] for name, box in boxes.items()}
+    assert sum(areas.values()) == pytest.approx(
+        size["width"] * size["height"], rel=0.01
+    )
+    assert areas["stage"] > 0.55 * sum(areas.values())
+    bar = annotator.tab.evaluate(
+        "() => { const bar = document.querySelector('.bar');"
+        " return [bar.scrollWidth, bar.clientWidth]; }"
+    )
+    assert bar[0] <= bar[1], "buttons of the bar are out of sight"

@@ -93,7 +93,7 @@ def to_cells(
 def draw_cells(
     image: UInt8[np.ndarray, "h w 3"], fine: Cells, coarse: Cells
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Tints the fine tokens by their scores and draws the coarse ones' outlines.
+    """Draws the tokens' outlines, and tints the fine ones by their scores.
 
     Returns:
         [h w 3] a new picture.
@@ -105,10 +105,13 @@ def draw_cells(
         part = picture[top:bottom, left:right]
         part[:] = np.rint((1 - _TINT * score) * part + _TINT * score * tint)
     thickness = max(1, round(0.004 * math.sqrt(image.shape[0] * image.shape[1])))
-    for box in np.rint(coarse.boxes).astype(int).tolist():
-        top, left, bottom, right = box
-        corners = (left, top), (right - 1, bottom - 1)
-        cv2.rectangle(picture, *corners, COARSE, thickness)
+    for boxes, colour, width in (
+        (fine.boxes, FINE, 1),
+        (coarse.boxes, COARSE, thickness),
+    ):
+        for top, left, bottom, right in np.rint(boxes).astype(int).tolist():
+            corners = (left, top), (right - 1, bottom - 1)
+            cv2.rectangle(picture, *corners, colour, width)
     return picture
 
 

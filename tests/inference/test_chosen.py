@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from mst_jax.inference.chosen import COARSE, Cells, draw_cells, to_cells
+from mst_jax.inference.chosen import COARSE, FINE, Cells, draw_cells, to_cells
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.session import in_slots
 from mst_jax.models.load import TrainedModel
@@ -48,7 +48,24 @@ def test_a_picture_seen_as_it_is_keeps_its_pixels():
     np.testing.assert_array_equal(cells.boxes, [[4, 8, 8, 12]])
 
 
-def test_fine_cells_are_tinted_and_coarse_ones_outlined():
+def test_a_fine_cell_is_tinted_by_its_score():
+    image = np.full((8, 8, 3), 100, np.uint8)
+    coarse = Cells(np.zeros((0, 4)), np.zeros(0))
+    for score in (0.0, 0.5, 1.0):
+        fine = Cells(np.array([[1.0, 1, 7, 7]]), np.array([score]))
+        picture = draw_cells(image, fine, coarse)
+        share = 0.55 * score
+        want = np.rint((1 - share) * 100 + share * np.array(FINE))
+        np.testing.assert_array_equal(
+            picture[2:6, 2:6], np.broadcast_to(want, (4, 4, 3))
+        )
+        assert (picture[[1, 6], 1:7] == FINE).all() and (
+            picture[1:7, [1, 6]] == FINE
+        ).all()
+        assert (picture[[0, 7]] == 100).all() and (picture[:, [0, 7]] == 100).all()
+
+
+def test_coarse_cells_are_outlined():
     image = np.full((8, 8, 3), 100, np.uint8)
     fine = Cells(np.array([[0.0, 0, 2, 2]]), np.array([1.0]))
     coarse = Cells(np.array([[2.0, 2, 8, 8]]), np.array([0.5]))

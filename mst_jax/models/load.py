@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import warnings
 from functools import partial
 
 import jax
@@ -142,7 +143,14 @@ def load(path: str | os.PathLike) -> TrainedModel:
     """
     path = place_of(path)
     if is_published_file(path):
-        return make_published(path, read_published_file(path))[0]
+        model, account = make_published(path, read_published_file(path))
+        if account.fresh:
+            warnings.warn(
+                f"{path} holds a ViT alone: the rest of the model is drawn afresh, and "
+                "its masks mean nothing; train it with --config.start=FILE",
+                stacklevel=2,
+            )
+        return model
     config_folder, params_folder = store.find_model(path)
     config = store.read_config(config_folder)
     if "model" not in config:

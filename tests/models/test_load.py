@@ -177,6 +177,10 @@ def test_a_vit_alone_gets_the_rest_of_the_plain_model(tmp_path):
         found = (np.mean(flat[name]), np.std(flat[name]))
         assert found == want if want else found[1] > 0.01, name
     assert "started afresh: decoder, embed/hints, neck" in str(account)
+    with pytest.warns(
+        UserWarning, match="holds a ViT alone: .* its masks mean nothing"
+    ):
+        mst_jax.load(path)
 
 
 def test_heads_that_nobody_knows_are_asked_for(tmp_path):

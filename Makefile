@@ -25,6 +25,9 @@ quickstart: $(INSTALLED)
 	  --out quickstart/mask.png --overlay quickstart/overlay.png
 	@echo "Look at quickstart/overlay.png"
 
+demo: $(INSTALLED)
+	$(BIN)/python -m mst_jax.serve --checkpoint $(CHECKPOINT)
+
 # Two processes; the tests of a file stay together, for they share what they compile.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

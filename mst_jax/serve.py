@@ -4,12 +4,17 @@ python -m mst_jax.serve --checkpoint RUN --folder photos --save masks
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
+import socket
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import uvicorn
+from fastapi import FastAPI
 
 from mst_jax.demo.engine import Engine
 from mst_jax.demo.guard import LOOPBACK
@@ -20,6 +25,7 @@ from mst_jax.demo.server import SIZES, create_app
 from mst_jax.demo.sessions import Sessions
 from mst_jax.interaction.view import AS_TRAINED, read_zoom
 from mst_jax.models.load import load
+from mst_jax.whole_file import check_room
 
 SESSIONS = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax/sessions")
 
@@ -29,11 +35,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     options = parser.parse_args(argv)
     try:
-        server = make_server(options)
+        check(options)
+        with listen(options.host, options.port) as listening:
+            serve(make_app(options), listening, options)
     except (ValueError, OSError) as error:
         parser.exit(2, f"serve: {error}\n")
-    print(f"http://{options.host}:{options.port}/ (stop with Ctrl-C)", flush=True)
-    server.run()
+
+
+def serve(app: FastAPI, listening: socket.socket, options: argparse.Namespace) -> None:
+    """Answers at a socket until the program is stopped."""
+    query = f"?token={options.token}" if options.token else ""
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    print(f"http://{host}:{options.port}/{query} (stop with Ctrl-C)", flush=True)
+    cv2.utils.logging.setLogLevel(0)  # a line for every damaged picture
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -60,42 +77,65 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def make_server(options: argparse.Namespace) -> uvicorn.Server:
-    """The server, not yet started.
-
-    Raises:
-        ValueError: a bad checkpoint, an address that needs a token.
-    """
+def check(options: argparse.Namespace) -> None:
+    """Raises ValueError for what the command line must not ask for."""
     if options.host not in LOOPBACK and not options.token:
         raise ValueError(
             f"--host is {options.host}, which others can reach; give a --token too"
         )
+    if options.save is not None and options.folder is None:
+        raise ValueError("--save is where masks of --folder go; give both")
+    for name in ("max_sessions", "max_awake"):
+        value = getattr(options, name)
+        if value < 1:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} is {value}, expected 1 or more")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Takes the address now, so that a bad one is told before the model is loaded.
+
+    Raises:
+        ValueError: it is in use, or not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"cannot listen at --host {host} --port {port}: {reason}; take another"
+        ) from None
+
+
+def make_app(options: argparse.Namespace) -> FastAPI:
+    """Puts together what is served.
+
+    Raises:
+        ValueError: a bad checkpoint or folder.
+    """
     limits = dataclasses.replace(
         Limits(), sessions=options.max_sessions, awake=options.max_awake
     )
-    engine = Engine(load(options.checkpoint), zoom=read_zoom(options.zoom))
     folder, saved, sizes = None, None, SIZES
     if options.folder is not None:
         folder = PictureFolder(options.folder, limits)
-        sizes = [found[1:] for found in folder.list()]
+        # The sizes that most pictures have come first.
+        sizes = Counter(found[1:] for found in folder.list()).most_common()
+        sizes = [size for size, _ in sizes]
     if options.save is not None:
-        if folder is None:
-            raise ValueError("--save is where masks of --folder go; give both")
+        check_room(options.save / "labels.png")
         saved = Saved(options.save, folder)
+    engine = Engine(load(options.checkpoint), zoom=read_zoom(options.zoom))
     sessions = Sessions(options.sessions.expanduser(), engine, limits, saved)
-    sizes = [size for size in sizes if engine.suits(*size)]
-    app = create_app(
+    return create_app(
         engine,
         sessions,
         limits=limits,
         folder=folder,
         token=options.token,
-        sizes=sizes,
+        sizes=[size for size in sizes if engine.suits(*size)],
     )
-    config = uvicorn.Config(
-        app, host=options.host, port=options.port, log_level="warning"
-    )
-    return uvicorn.Server(config)
 
 
 if __name__ == "__main__":

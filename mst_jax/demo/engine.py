@@ -1,8 +1,9 @@
 """The model as all sessions share it: its programs compiled, its passes shared."""
 
-import functools
 import threading
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,9 +16,8 @@ from mst_jax.inference.chosen import Cells, to_cells
 from mst_jax.inference.predictor import home
 from mst_jax.inference.session import Click, in_slots
 from mst_jax.interaction.bucket import pad, padded_size
-from mst_jax.interaction.predict import as_tree
+from mst_jax.interaction.predict import Model, as_tree
 from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view
-from mst_jax.models.load import TrainedModel
 
 CHOOSING = ("mst", "mst_adaptive")
 """Recipes whose models choose tokens."""
@@ -74,9 +74,10 @@ class Engine:
 
     def __init__(
         self,
-        model: TrainedModel,
+        model: Model,
         *,
         zoom: int | AsTrained | None = AS_TRAINED,
+        zoom_min_side: int | AsTrained = AS_TRAINED,
         mirror: bool | AsTrained = AS_TRAINED,
     ) -> None:
         """Takes the model, and how it shall look at pictures; see `mst_jax.Predictor`.
@@ -84,26 +85,24 @@ class Engine:
         Raises:
             ValueError: a view that does not suit the model.
         """
-        view = choose_view(model.config, zoom=zoom, mirror=mirror)
-        recipe = model.config["model"]
-        self.name = " ".join(
-            str(recipe[key]) for key in ("name", "size") if key in recipe
+        config = getattr(model, "config", {})
+        view = choose_view(
+            config, zoom=zoom, zoom_min_side=zoom_min_side, mirror=mirror
         )
+        recipe = config.get("model", {"name": "a function"})
+        self.name = f"{recipe['name']} {recipe.get('size', '')}".strip()
         self.has_tokens = recipe["name"] in CHOOSING
         self.compiled: list[str] = []
         self._wanted: set[str] = set()
         self._model, self._zoom, self._home = model, view["zoom"], home(model)
         mirror = view.pop("mirror")
-        self._frame = functools.partial(programs.frame, **view)
-        self._look = functools.partial(programs.look, as_tree(model), mirror=mirror)
-        self._batcher = Batcher(self._look)
-        self._compiling = threading.Lock()
+        self._frame = partial(programs.frame, **view)
+        self._look = partial(programs.look, as_tree(model), mirror=mirror)
+        self._compiling = defaultdict(threading.Lock)
+        self._batches: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        self._batcher = Batcher(self._look, self._batches.__getitem__)
         if self._zoom is not None:
             self._check(self._zoom, self._zoom)
-
-    def close(self) -> None:
-        """Ends the thread that asks the network."""
-        self._batcher.close()
 
     @property
     def missing(self) -> int:
@@ -120,24 +119,23 @@ class Engine:
             return False
         return True
 
-    def expect(self, *sizes: tuple[int, int]) -> None:
-        """Counts what pictures of these sizes need among the `missing`."""
-        for size in sizes:
-            self._wanted |= self._programs(size).keys()
+    def prepare(self, height: int, width: int) -> None:
+        """Compiles what clicks on pictures of this size need, if it is not."""
+        for name, program in self._needed((height, width)).items():
+            self._compile(name, program)
 
-    def prepare(self, *sizes: tuple[int, int]) -> None:
-        """Compiles all that pictures of these heights and widths need, if it is not."""
-        self.expect(*sizes)
+    def expect(self, *sizes: tuple[int, int]) -> None:
+        """Counts all that pictures of these heights and widths may use as `missing`."""
         for size in sizes:
-            programs = self._programs(size)
-            if programs.keys() <= set(self.compiled):
-                continue
-            # One size after the other, so that others need not wait for all of them.
-            with self._compiling:
-                for name, compile in programs.items():
-                    if name not in self.compiled:
-                        compile()
-                        self.compiled.append(name)
+            self._wanted |= (self._needed(size) | self._useful(size)).keys()
+
+    def compile(self, *sizes: tuple[int, int]) -> None:
+        """Compiles all that pictures of these sizes may use, the needed first."""
+        self.expect(*sizes)
+        for programs_of in (self._needed, self._useful):
+            for size in sizes:
+                for name, program in programs_of(size).items():
+                    self._compile(name, program)
 
     def open(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Scene:
         """Puts a picture on the device."""
@@ -214,24 +212,40 @@ class Engine:
         framed = jax.eval_shape(lambda: self._blank_frame(height, width))
         jax.eval_shape(self._look, (framed,))
 
-    def _programs(self, size: tuple[int, int]) -> dict[str, Callable[[], None]]:
-        """What pictures of a size need: names, and what compiles each."""
+    def _needed(self, size: tuple[int, int]) -> dict[str, Callable[[], None]]:
+        """What clicks on pictures of a size need: names, and what compiles each."""
         size = padded_size(*size, zoom=self._zoom)
-        # With zoom the network sees all pictures at one size.
-        seen = "" if self._zoom else " of {}x{}".format(*size)
+        return {
+            f"1 at once{self._seen(size)}": partial(self._compile_look, 1, size),
+            "pictures up to {}x{}".format(*size): partial(self._compile_framing, size),
+        }
+
+    def _useful(self, size: tuple[int, int]) -> dict[str, Callable[[], None]]:
+        """What makes many users faster, and shows tokens without waiting."""
+        size = padded_size(*size, zoom=self._zoom)
+        seen = self._seen(size)
         found = {
-            f"{batch} at once{seen}": functools.partial(self._compile_look, batch, size)
-            for batch in BATCHES
+            f"{batch} at once{seen}": partial(self._compile_look, batch, size)
+            for batch in BATCHES[1:]
         }
         if self.has_tokens:
-            found[f"chosen tokens{seen}"] = functools.partial(
-                self._compile_choose, size
-            )
-        framing = "pictures up to {}x{}".format(*size)
-        return found | {framing: functools.partial(self._compile_framing, size)}
+            found[f"chosen tokens{seen}"] = partial(self._compile_choose, size)
+        return found
+
+    def _seen(self, size: tuple[int, int]) -> str:
+        """With zoom the network sees all pictures at one size, so that is not named."""
+        return "" if self._zoom else " of {}x{}".format(*size)
+
+    def _compile(self, name: str, program: Callable[[], None]) -> None:
+        with self._compiling[name]:
+            if name not in self.compiled:
+                program()
+                self.compiled.append(name)
 
     def _compile_look(self, batch: int, size: tuple[int, int]) -> None:
-        jax.block_until_ready(self._look((self._blank_frame(*size),) * batch))
+        framed = self._blank_frame(*size)
+        jax.block_until_ready(self._look((framed,) * batch))
+        self._batches[framed.layers.shape].append(batch)
 
     def _compile_choose(self, size: tuple[int, int]) -> None:
         jax.block_until_ready(programs.choose(self._model, self._blank_frame(*size)))

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -62,16 +62,15 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.expect(*sizes)
-        threading.Thread(target=engine.prepare, args=sizes, daemon=True).start()
+        threading.Thread(target=engine.compile, args=sizes, daemon=True).start()
         sweeping = asyncio.create_task(_sweep(sessions))
         yield
         sweeping.cancel()
-        engine.close()
 
     app = FastAPI(
         title="mst_jax",
         summary="Click on an object in a picture, get its mask.",
-        version=version("mst_jax"),
+        version=_version(),
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
@@ -115,6 +114,13 @@ def about(request: Request) -> say.About:
 def page() -> FileResponse:
     """The page."""
     return FileResponse(STATIC / "index.html")
+
+
+def _version() -> str:
+    try:
+        return version("mst_jax")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 async def _sweep(sessions: Sessions) -> None:

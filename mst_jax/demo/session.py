@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
 
-from mst_jax.data import pictures
-from mst_jax.demo.engine import Engine, Scene, Seen, Shown
+from mst_jax.demo.canvas import Canvas
+from mst_jax.demo.engine import Engine
 from mst_jax.demo.export import Export, Named
 from mst_jax.demo.limits import Limits, Refused
 from mst_jax.demo.objects import Drawn, Moment
@@ -56,14 +56,11 @@ class Session:
         state = folder.read_state()
         self.id, self.name, self.source = id, state["name"], state["source"]
         self.objects = {one["number"]: Drawn.from_json(one) for one in state["objects"]}
-        self._next_object, self._next_file = state["next_object"], state["next_file"]
-        self._folder, self._engine, self._limits = folder, engine, limits
+        self._next_object = state["next_object"]
+        self._folder, self._limits = folder, limits
         self._saved = saved if self.source else None
         self.lock = threading.RLock()
-        pixels = pictures.decode_picture(folder.read_picture())
-        engine.prepare(pixels.shape[:2])
-        self._scene: Scene = engine.open(pixels)
-        self._last: tuple[Moment, Shown] = (Moment(), engine.blank(self._scene))
+        self._canvas = Canvas(folder, engine, state["next_file"])
 
     @staticmethod
     def write(folder: SessionFolder, picture: bytes, *, name: str, source: str) -> None:
@@ -76,12 +73,12 @@ class Session:
     @property
     def height(self) -> int:
         """Of the picture."""
-        return self._scene.height
+        return self._canvas.height
 
     @property
     def width(self) -> int:
         """Of the picture."""
-        return self._scene.width
+        return self._canvas.width
 
     @property
     def picture(self) -> bytes:
@@ -102,7 +99,7 @@ class Session:
         with self.lock:
             for one in self._saved.read(self.name, self.height, self.width):
                 colour = one.colour or _colour_of(one.number)
-                moments = (self._keep_mask(one.mask),)
+                moments = (self._canvas.keep(one.mask),)
                 drawn = Drawn(one.number, one.name, colour, True, moments)
                 self._next_object = max(self._next_object, one.number + 1)
                 self.objects[one.number] = drawn
@@ -145,7 +142,7 @@ class Session:
                     "correct its mask with the brush, or send it as a mask"
                 )
             click = Click(float(row), float(column), positive)
-            return self._then(drawn, self._after(present, (click,)))
+            return self._then(drawn, self._canvas.after(present, (click,)))
 
     def remove_click(self, number: int, index: int) -> Drawn:
         """Makes all clicks but one, the others in their order: a new mask."""
@@ -154,9 +151,9 @@ class Session:
             clicks = drawn.present.clicks
             if not 0 <= index < len(clicks):
                 raise Refused(f"object {number} has no click {index}", 404)
-            start = self._start(drawn.present.loaded)
+            start = self._canvas.start(drawn.present.loaded)
             clicks = clicks[:index] + clicks[index + 1 :]
-            return self._then(drawn, self._after(start, clicks))
+            return self._then(drawn, self._canvas.after(start, clicks))
 
     def load(self, number: int, mask: Bool[np.ndarray, "h w"]) -> Drawn:
         """A mask in place of an object's clicks; the next click corrects it.
@@ -167,7 +164,7 @@ class Session:
         """
         with self.lock:
             drawn = self.object(number)
-            return self._then(drawn, self._keep_mask(mask))
+            return self._then(drawn, self._canvas.keep(mask))
 
     def load_labels(self, labels: UInt16[np.ndarray, "h w"]) -> list[Drawn]:
         """Every value above 0 becomes an object with that mask."""
@@ -196,24 +193,18 @@ class Session:
     def mask(self, number: int) -> Bool[np.ndarray, "h w"]:
         """The mask of an object."""
         with self.lock:
-            return self._show(self.object(number).present).mask
+            return self._canvas.show(self.object(number).present).mask
 
     def probability(self, number: int) -> UInt8[np.ndarray, "h w"]:
         """How sure the network is of each pixel, 0 to 255."""
         with self.lock:
-            prob = np.asarray(self._show(self.object(number).present).prob)[0]
+            prob = np.asarray(self._canvas.show(self.object(number).present).prob)[0]
         return np.rint(255 * prob[: self.height, : self.width]).astype(np.uint8)
 
     def tokens(self, number: int) -> tuple[Cells, Cells]:
         """Fine and coarse tokens that the model looks at now, given clicks and mask."""
         with self.lock:
-            present = self.object(number).present
-            if not self._engine.has_tokens:
-                raise Refused("this model chooses no tokens", 404)
-            if not present.clicks:
-                raise Refused("there is no click yet, so no token is chosen", 404)
-            shown = self._show(present)
-            return self._engine.tokens(self._scene, present.clicks, shown)
+            return self._canvas.tokens(self.object(number).present)
 
     def export(self, *, finished_only: bool = False) -> Export:
         """What there is to export; hold the lock while it is used."""
@@ -221,7 +212,7 @@ class Session:
         def objects() -> Iterator[Named]:
             for drawn in self.objects.values():
                 if drawn.present.area and (drawn.finished or not finished_only):
-                    mask = self._read(drawn.present).mask
+                    mask = self._canvas.read(drawn.present).mask
                     yield Named(drawn.number, drawn.name, drawn.colour, mask)
 
         size = self.height, self.width
@@ -250,55 +241,6 @@ class Session:
                 f"{len(self.objects)}; remove some"
             )
 
-    def _start(self, loaded: int | None) -> Moment:
-        """The moment before the first click."""
-        if loaded is None:
-            return Moment()
-        area = int(self._folder.read_mask(loaded).sum())
-        return Moment(loaded=loaded, area=area)
-
-    def _after(self, moment: Moment, clicks: Iterable[Click]) -> Moment:
-        """The moment after more clicks, one after the other, kept on disk."""
-        made, shown, seen = moment.clicks, self._show(moment), None
-        for click in clicks:
-            made = (*made, click)
-            seen = self._engine.ask(self._scene, made, shown)
-            shown = self._engine.show(self._scene, seen)
-        if seen is None:
-            return moment
-        number = self._new_file()
-        self._folder.write_patch(number, seen.patch)
-        region = tuple(seen.region.tolist())
-        area = int(shown.mask.sum())
-        after = Moment(made, moment.loaded, number, region, area)
-        self._last = (after, shown)
-        return after
-
-    def _keep_mask(self, mask: Bool[np.ndarray, "h w"]) -> Moment:
-        if not mask.any():
-            raise Refused(
-                "the mask is empty, expected an object; reset it in its place"
-            )
-        number = self._new_file()
-        self._folder.write_mask(number, mask)
-        return Moment(loaded=number, area=int(mask.sum()))
-
-    def _show(self, moment: Moment) -> Shown:
-        """A moment as it was; the last one shown is at hand."""
-        if moment != self._last[0]:
-            self._last = (moment, self._read(moment))
-        return self._last[1]
-
-    def _read(self, moment: Moment) -> Shown:
-        if moment.seen is not None:
-            patch = self._folder.read_patch(moment.seen)
-            region = np.array(moment.region, np.int32)
-            return self._engine.show(self._scene, Seen(patch, region))
-        if moment.loaded is not None:
-            mask = self._folder.read_mask(moment.loaded)
-            return self._engine.loaded(self._scene, mask)
-        return self._engine.blank(self._scene)
-
     def _then(self, drawn: Drawn, moment: Moment) -> Drawn:
         return self._keep(drawn.then(moment, most=self._limits.moments))
 
@@ -316,10 +258,6 @@ class Session:
         if self._saved is not None:
             self._saved.write(self.export(finished_only=True))
 
-    def _new_file(self) -> int:
-        self._next_file += 1
-        return self._next_file - 1
-
     def _write(self) -> None:
         self._folder.write_state(self._state())
 
@@ -329,7 +267,7 @@ class Session:
             source=self.source,
             objects=[dataclasses.asdict(one) for one in self.objects.values()],
             next_object=self._next_object,
-            next_file=self._next_file,
+            next_file=self._canvas.next_file,
         )
 
 

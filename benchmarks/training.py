@@ -28,7 +28,7 @@ def main() -> None:
         valid=jnp.ones(shape, bool),
         others=jnp.zeros(shape, bool),
     )
-    state, update = train.build_run(config)
+    state, update, *_ = train.build_run(config)
     module = build(**config.model)
     image = batch.image / 255.0
     clicks = Clicks.empty(config.batch, num_slots=15)

@@ -74,6 +74,7 @@ def get_config(argument: str = "") -> ConfigDict:
         )
     config.losses = losses
     config.optimizer = published["optimizer"]
+    config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
     config.evaluation = dict(
         zoom=config.get_ref("crop"), zoom_min_side=20 if has_tokens else 200
     )

@@ -55,5 +55,6 @@ def get_config(argument: str = "") -> ConfigDict:
         token_score=dict(weight=1.0, form="squared"),
     )
     config.optimizer = published["optimizer"]
+    config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
     config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=20)
     return config

@@ -62,5 +62,6 @@ def get_config(argument: str = "") -> ConfigDict:
         weight_decay=0.05,
         clip_norm=1.0,
     )
+    config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
     config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=100)
     return config

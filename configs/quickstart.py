@@ -44,5 +44,6 @@ def get_config() -> ConfigDict:
         weight_decay=0.05,
         clip_norm=1.0,
     )
+    config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
     config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=40)
     return config

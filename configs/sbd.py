@@ -58,5 +58,6 @@ def get_config(argument: str = "") -> ConfigDict:
     config.clicks = published["clicks"]
     config.losses = published["losses"]
     config.optimizer = published["optimizer"]
+    config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
     config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=200)
     return config

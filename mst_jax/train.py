@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from mst_jax import settings
 from mst_jax.checkpoints import store
 from mst_jax.structs import TrainState
-from mst_jax.training import loop, report
+from mst_jax.training import hosts, loop, report, sharding
 from mst_jax.training.config import read_config
 from mst_jax.training.resume import (
     check_same_model,
@@ -21,6 +21,7 @@ from mst_jax.training.resume import (
     without_params,
 )
 from mst_jax.training.run import build_run, open_data
+from mst_jax.whole_file import Place, place_of
 
 # Wrong use is argparse's 2; a run that Ctrl-C stopped may go on.
 FAILED, STOPPED = 1, 130
@@ -28,7 +29,7 @@ FAILED, STOPPED = 1, 130
 
 def train(
     config: ConfigDict,
-    workdir: Path,
+    workdir: Place,
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainState:
@@ -46,22 +47,32 @@ def train(
         ValueError: a wrong config, data that are not prepared, a run of another model.
         report.Diverged: the loss is not finite; names the step.
     """
-    state, update = build_run(config)
+    run = build_run(config)
     check_same_model(workdir, config)
+    state = run.state
     if config.start and not store.steps_of(workdir):
         state = start_params(state, config.start, fresh=config.fresh)
+        state = sharding.put(state, run.shardings)
     batches = settings.call(open_data, "config.data", config, **config.data.to_dict())
     workdir.mkdir(parents=True, exist_ok=True)
     with store.open_checkpoints(workdir, num_kept=config.num_kept) as manager:
         state = resume(manager, state, batches)
-        store.write_config(workdir, settings.as_json(config.to_dict()))
-        first = int(state.step)
+        writes, first = hosts.is_first(), int(state.step)
         metrics = workdir / report.METRICS
-        report.keep_until(metrics, step=first)
-        bar = tqdm(total=config.steps, initial=first, unit="step", desc=str(workdir))
+        if writes:
+            store.write_config(workdir, settings.as_json(config.to_dict()))
+            report.keep_until(metrics, step=first)
+        bar = tqdm(
+            total=config.steps,
+            initial=first,
+            unit="step",
+            desc=str(workdir),
+            disable=not writes,
+        )
 
         def on_log(step: int, _: TrainState, means: Mapping[str, float]) -> None:
-            report.write_line(metrics, step, means)
+            if writes:
+                report.write_line(metrics, step, means)
             bar.update(step - bar.n)
             bar.set_postfix(loss=f"{means['loss']:.4f}", iou=f"{means['iou']:.3f}")
 
@@ -71,7 +82,7 @@ def train(
 
         with bar:
             return loop.run(
-                update,
+                run.update,
                 state,
                 batches,
                 steps=config.steps,
@@ -79,7 +90,8 @@ def train(
                 checkpoint_every=config.checkpoint_every,
                 on_log=on_log,
                 on_checkpoint=on_checkpoint,
-                should_stop=should_stop,
+                put=partial(sharding.put_batch, run.layout),
+                should_stop=hosts.together(should_stop),
             )
 
 
@@ -112,13 +124,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--config", required=True, metavar="FILE", help="such as configs/quickstart.py"
     )
     parser.add_argument(
-        "--workdir", required=True, metavar="DIR", type=Path, help="of this run"
+        "--workdir",
+        required=True,
+        metavar="DIR",
+        help="of this run, or gs://BUCKET/DIR",
     )
+    hosts.add_flags(parser)
     known, changes = parser.parse_known_args(argv)
     should_stop = stop_on_interrupt()
     try:
         config = read_config(["--config", known.config, *changes])
-        state = train(config, known.workdir, should_stop=should_stop)
+        hosts.join(known.coordinator, known.num_processes, known.process_id)
+        state = train(config, place_of(known.workdir), should_stop=should_stop)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     except report.Diverged as error:

@@ -55,9 +55,9 @@ def test_every_config_builds_and_its_step_traces(argument):
     made = []
 
     def start():
-        state, update = build_run(config)
-        made.append(update)
-        return state
+        run = build_run(config)
+        made.append(run.update)
+        return run.state
 
     state = jax.eval_shape(start)  # traced only, nothing is compiled
     (update,) = made
@@ -124,7 +124,7 @@ def small_quickstart(**losses):
 def test_any_mask_loss_by_config_with_its_options():
     losses = {"adaptive_focal": {"weight": 1.0, "ada": False}, "dice": 2.0}
     config = small_quickstart(**losses)
-    state, update = build_run(config)
+    state, update, *_ = build_run(config)
     pixels = jax.ShapeDtypeStruct((1, 32, 32), jnp.bool_)
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.uint8)
     _, metrics = jax.eval_shape(update, state, Batch(image, pixels, pixels, pixels))

@@ -4,10 +4,11 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mst_jax import settings
+from mst_jax import settings, whole_batch
 from mst_jax.losses.contrast import token_contrast
 from mst_jax.losses.mask import MASK_LOSSES, MaskLoss
 from mst_jax.losses.queries import QUERY_LOSSES, ValuesAndCounts
@@ -120,7 +121,8 @@ def total_loss(
         losses: name in `TERMS` -> weight, or a mapping with the weight and options.
         counts: what the parts are divided by. If `batch` is a part of a larger one,
             these are the larger one's `count_terms`, and the losses of its parts add up
-            to its loss. None: those of `batch`.
+            to its loss. None: those of `batch`; under `jax.pmap` those of the whole
+            batch, see `whole_batch`, so that the losses of the shares add up to its loss.
 
     Returns:
         The sum, and every part before its weight, for the log. A part is the sum of its
@@ -131,7 +133,8 @@ def total_loss(
     """
     total, parts = 0.0, {}
     for name, weight, values, own in _each_term(outputs, batch, losses):
-        count = own.sum() if counts is None else counts[name]
+        count = whole_batch.total(own.sum()) if counts is None else counts[name]
+        count = jax.lax.stop_gradient(count)
         parts[name] = values.sum() / jnp.maximum(count, NOTHING)
         total += weight * parts[name]
     return total, parts

@@ -27,6 +27,7 @@ KEYS = {
     "clicks": ConfigDict,
     "losses": ConfigDict,
     "optimizer": ConfigDict,
+    "parallel": ConfigDict,
     "evaluation": ConfigDict,
 }
 

@@ -10,6 +10,7 @@ from mst_jax.losses.total import Losses, count_terms, total_loss
 from mst_jax.structs import Batch, Outputs
 from mst_jax.training.optimizer import hold
 from mst_jax.training.parts import sum_parts
+from mst_jax.whole_batch import num_shares, total
 
 # (params, number of the part, image, clicks, previous) -> what the model says
 Look = Callable[..., Outputs]
@@ -45,12 +46,14 @@ def loss_and_gradient(
     Returns:
         (the loss, its parts and the mean "iou"), the gradient.
     """
-    num_examples = batch.target.shape[0]
+    num_examples = num_shares() * batch.target.shape[0]
 
     def count(number: Array, part: Batch, given: tuple) -> dict[str, Array]:
         return count_terms(look(params, number, *given), part, losses=losses)
 
-    counts = sum_parts(count, num_parts, batch, given) if num_parts > 1 else None
+    counts = None
+    if num_parts > 1:
+        counts = total(sum_parts(count, num_parts, batch, given))
 
     def loss_of(params: dict, number: Array, part: Batch, given: tuple) -> tuple:
         outputs = look(hold(params, frozen), number, *given)
@@ -61,4 +64,4 @@ def loss_and_gradient(
     def differentiate(*given: object) -> tuple:
         return jax.value_and_grad(loss_of, has_aux=True)(params, *given)
 
-    return sum_parts(differentiate, num_parts, batch, given)
+    return total(sum_parts(differentiate, num_parts, batch, given))

@@ -27,6 +27,7 @@ def run(
     checkpoint_every: int,
     on_log: Callback,
     on_checkpoint: Callback,
+    put: Callable[[Mapping[str, np.ndarray]], Batch] = lambda batch: Batch(**batch),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainState:
     """Trains from `state.step` to `steps`.
@@ -39,13 +40,14 @@ def run(
     Args:
         update: one jitted step.
         state: where to start.
-        batches: fields of `Batch` as numpy arrays, for ever.
+        batches: fields of `Batch` as numpy arrays, for ever; this process's share.
         steps: updates of the whole run.
         log_every: steps between two calls of `on_log`.
         checkpoint_every: steps between two calls of `on_checkpoint`; the last step and a
             stop make one too.
         on_log: called with the step, the state and the means since its last call.
         on_checkpoint: called with the same, after `on_log`.
+        put: makes the whole batch of the processes' shares.
         should_stop: asked after each step; True ends the run early.
 
     Returns:
@@ -60,7 +62,7 @@ def run(
     since = time.perf_counter()
     while step < steps:
         batch = next(batches)
-        state, metrics = update(state, Batch(**batch))
+        state, metrics = update(state, put(batch))
         step += 1
         rows.append(metrics)
         under_way.append(metrics["loss"])
@@ -74,7 +76,8 @@ def run(
             jax.device_get(rows), first_step=step - len(rows) + 1
         )
         seconds = time.perf_counter() - since
-        means["examples_per_second"] = len(rows) * batch["image"].shape[0] / seconds
+        num_examples = len(rows) * len(batch["image"]) * jax.process_count()
+        means["examples_per_second"] = num_examples / seconds
         on_log(step, state, means)
         if is_last or step % checkpoint_every == 0:
             on_checkpoint(step, state, means)

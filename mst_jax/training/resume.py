@@ -3,11 +3,10 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import grain
 import jax
-import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -16,9 +15,10 @@ from mst_jax import settings
 from mst_jax.checkpoints import store
 from mst_jax.models.start import start_from
 from mst_jax.structs import TrainState
+from mst_jax.whole_file import Place
 
 
-def check_same_model(workdir: Path, config: ConfigDict) -> None:
+def check_same_model(workdir: Place, config: ConfigDict) -> None:
     """Raises ValueError if a run of another model lives in `workdir`."""
     if not (workdir / store.CONFIG).exists():
         return
@@ -66,11 +66,19 @@ def resume(
     newest = manager.latest_step()
     if newest is None:
         return state
+    # The position is a file of each process; a batch a step also tells it.
+    knows = store.has_position(manager, newest)
     best, training = store.restore(
-        manager, newest, state.best_params, without_params(state), batches
+        manager,
+        newest,
+        state.best_params,
+        without_params(state),
+        batches if knows else None,
     )
+    if not knows:
+        batches.go_to(newest)
     return TrainState(
-        step=jnp.int32(newest),
+        step=jax.device_put(np.int32(newest), state.step.sharding),
         params=training.get("params", best),
         optimizer=training["optimizer"],
         key=jax.random.wrap_key_data(training["key"]),

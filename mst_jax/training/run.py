@@ -1,10 +1,12 @@
-"""What a config describes: the first state, the update, the stream of batches."""
+"""What a config describes: devices, the first state, the update, the data."""
 
 import sys
+from typing import NamedTuple
 
 import grain
 import jax
 import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -15,19 +17,44 @@ from mst_jax.data.store import list_sets, open_source, write_set
 from mst_jax.losses.total import check_outputs, check_terms
 from mst_jax.models.build import build
 from mst_jax.structs import Clicks, TrainState
+from mst_jax.training import hosts
 from mst_jax.training.config import check_config
 from mst_jax.training.optimizer import make_optimizer
+from mst_jax.training.sharding import Layout, make_layout, make_state, spread
 from mst_jax.training.state import start_state
 from mst_jax.training.step import StepFunction, make_step
 
 
-def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
+class Run(NamedTuple):
+    """A run before its first step.
+
+    Attributes:
+        state: lies on the devices as its shardings say.
+        update: compiled; takes batches of `sharding.put_batch`.
+        layout: of the devices.
+        shardings: of the state.
+    """
+
+    state: TrainState
+    update: StepFunction
+    layout: Layout
+    shardings: TrainState
+
+
+def build_run(config: ConfigDict) -> Run:
     """Builds the first state and the update that a config describes.
 
     Raises:
-        ValueError: a key or value that nobody understands; says which.
+        ValueError: a key or value that nobody understands, or devices that cannot share
+            the batch; says which.
     """
     check_config(config)
+    layout = settings.call(
+        make_layout,
+        "config.parallel",
+        config.batch // config.accumulate,
+        **config.parallel,
+    )
     losses = config.losses.to_dict()
     check_terms(losses)
     module = settings.call(build, "config.model", **config.model.to_dict())
@@ -51,11 +78,13 @@ def build_run(config: ConfigDict) -> tuple[TrainState, StepFunction]:
     given = (jnp.zeros((*shape, 3)), Clicks.empty(1, num_slots=1), jnp.zeros(shape))
     outputs, _ = jax.eval_shape(module.init_with_output, init_key, *given)
     check_outputs(losses, outputs)
-    variables = jax.jit(module.init)(init_key, *given)
-    state = start_state(
-        variables["params"], optimizer, run_key, averages=config.average > 0
-    )
-    return state, update
+
+    def start(init_key: PRNGKeyArray, run_key: PRNGKeyArray) -> TrainState:
+        params = module.init(init_key, *given)["params"]
+        return start_state(params, optimizer, run_key, averages=config.average > 0)
+
+    state, shardings = make_state(layout, start, init_key, run_key)
+    return Run(state, spread(layout, update, shardings), layout, shardings)
 
 
 def open_data(
@@ -66,16 +95,21 @@ def open_data(
     split: str = "train",
     **reading: object,
 ) -> grain.DatasetIterator:
-    """Opens the stream of batches; drawn scenes that are not there yet are drawn."""
-    if name == Shapes.name and name not in list_sets(data_dir):
+    """Opens this process's share of the stream of batches.
+
+    Drawn scenes that are not there yet are drawn, by the first process.
+    """
+    if name == Shapes.name and name not in list_sets(data_dir) and hosts.is_first():
         tqdm.write(f"drawing scenes into {data_dir}", sys.stderr)
         write_set(lambda folder: Shapes(data_dir=folder), name, data_dir)
+    hosts.wait("the scenes are drawn")
     return settings.call(
         training_batches,
         "config.data",
         open_source(name, data_dir, split),
-        batch=config.batch,
+        batch=config.batch // hosts.shard()[1],
         crop=config.crop,
         seed=config.seed,
+        shard=hosts.shard(),
         **reading,
     )

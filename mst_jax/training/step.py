@@ -17,6 +17,7 @@ from mst_jax.structs import EMPTY, Batch, Clicks, Outputs, Rollout, TrainState
 from mst_jax.training.gradient import loss_and_gradient
 from mst_jax.training.parts import map_parts
 from mst_jax.training.state import move_average
+from mst_jax.whole_batch import split_key, total
 
 Metrics = dict[str, Float[Array, ""]]
 StepFunction = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -51,7 +52,7 @@ def simulate_user(
     num_examples = batch.target.shape[0]
     num_slots = 2 * max_first + max_rounds
     first = partial(first_clicks, num_slots=num_slots, max_each=max_first)
-    keys = jax.random.split(first_key, num_examples)
+    keys = split_key(first_key, num_examples)
     clicks = jax.vmap(first)(keys, batch.target, batch.others, batch.valid)
     num_rounds = jax.random.randint(rounds_key, (), 0, max_rounds + 1)
     if max_rounds:
@@ -63,7 +64,7 @@ def simulate_user(
         return predict(clicks, prob), region
 
     def answer(prob, clicks, number):
-        keys = jax.random.split(jax.random.fold_in(user_key, number), num_examples)
+        keys = split_key(jax.random.fold_in(user_key, number), num_examples)
         click = jax.vmap(training_click)
         return clicks.append(*click(keys, prob, batch.target, batch.valid, clicks))
 
@@ -84,7 +85,7 @@ def make_step(
     max_rounds: int = 3,
     no_click_prob: float = 0.0,
 ) -> StepFunction:
-    """Builds the jitted update of a run.
+    """Builds the update of a run; to be compiled, see `sharding.spread`.
 
     Source of the loop: Sofiiuk et al., Reviving Iterative Training with Mask Guidance,
     ICIP 2022, Section 3.4.
@@ -106,8 +107,9 @@ def make_step(
             from a correction; MST has 0.01.
 
     Returns:
-        (state, batch) -> (state, metrics of this step). The given state's memory is
-        used again: do not touch it afterwards.
+        (state, batch) -> (state, metrics of this step). Under `jax.pmap` over
+        `whole_batch.EXAMPLES` the batch is a share of the whole, and the update that of
+        the whole.
 
     Raises:
         ValueError: fewer than 1 first click or 0 corrections, or no probability.
@@ -180,11 +182,12 @@ def make_step(
         )
         return after, metrics
 
-    return jax.jit(update, donate_argnums=0)
+    return update
 
 
 def _by_round(said: Rollout) -> Metrics:
     """IoU after each round that was played, before the user's correction; else nan."""
     played = said.num_rounds[:, None] > jnp.arange(said.ious.shape[1])[None]
-    means = jnp.where(played, said.ious, 0.0).sum(0) / played.sum(0)
-    return {f"iou_round{number}": mean for number, mean in enumerate(means, 1)}
+    ious = jnp.where(played, said.ious, 0.0)
+    ious, played = total((ious.sum(0), played.sum(0)))
+    return {f"iou_round{number}": mean for number, mean in enumerate(ious / played, 1)}

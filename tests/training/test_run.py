@@ -19,10 +19,10 @@ def kernel_of(state):
 
 def test_the_first_state_is_its_config_and_seed():
     config = get_config()
-    one, two = build_run(config)[0], build_run(config)[0]
+    one, two = build_run(config).state, build_run(config).state
     jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
     config.seed = 1
-    other, _ = build_run(config)
+    other = build_run(config).state
     assert (kernel_of(one) != kernel_of(other)).mean() > 0.99
     assert other.key != one.key
 

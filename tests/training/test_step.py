@@ -51,6 +51,7 @@ def trainer():
         max_first=2,
         max_rounds=3,
     )
+    update = jax.jit(update, donate_argnums=0)
     params = jax.jit(module.init)(
         jax.random.key(0),
         jnp.zeros((1, SIDE, SIDE, 3)),
@@ -204,7 +205,8 @@ def test_the_gradient_is_that_of_the_last_prediction(batch):
     loss, gradient = jax.jit(jax.value_and_grad(loss_of))(params)
     want = jax.tree.map(lambda p, g: np.asarray(p - g), params, gradient)
     copied = jax.tree.map(jnp.copy, params)
-    state, metrics = update(start_state(copied, optimizer, jax.random.key(0)), batch)
+    first = start_state(copied, optimizer, jax.random.key(0))
+    state, metrics = jax.jit(update)(first, batch)
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
     np.testing.assert_allclose(
         metrics["gradient_norm"], optax.global_norm(gradient), rtol=1e-4
@@ -240,7 +242,7 @@ def test_dropout_and_choices_have_keys_of_their_own(batch):
         max_rounds=0,
     )
     state = start_state({"gain": jnp.ones(())}, optimizer, jax.random.key(0))
-    _, metrics = update(state, batch)
+    _, metrics = jax.jit(update)(state, batch)
     assert metrics["gradient_norm"] > 1e-6
 
 
@@ -260,6 +262,7 @@ def make_small_step(module, losses, num_parts=1):
     update = make_step(
         module, optimizer, lambda _: 0.1, losses, num_parts, 0.9, max_first=2
     )
+    update = jax.jit(update, donate_argnums=0)
 
     def run(params, batch, *, seed=2):
         own = jax.tree.map(jnp.copy, params)

@@ -5,14 +5,17 @@ checkpoint has four parts, `params`, `training` (optimiser, random key), `data` 
 loader's position, a file for each process) and `metrics`, so that a reader of the model
 reads the params alone. A model without a run is a folder with `config.json` and
 `params/`. Everything is written under another name and renamed when it is whole; of
-arrays that are split each process writes its own shards.
+arrays that are split each process writes its own shards. On a disk a checkpoint also has
+the checksums of its files; a bucket looks after its own.
 """
 
+import contextlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import grain.checkpoint
@@ -20,9 +23,14 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
+from mst_jax.checkpoints.checksums import find_damage, write_checksums
+from mst_jax.checkpoints.write_errors import told_shortly
 from mst_jax.whole_file import Place, write_whole
 
 CHECKPOINTS, CONFIG, PARAMS, DATA = "checkpoints", "config.json", "params", "data"
+
+# What Orbax adds to the name of a checkpoint that is being written.
+UNFINISHED = ".orbax-checkpoint-tmp"
 
 # The metric of which the least is best.
 BEST_BY = "noc"
@@ -51,17 +59,29 @@ def read_config(folder: Place) -> dict:
         raise ValueError(f"{path} is not JSON ({error}); restore it") from None
 
 
-def open_checkpoints(workdir: Place, *, num_kept: int) -> ocp.CheckpointManager:
-    """Opens the run's checkpoints for reading and writing.
+@contextlib.contextmanager
+def open_checkpoints(
+    workdir: Place, *, num_kept: int
+) -> Iterator[ocp.CheckpointManager]:
+    """Opens the run's checkpoints for reading and writing; at the end all are written.
 
     Args:
         workdir: of the run.
         num_kept: newest ones that are kept; besides them the best by `BEST_BY`, if any
             was measured.
+
+    Raises:
+        OSError: the last checkpoint could not be written.
     """
 
     def goodness(metrics: Mapping[str, float]) -> float:
         return -metrics.get(BEST_BY, math.inf)
+
+    folder = workdir / CHECKPOINTS
+
+    def before_rename() -> None:
+        for unfinished in folder.glob(f"*{UNFINISHED}*"):
+            write_checksums(unfinished)
 
     best = managers.BestN(
         get_metric_fn=goodness, n=1, keep_checkpoints_without_metrics=False
@@ -73,8 +93,14 @@ def open_checkpoints(workdir: Place, *, num_kept: int) -> ocp.CheckpointManager:
         ),
         cleanup_tmp_directories=True,
         create=True,
+        async_options=ocp.AsyncOptions(post_finalization_callback=before_rename),
     )
-    return ocp.CheckpointManager((workdir / CHECKPOINTS).absolute(), options=options)
+    manager = ocp.CheckpointManager(folder.absolute(), options=options)
+    try:
+        yield manager
+    finally:
+        with told_shortly(folder):
+            manager.close()
 
 
 def save(
@@ -97,17 +123,21 @@ def save(
         training: everything else that the next step needs, a tree of arrays.
         data: the Grain iterator whose position belongs to this step.
         metrics: what was measured at this step; see `BEST_BY`.
+
+    Raises:
+        OSError: this checkpoint, or the one before, cannot be written.
     """
-    manager.save(
-        step,
-        args=ocp.args.Composite(
-            params=ocp.args.StandardSave(params),
-            training=ocp.args.StandardSave(training),
-            data=grain.checkpoint.CheckpointSave(data),
-        ),
-        metrics=dict(metrics or {}),
-        force=True,
-    )
+    with told_shortly(manager.directory):
+        manager.save(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params),
+                training=ocp.args.StandardSave(training),
+                data=grain.checkpoint.CheckpointSave(data),
+            ),
+            metrics=dict(metrics or {}),
+            force=True,
+        )
 
 
 def restore(
@@ -143,11 +173,11 @@ def restore(
         parts["data"] = grain.checkpoint.CheckpointRestore(data)
     try:
         restored = manager.restore(step, args=ocp.args.Composite(**parts))
-    except (KeyError, TypeError, ValueError):
+    except Exception:  # Orbax raises Exception itself for an array it cannot read
         raise ValueError(
             f"checkpoint {step} in {manager.directory} was not made by this config: its "
-            "parameters or its optimiser are others; use the config of that run or "
-            "another --workdir"
+            "parameters or its optimiser are others, or it is damaged; use the config of "
+            "that run or another --workdir"
         ) from None
     return restored.params, restored.training
 
@@ -160,22 +190,19 @@ def has_position(manager: ocp.CheckpointManager, step: int) -> bool:
 
 def steps_of(workdir: Place) -> list[int]:
     """Returns the steps of which a run has checkpoints; none if there is no run."""
-    return [
-        int(entry.name)
-        for entry in (workdir / CHECKPOINTS).glob("*")
-        if entry.name.isdigit() and (entry / PARAMS).is_dir()
-    ]
+    names = [entry.name for entry in (workdir / CHECKPOINTS).glob("*")]
+    return sorted(int(name) for name in names if name.isdigit())
 
 
 def find_model(path: Place) -> tuple[Place, Place]:
     """Finds a model's (folder of `config.json`, folder of params).
 
     Args:
-        path: a run's workdir (its newest checkpoint counts), one of its checkpoints, or
-            a converted checkpoint.
+        path: a run's workdir (its newest whole checkpoint counts; damaged ones are named
+            on stderr), one of its checkpoints, or a converted checkpoint.
 
     Raises:
-        ValueError: there is nothing at `path`, or nothing that holds a model.
+        ValueError: there is nothing at `path`, or nothing that holds a whole model.
     """
     path = path.absolute()
     if not path.is_dir():
@@ -184,16 +211,25 @@ def find_model(path: Place) -> tuple[Place, Place]:
             f"checkpoint {path} is {what}; expected the workdir of a training run or a "
             "converted checkpoint"
         )
-    if (path / PARAMS).is_dir():
-        is_step = path.parent.name == CHECKPOINTS
-        return path.parent.parent if is_step else path, path / PARAMS
-    steps = steps_of(path)
-    if not steps:
-        raise ValueError(
-            f"no checkpoint in {path}; train first: "
-            "python -m mst_jax.train --config FILE --workdir DIR"
-        )
-    return path, path / CHECKPOINTS / str(max(steps)) / PARAMS
+    run, folders = path, [path]
+    if not (path / PARAMS).is_dir():
+        folders = [path / CHECKPOINTS / str(step) for step in reversed(steps_of(path))]
+    elif path.parent.name == CHECKPOINTS:
+        run = path.parent.parent
+    told = []
+    for folder in folders:
+        damage = find_damage(folder, PARAMS)
+        if not damage:
+            for one in told:
+                sys.stderr.write(f"{one}; taking {folder.name}, the one before\n")
+            return run, folder / PARAMS
+        told.append(f"checkpoint {folder} is damaged ({damage})")
+    raise ValueError(
+        f"{told[0]}; take an earlier one"
+        if told
+        else f"no checkpoint in {path}; train first: "
+        "python -m mst_jax.train --config FILE --workdir DIR"
+    )
 
 
 def read_params(folder: Place, expected: dict) -> dict:

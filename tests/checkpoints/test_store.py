@@ -122,3 +122,18 @@ def test_a_model_is_written_whole_or_not_at_all(tmp_path):
         store.write_model(tmp_path / "model", {"a": jnp.zeros(2)}, {})
     found = store.read_params(tmp_path / "model" / "params", {"a": jnp.zeros(2)})
     np.testing.assert_array_equal(found["a"], [1, 1])
+
+
+def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):
+    """The error of the thread that writes comes out at the next save, or at the end."""
+
+    def write_checksums(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write_checksums", write_checksums)
+    with (
+        pytest.raises(OSError, match=r"no checkpoint .* into .*: the disk is full$"),
+        store.open_checkpoints(tmp_path, num_kept=1) as manager,
+    ):
+        store.save(manager, 1, *tree(1), batches())
+    assert store.steps_of(tmp_path) == []

@@ -49,7 +49,7 @@ class Annotator:
     def wait_for_session(self, *, other_than):
         self.tab.wait_for_function(
             "before => location.hash && location.hash !== `#s=${before}`"
-            " && !document.getElementById('name').textContent.startsWith('Opening')",
+            " && document.getElementById('saved').textContent",
             arg=other_than,
         )
         self.settle()

@@ -16,10 +16,23 @@ pytestmark = pytest.mark.browser
 MOST_BYTES = 300_000
 DESK = {"width": 1280, "height": 800}
 SCENES = {
-    "page-light": dict(color_scheme="light", viewport=DESK),
-    "page-dark": dict(color_scheme="dark", viewport=DESK),
-    "page-tablet": dict(viewport={"width": 834, "height": 1112}, has_touch=True),
+    "page-light": (
+        dict(color_scheme="light", viewport=DESK),
+        "astronaut",
+        [[(200, 400), (330, 100)], [(345, 200), (430, 60), (250, 60)]],
+    ),
+    "page-dark": (
+        dict(color_scheme="dark", viewport=DESK),
+        "coffee",
+        [[(320, 250), (40, 30), (560, 120)], [(300, 150), (250, 320)]],
+    ),
+    "page-tablet": (
+        dict(viewport={"width": 834, "height": 1112}, has_touch=True),
+        "chelsea",
+        [[(220, 150), (430, 200)]],
+    ),
 }
+"""Browser, photograph, and objects: a click (x, y) on each, then clicks beside it."""
 
 
 @pytest.fixture(scope="module")
@@ -37,30 +50,27 @@ def url(tmp_path_factory):
 
 @pytest.mark.parametrize("name", SCENES)
 def test_the_page_looks_as_it_should(browser, url, name, tmp_path):
-    with browser.new_context(**SCENES[name]) as context:
+    window, photograph, objects = SCENES[name]
+    with browser.new_context(**window) as context:
         annotator = Annotator(context, url)
         annotator.wait_for_session(other_than=None)
-        annotator.tab.locator("[title='coffee.jpg']").click()
-        annotator.tab.wait_for_function("() => document.title === 'coffee.jpg'")
+        annotator.tab.locator(f"[title='{photograph}.jpg']").click()
+        annotator.tab.wait_for_function(
+            "name => document.title === name", arg=f"{photograph}.jpg"
+        )
         annotator.settle()
-        draw_coffee(annotator)
+        for clicks in objects:
+            if annotator.shown:
+                annotator.press("Space")
+            for number, click in enumerate(clicks):
+                annotator.click(*click, button="right" if number else "left")
+        annotator.tab.mouse.move(*annotator.at(*objects[-1][0]))
         check_layout(annotator)
         shot = annotator.tab.screenshot(type="jpeg", quality=85)
         assert len(shot) < MOST_BYTES
         folder = Path(os.environ.get("PICTURES", tmp_path))
         (folder / f"{name}.jpg").write_bytes(shot)
         assert annotator.faults == annotator.strangers == []
-
-
-def draw_coffee(annotator):
-    """Cup and spoon, the spoon not finished."""
-    annotator.click(300, 120)
-    annotator.click(320, 250)
-    annotator.press("Space")
-    annotator.click(170, 250)
-    annotator.click(60, 60, button="right")
-    annotator.tab.mouse.move(*annotator.at(420, 330))
-    annotator.settle()
 
 
 def check_layout(annotator):

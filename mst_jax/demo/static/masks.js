@@ -16,8 +16,10 @@ export class Mask {
 
   /** Number of True pixels. */
   get area() {
-    this.#area ??= this.bits.reduce((sum, bit) => sum + bit, 0);
-    return this.#area;
+    if (this.#area !== null) return this.#area;
+    let area = 0;
+    for (let at = 0; at < this.bits.length; at++) area += this.bits[at];
+    return (this.#area = area);
   }
 
   has(x, y) {
@@ -51,9 +53,11 @@ export function fromRuns({ size: [height], counts }) {
   const { left, top, width, rows } = box;
   const bits = new Uint8Array(width * rows);
   forEachRun(counts, (start, length) => {
-    for (let at = start; at < start + length; at++) {
-      const column = Math.floor(at / height);
-      bits[(at - column * height - top) * width + column - left] = 1;
+    let column = Math.floor(start / height);
+    let row = start - column * height;
+    for (let more = length; more > 0; more--) {
+      bits[(row - top) * width + column - left] = 1;
+      if (++row === height) [row, column] = [0, column + 1];
     }
   });
   return new Mask(left, top, width, rows, bits);
@@ -135,31 +139,40 @@ function tint({ width, height, bits }, colour) {
   return canvas;
 }
 
+/** Lines between pixels that differ, each as long as it goes; row by row, for speed. */
 function trace({ left, top, width, height, bits }) {
   const path = new Path2D();
-  const at = (row, column) =>
-    row >= 0 && column >= 0 && row < height && column < width
-      ? bits[row * width + column]
-      : 0;
-  const lines = (numLines, length, differs, draw) => {
-    for (let line = 0; line <= numLines; line++) {
-      for (let from = 0; from < length; from++) {
-        if (!differs(line, from)) continue;
-        const start = from;
-        while (from + 1 < length && differs(line, from + 1)) from++;
-        draw(line, start, from + 1);
+  const line = (x0, y0, x1, y1) => {
+    path.moveTo(left + x0, top + y0);
+    path.lineTo(left + x1, top + y1);
+  };
+  for (let row = 0; row <= height; row++) {
+    const below = row * width;
+    let from = -1;
+    for (let column = 0; column <= width; column++) {
+      const above = row > 0 && column < width ? bits[below - width + column] : 0;
+      const here = row < height && column < width ? bits[below + column] : 0;
+      const differs = above !== here;
+      if (differs && from < 0) from = column;
+      if (!differs && from >= 0) {
+        line(from, row, column, row);
+        from = -1;
       }
     }
-  };
-  lines(height, width, (row, column) => at(row - 1, column) !== at(row, column),
-    (row, start, end) => {
-      path.moveTo(left + start, top + row);
-      path.lineTo(left + end, top + row);
-    });
-  lines(width, height, (column, row) => at(row, column - 1) !== at(row, column),
-    (column, start, end) => {
-      path.moveTo(left + column, top + start);
-      path.lineTo(left + column, top + end);
-    });
+  }
+  const from = new Int32Array(width + 1).fill(-1); // first row of each column's line
+  for (let row = 0; row <= height; row++) {
+    for (let column = 0; column <= width; column++) {
+      const at = row * width + column;
+      const before = row < height && column > 0 ? bits[at - 1] : 0;
+      const here = row < height && column < width ? bits[at] : 0;
+      const differs = before !== here;
+      if (differs && from[column] < 0) from[column] = row;
+      if (!differs && from[column] >= 0) {
+        line(column, from[column], column, row);
+        from[column] = -1;
+      }
+    }
+  }
   return path;
 }

@@ -20,7 +20,7 @@ export function say(sentence, remedy) {
   }
   const before = [...byId("notices").children];
   if (before.some((other) => other.textContent === notice.textContent)) return;
-  if (before.length > 2) before[0].remove();
+  if (before.length > 1) before[0].remove();
   byId("notices").append(notice);
   setTimeout(() => notice.remove(), STAYS);
 }

@@ -53,7 +53,8 @@ function makeRow(work, item, on) {
     event.stopPropagation();
     on.remove(item);
   });
-  const row = make("li", { onclick: () => work.select(item) }, colour, name, area, eye, gone);
+  const tail = make("span", { className: "tail" }, area, eye, gone);
+  const row = make("li", { onclick: () => work.select(item) }, colour, name, tail);
   return Object.assign(row, { parts: { colour, name, area, eye } });
 }
 
@@ -82,7 +83,8 @@ function share({ mask }, { width, height }) {
 function showClicks(work, on) {
   const item = work?.current;
   const clicks = item?.clicks ?? [];
-  byId("clickCount").textContent = clicks.length || "";
+  const area = item ? share(item, work.picture) : "";
+  byId("clickCount").textContent = [clicks.length || "", area].filter(Boolean).join(" · ");
   byId("clicks").replaceChildren(...clicks.map((click, index) => {
     const what = click.positive ? "Object" : "Not this";
     const label = `${what}, at ${Math.round(click.x)}, ${Math.round(click.y)}`;

@@ -4,8 +4,8 @@ import { SCALE } from "./colours.js";
 
 const POSITIVE = "#0072b2";
 const NEGATIVE = "#d55e00";
-const FINE = "#56b4e9";
-const COARSE = "#e69f00";
+const FINE = "#ffd60a"; // as `predict --tokens` draws them
+const COARSE = "#40c4ff";
 const SHARP = 3; // from this scale on, pixels are shown as squares
 const OTHERS = 0.7; // opacity of objects beside that of the current one
 export const DOT = 8; // radius of a click in screen pixels
@@ -75,13 +75,16 @@ function drawOutline(pen, item, scale, isCurrent) {
 }
 
 function drawTokens(pen, { extras, camera }) {
-  pen.lineWidth = 2.5 / camera.scale;
-  pen.strokeStyle = COARSE;
-  for (const [x, y, side] of extras.tokens.coarse) pen.strokeRect(x, y, side, side);
+  const { fine, coarse } = extras.tokens;
+  for (const [colour, width] of [["rgb(0 0 0 / 0.5)", 4], [COARSE, 2]]) {
+    pen.lineWidth = width / camera.scale;
+    pen.strokeStyle = colour;
+    for (const [x, y, side] of coarse) pen.strokeRect(x, y, side, side);
+  }
   pen.lineWidth = 1 / camera.scale;
   pen.strokeStyle = FINE;
   pen.fillStyle = FINE;
-  for (const [x, y, side] of extras.tokens.fine) {
+  for (const [x, y, side] of fine) {
     pen.globalAlpha = 0.35;
     pen.fillRect(x, y, side, side);
     pen.globalAlpha = 1;

@@ -30,10 +30,9 @@ export function showStatus() {
 }
 
 function showLine() {
-  const { work, pointer, latency, opening } = page;
-  const name = opening ? `Opening ${opening} …` : work
+  const { work, pointer, latency } = page;
+  byId("name").textContent = work
     ? `${work.name}  ${work.picture.width} × ${work.picture.height}` : "";
-  byId("name").textContent = name;
   byId("place").textContent = pointer && work && isInside(pointer, work.picture)
     ? `${Math.floor(pointer.x)}, ${Math.floor(pointer.y)}` : "";
   byId("latency").textContent = latency ? `Mask in ${Math.round(latency.total)} ms` : "";
@@ -48,13 +47,18 @@ function saved(queue) {
   return queue.waiting ? `Saving ${queue.waiting} …` : "Saved";
 }
 
+/** What the annotator waits for: a picture, or the model, whose programs are compiled. */
 function showProgress({ ready, compiled = [], to_compile: left = 0 }) {
-  const bar = byId("progress");
-  bar.hidden = ready;
   const total = compiled.length + left;
-  bar.firstElementChild.style.width = `${total ? (100 * compiled.length) / total : 5}%`;
-  byId("model").textContent = ready ? ""
-    : `The model gets ready${total ? `: ${compiled.length} of ${total} sizes` : ""}`;
+  const done = total ? compiled.length / total : 0;
+  byId("progress").hidden = ready;
+  byId("progress").firstElementChild.style.width = `${Math.max(3, 100 * done)}%`;
+  const sentences = [
+    page.opening && `Opening ${page.opening} …`,
+    !ready && `The model gets ready: ${compiled.length} of ${total} steps`,
+  ];
+  byId("waiting").textContent = sentences.filter(Boolean).join("\n");
+  byId("waiting").hidden = ready && !page.opening;
 }
 
 /** Whether a point lies on the picture. */

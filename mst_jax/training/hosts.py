@@ -6,9 +6,11 @@ checkpoints, each its own shards.
 
 import argparse
 import collections
+import contextlib
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +18,12 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from mst_jax.training import report
+
 # Seconds without a sign of life after which a process counts as lost, and the others end.
 PATIENCE = 60
+
+FAILED = 1
 
 # Steps after which all processes know that one was told to stop.
 DELAY = 2
@@ -89,6 +95,7 @@ def join(
         int(number),
         cluster_detection_method="deactivate",
         heartbeat_timeout_seconds=PATIENCE,
+        shutdown_timeout_seconds=PATIENCE,
     )
 
 
@@ -96,10 +103,16 @@ def _join_found() -> None:
     """Joins the processes that the surroundings tell of, if they do."""
     _listens_itself()
     try:
-        jax.distributed.initialize(heartbeat_timeout_seconds=PATIENCE)
+        jax.distributed.initialize(
+            heartbeat_timeout_seconds=PATIENCE, shutdown_timeout_seconds=PATIENCE
+        )
     except ValueError as error:
         # What JAX says if nothing around it speaks of other processes.
         if "coordinator_address should be defined" not in str(error):
+            raise
+    except RuntimeError as error:
+        # A program that has used JAX already, such as a notebook, trains alone.
+        if "before any JAX calls" not in str(error):
             raise
 
 
@@ -122,6 +135,35 @@ def wait(what: str) -> None:
 def shard() -> tuple[int, int]:
     """Number of this process, and of all."""
     return jax.process_index(), jax.process_count()
+
+
+@contextlib.contextmanager
+def ending_together(workdir: object) -> Iterator[None]:
+    """If something breaks in one of several processes, all of them end soon.
+
+    The others learn of it when they next exchange numbers. Nobody tidies up: that would
+    wait for processes that are gone. What has diverged has done so everywhere, and is
+    left to the command.
+
+    Args:
+        workdir: of the run, for the message.
+    """
+    try:
+        yield
+    except report.Diverged:
+        raise
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        number, count = shard()
+        sys.stderr.write(
+            f"\nprocess {number} of {count} ends: {reason}; if this is about the "
+            "connection, another process was lost: see its log. Start all of them again: "
+            f"they go on from the newest checkpoint in {workdir}\n"
+        )
+        sys.stderr.flush()
+        os._exit(FAILED)
 
 
 def together(should_stop: Callable[[], int]) -> Callable[[], int]:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from mst_jax.layers.attention import Attention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
+from mst_jax.layers.remat import with_remat
 from mst_jax.layers.windows import from_windows, to_windows
 
 
@@ -58,6 +59,7 @@ class ViT(nn.Module):
         insertions: modules `(grid, lent) -> (grid, lent, choice)`, one for each number;
             `lent` is whatever the embedding lends, passed from insertion to insertion.
         dtype: of the products.
+        remat: what of a block is computed again for gradients, see `layers.remat`.
     """
 
     depth: int
@@ -67,6 +69,7 @@ class ViT(nn.Module):
     insert_at: tuple[int, ...] = ()
     insertions: tuple[nn.Module, ...] = ()
     dtype: DTypeLike = jnp.float32
+    remat: str = "none"
 
     @nn.compact
     def __call__(
@@ -82,6 +85,7 @@ class ViT(nn.Module):
             [b h w c] the grid after the last block, and what each insertion chose.
         """
         inserted = dict(zip(self.insert_at, self.insertions, strict=True))
+        make_block = with_remat(Block, self.remat)
         choices = []
         for number in range(self.depth):
             if number in inserted:
@@ -89,7 +93,8 @@ class ViT(nn.Module):
                 choices.append(choice)
             is_global = (number + 1) % self.global_every == 0
             window = 0 if is_global else self.window
-            grid = Block(self.num_heads, window, self.dtype, name=f"block{number}")(
-                grid
+            block = make_block(
+                self.num_heads, window, self.dtype, name=f"block{number}"
             )
+            grid = block(grid)
         return grid, tuple(choices)

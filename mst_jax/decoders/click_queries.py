@@ -13,6 +13,7 @@ from mst_jax.layers.attention import Attention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
 from mst_jax.layers.positions import sine_positions
+from mst_jax.layers.remat import with_remat
 from mst_jax.structs import Queries
 
 PYTORCH_EPS = 1e-5
@@ -110,6 +111,7 @@ class ClickQueries(nn.Module):
         hidden: width of the feed-forwards.
         sees_clicks: False = queries look at their own masks only.
         dtype: of the products; queries, norms, heads and softmax are float32.
+        remat: what of a layer is computed again for gradients, see `layers.remat`.
     """
 
     num_queries: int = 10
@@ -118,6 +120,7 @@ class ClickQueries(nn.Module):
     hidden: int = 2048
     sees_clicks: bool = True
     dtype: DTypeLike = jnp.float32
+    remat: str = "none"
 
     @nn.compact
     def __call__(
@@ -156,11 +159,12 @@ class ClickQueries(nn.Module):
         queries = jnp.broadcast_to(queries[None], shape)
         heads = QueryHeads(name="heads")
         said = [heads(queries, features)]
+        make_layer = with_remat(QueryLayer, self.remat)
         for number in range(self.num_layers):
             turn = number % len(levels)
             looks = may_look(said[-1][1], said[-1][0], clicked[turn])
             blocked = rearrange(~looks, "b q i j -> b q (i j)")
-            layer = QueryLayer(
+            layer = make_layer(
                 self.num_heads, self.hidden, self.dtype, name=f"layer{number}"
             )
             queries = layer(queries, positions, *memory[turn], blocked=blocked)

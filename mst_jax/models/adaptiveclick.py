@@ -37,6 +37,7 @@ def make_query_decoder(
     pixels: Mapping[str, object],
     queries: Mapping[str, object],
     dtype: str,
+    remat: str,
 ) -> dict[str, PixelDecoder | ClickQueries]:
     """Makes neck and decoder, both as wide as the row's head.
 
@@ -45,6 +46,7 @@ def make_query_decoder(
         pixels: fields of `PixelDecoder` to change.
         queries: fields of `ClickQueries` to change.
         dtype: of the products.
+        remat: see `layers.remat`.
 
     Raises:
         ValueError: an unknown field, or a width that cannot be divided.
@@ -56,12 +58,14 @@ def make_query_decoder(
         **{"width": width, "hidden": 4 * width, **pixels},
         pyramid=SimplePyramid(row.pyramid, kind),
         dtype=kind,
+        remat=remat,
     )
     decoder = settings.call(
         ClickQueries,
         "config.model.queries",
         **{"hidden": 8 * width, **queries},
         dtype=kind,
+        remat=remat,
     )
     for name, parts in (
         ("groups of the norms", neck.num_groups),
@@ -85,6 +89,7 @@ def adaptiveclick(
     pixels: Mapping[str, object] | None = None,
     queries: Mapping[str, object] | None = None,
     dtype: str = "float32",
+    remat: str = "none",
     **changes: object,
 ) -> ClickModel:
     """Plain ViT with window attention, deformable pixel decoder, click-aware queries.
@@ -100,14 +105,18 @@ def adaptiveclick(
         queries: fields of `ClickQueries` to change, such as `num_queries` or
             `sees_clicks`.
         dtype: of the products, "float32" or "bfloat16".
+        remat: what is computed again for gradients to save memory: "none", "products"
+            or "blocks", see `layers.remat`.
         **changes: numbers of the size's row to change, such as `depth` or `patch`.
 
     Raises:
         ValueError: an unknown name, or a value that cannot be.
     """
     row = pick_wide(size, **changes)
-    embed, backbone = make_trunk(row, crop=crop, window=window, dtype=dtype)
+    embed, backbone = make_trunk(
+        row, crop=crop, window=window, dtype=dtype, remat=remat
+    )
     decoding = make_query_decoder(
-        row, pixels=pixels or {}, queries=queries or {}, dtype=dtype
+        row, pixels=pixels or {}, queries=queries or {}, dtype=dtype, remat=remat
     )
     return ClickModel(embed=embed, backbone=backbone, **decoding)

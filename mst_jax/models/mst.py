@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from mst_jax import settings
 from mst_jax.backbones.sizes import Size, pick
 from mst_jax.decoders.mlp_head import MLPHead
+from mst_jax.layers.remat import with_remat
 from mst_jax.models.click_model import ClickModel
 from mst_jax.models.trunk import make_trunk, read_dtype
 from mst_jax.necks.simple_pyramid import SimplePyramid
@@ -55,6 +56,7 @@ def make_selections(
     selection: Mapping[str, object],
     top_k: str,
     dtype: str,
+    remat: str,
 ) -> dict[str, tuple]:
     """Makes the insertions of a ViT and their places, as arguments for `make_trunk`.
 
@@ -66,6 +68,7 @@ def make_selections(
         selection: fields of the row and their new values.
         top_k: a name in `tokens.topk.TOP_K`.
         dtype: of the products.
+        remat: see `layers.remat`.
 
     Raises:
         ValueError: an unknown name, a value that does not fit, or no place.
@@ -106,8 +109,9 @@ def make_selections(
     del values["opens"]
     kind = read_dtype(dtype)
     # One module a place: a module that is used again shares its parameters.
+    make_selection = with_remat(TokenSelection, remat)
     insertions = tuple(
-        TokenSelection(patch=row.patch, top_k=top_k, dtype=kind, **values)
+        make_selection(patch=row.patch, top_k=top_k, dtype=kind, **values)
         for _ in places
     )
     return {"insert_at": places, "insertions": insertions}
@@ -123,6 +127,7 @@ def mst(
     selection: Mapping[str, object] | None = None,
     dropout: float = 0.1,
     dtype: str = "float32",
+    remat: str = "none",
     **changes: object,
 ) -> ClickModel:
     """ViT with token selection and global attention, simple feature pyramid, MLP head.
@@ -141,6 +146,8 @@ def mst(
         selection: numbers of the release's row to change.
         dropout: share of the head's channels that training drops.
         dtype: of the products, "float32" or "bfloat16".
+        remat: what is computed again for gradients to save memory: "none", "products"
+            or "blocks", see `layers.remat`.
         **changes: numbers of the size's row to change, such as `depth` or `patch`.
 
     Raises:
@@ -155,8 +162,11 @@ def mst(
         selection=selection or {},
         top_k=top_k,
         dtype=dtype,
+        remat=remat,
     )
-    embed, backbone = make_trunk(row, crop=crop, window=0, dtype=dtype, **selections)
+    embed, backbone = make_trunk(
+        row, crop=crop, window=0, dtype=dtype, remat=remat, **selections
+    )
     return ClickModel(
         embed=embed,
         backbone=backbone,

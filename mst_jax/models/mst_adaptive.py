@@ -19,6 +19,7 @@ def mst_adaptive(
     pixels: Mapping[str, object] | None = None,
     queries: Mapping[str, object] | None = None,
     dtype: str = "float32",
+    remat: str = "none",
     **changes: object,
 ) -> ClickModel:
     """ViT with token selection and global attention, pixel decoder, click-aware queries.
@@ -35,6 +36,8 @@ def mst_adaptive(
         pixels: see `adaptiveclick`.
         queries: see `adaptiveclick`.
         dtype: of the products, "float32" or "bfloat16".
+        remat: what is computed again for gradients to save memory: "none", "products"
+            or "blocks", see `layers.remat`.
         **changes: numbers of the size's row to change, such as `depth` or `patch`.
 
     Raises:
@@ -48,9 +51,12 @@ def mst_adaptive(
         selection=selection or {},
         top_k=top_k,
         dtype=dtype,
+        remat=remat,
     )
-    embed, backbone = make_trunk(row, crop=crop, window=0, dtype=dtype, **selections)
+    embed, backbone = make_trunk(
+        row, crop=crop, window=0, dtype=dtype, remat=remat, **selections
+    )
     decoding = make_query_decoder(
-        row, pixels=pixels or {}, queries=queries or {}, dtype=dtype
+        row, pixels=pixels or {}, queries=queries or {}, dtype=dtype, remat=remat
     )
     return ClickModel(embed=embed, backbone=backbone, **decoding)

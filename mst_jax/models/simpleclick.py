@@ -14,6 +14,7 @@ def simpleclick(
     window: int = 224,
     dropout: float = 0.1,
     dtype: str = "float32",
+    remat: str = "none",
     **changes: object,
 ) -> ClickModel:
     """Plain ViT with window attention, simple feature pyramid, MLP head.
@@ -26,13 +27,17 @@ def simpleclick(
         window: side of the attention windows in pixels; 0 = every block is global.
         dropout: share of the head's channels that training drops.
         dtype: of the products, "float32" or "bfloat16".
+        remat: what is computed again for gradients to save memory: "none", "products"
+            or "blocks", see `layers.remat`.
         **changes: numbers of the size's row to change, such as `depth` or `patch`.
 
     Raises:
         ValueError: an unknown size, or a value that cannot be.
     """
     row = pick(size, **changes)
-    embed, backbone = make_trunk(row, crop=crop, window=window, dtype=dtype)
+    embed, backbone = make_trunk(
+        row, crop=crop, window=window, dtype=dtype, remat=remat
+    )
     kind = read_dtype(dtype)
     return ClickModel(
         embed=embed,

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from mst_jax.backbones.embed import ClickEmbed
 from mst_jax.backbones.sizes import Size
 from mst_jax.backbones.vit import ViT
+from mst_jax.layers.remat import check_remat
 
 
 def read_dtype(dtype: str) -> jnp.dtype:
@@ -27,6 +28,7 @@ def make_trunk(
     dtype: str,
     insert_at: tuple[int, ...] = (),
     insertions: tuple[nn.Module, ...] = (),
+    remat: str = "none",
 ) -> tuple[ClickEmbed, ViT]:
     """Makes the embedding, which lends tokens if something is inserted, and the ViT.
 
@@ -37,10 +39,12 @@ def make_trunk(
         dtype: of the products, "float32" or "bfloat16".
         insert_at: see `ViT`.
         insertions: see `ViT`.
+        remat: see `ViT`.
 
     Raises:
-        ValueError: an unknown dtype, or sides that are not whole patches.
+        ValueError: an unknown dtype or remat, or sides that are not whole patches.
     """
+    check_remat(remat)
     if crop % row.patch or window % row.patch or crop < row.patch or window < 0:
         raise ValueError(
             f"crop {crop} and window {window} are not whole {row.patch}-pixel patches"
@@ -56,5 +60,6 @@ def make_trunk(
         insert_at=insert_at,
         insertions=insertions,
         dtype=kind,
+        remat=remat,
     )
     return embed, backbone

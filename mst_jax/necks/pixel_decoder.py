@@ -16,6 +16,7 @@ from mst_jax.layers.deformable import (
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm, MapNorm
 from mst_jax.layers.positions import sine_positions
+from mst_jax.layers.remat import with_remat
 
 PYTORCH_EPS = 1e-5
 
@@ -42,7 +43,6 @@ class DeformableLayer(nn.Module):
         self,
         cells: Float[Array, "b n c"],
         positions: Float[Array, "n c"],
-        *,
         sizes: Sizes,
     ) -> Float[Array, "b n c"]:
         """Returns the cells of the next layer.
@@ -78,6 +78,8 @@ class PixelDecoder(nn.Module):
         hidden: width of the feed-forwards.
         num_groups: of the norms of maps; must divide the width.
         dtype: of the products; norms, places, weights and softmax are float32.
+        remat: what of a deformable layer is computed again for gradients, see
+            `layers.remat`.
     """
 
     pyramid: nn.Module
@@ -88,6 +90,7 @@ class PixelDecoder(nn.Module):
     hidden: int = 1024
     num_groups: int = 32
     dtype: DTypeLike = jnp.float32
+    remat: str = "none"
 
     @nn.compact
     def __call__(
@@ -103,15 +106,16 @@ class PixelDecoder(nn.Module):
         pattern = "b i j c -> b (i j) c"
         cells = jnp.concatenate([rearrange(x, pattern) for x in levels], axis=1)
         positions = self._positions(sizes).astype(cells.dtype)
+        make_layer = with_remat(DeformableLayer, self.remat, static=(3,))
         for number in range(self.num_layers):
-            layer = DeformableLayer(
+            layer = make_layer(
                 self.num_heads,
                 self.num_points,
                 self.hidden,
                 self.dtype,
                 name=f"layer{number}",
             )
-            cells = layer(cells, positions, sizes=sizes)
+            cells = layer(cells, positions, sizes)
         levels = split_levels(cells, sizes)
 
         finest = nn.relu(self._enter(finest, "in4"))

@@ -1,0 +1,66 @@
+"""What is computed again instead of kept: the same gradients, less memory."""
+
+import jax
+import numpy as np
+import pytest
+
+from mst_jax.layers.remat import REMATS
+from mst_jax.losses.total import total_loss
+from mst_jax.models.build import build
+from tests.models.test_simpleclick import drawn_inputs, drawn_params
+from tests.models.tiny_recipes import TINY, recipe_losses, tiny_batch
+
+# XLA's CPU compiler merges what is computed twice; accelerators' compilers do not.
+AS_ON_ACCELERATORS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+
+
+def loss_of_recipe(name, remat):
+    """The loss of a recipe as a function of its parameters, and parameters."""
+    module = build(name, remat=remat, **TINY[name] | {"depth": 4})
+    params = jax.tree.map(lambda leaf: 0.2 * leaf, drawn_params(module))
+    batch, (_, clicks, _) = tiny_batch(2), drawn_inputs(64, 64)
+    image = batch.image / 255.0
+
+    def loss_of(params):
+        outputs = module.apply({"params": params}, image, clicks, image[..., 0])
+        return total_loss(outputs, batch, losses=recipe_losses(name))[0]
+
+    return loss_of, params
+
+
+def kept_bytes(loss_of, params):
+    """Bytes that the forward pass leaves to the backward pass."""
+    backward = jax.eval_shape(lambda params: jax.vjp(loss_of, params)[1], params)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_less_is_kept(name):
+    none, products, blocks = (kept_bytes(*loss_of_recipe(name, r)) for r in REMATS)
+    assert blocks < products < none and blocks < 0.7 * none
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["simpleclick", *(pytest.param(n, marks=pytest.mark.slow) for n in list(TINY)[1:])],
+)
+def test_the_same_gradients_in_less_memory(name):
+    results, memory = [], []
+    for remat in REMATS:
+        loss_of, params = loss_of_recipe(name, remat)
+        program = jax.jit(jax.value_and_grad(loss_of)).lower(params)
+        program = program.compile(compiler_options=AS_ON_ACCELERATORS)
+        memory.append(program.memory_analysis().temp_size_in_bytes)
+        results.append(program(params))
+    want, gradient = results[0]
+    largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
+    assert largest > 1e-3
+    for loss, other in results[1:]:
+        np.testing.assert_allclose(loss, want, rtol=1e-6)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6 * largest),
+            other,
+            gradient,
+        )
+    none, products, blocks = memory
+    assert blocks < products < none, memory

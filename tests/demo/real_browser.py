@@ -42,12 +42,13 @@ def serve(checkpoint: Path, *words: object) -> Iterator[str]:
 
 @contextlib.contextmanager
 def launch() -> Iterator[object]:
-    """Headless Chromium; skips the tests where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
+    """Headless Chromium."""
+    from playwright.sync_api import sync_playwright  # only these tests need it
+
     path = shutil.which("chromium")
     if path is None:
-        pytest.skip("no chromium found; `make test-browser` installs it")
-    with playwright.sync_playwright() as driver:
+        pytest.fail("no chromium found; `make test-browser` installs it")
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=_FLAGS)
         yield browser
         browser.close()

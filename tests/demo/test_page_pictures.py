@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from skimage import data
 
 from mst_jax.data import pictures
 from tests.demo.conftest import write_model
@@ -37,6 +36,8 @@ SCENES = {
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
+    from skimage import data  # seconds, which the other tests need not spend
+
     root = tmp_path_factory.mktemp("photographs")
     for name in ("coffee", "chelsea", "astronaut", "rocket"):
         jpeg = pictures.encode_jpeg(getattr(data, name)())

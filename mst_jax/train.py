@@ -14,39 +14,39 @@ from mst_jax.checkpoints import store
 from mst_jax.structs import TrainState
 from mst_jax.training import hosts, loop, report, sharding
 from mst_jax.training.config import read_config
-from mst_jax.training.resume import (
-    check_same_model,
-    resume,
-    start_params,
-    without_params,
-)
+from mst_jax.training.resume import resume, start_params, without_params
 from mst_jax.training.run import build_run, open_data
-from mst_jax.whole_file import Place, place_of
+from mst_jax.training.stop import CODES, listen
+from mst_jax.training.workdir import check_same_model, taken
+from mst_jax.whole_file import Place, check_room, place_of
 
-# Wrong use is argparse's 2; a run that Ctrl-C stopped may go on.
-FAILED, STOPPED = 1, 130
+# Wrong use is argparse's 2; see `stop.CODES` for a run that was told to stop.
+FAILED = 1
 
 
 def train(
     config: ConfigDict,
     workdir: Place,
     *,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], int] = lambda: 0,
 ) -> TrainState:
     """Trains the model of a config, from the newest checkpoint in `workdir` if any.
 
     Args:
         config: see `configs/`.
         workdir: gets `config.json`, `metrics.jsonl` and `checkpoints/`.
-        should_stop: asked after each step; True saves and ends the run early.
+        should_stop: asked after each step; all but 0 saves and ends the run early.
 
     Returns:
         The last state.
 
     Raises:
-        ValueError: a wrong config, data that are not prepared, a run of another model.
+        ValueError: a wrong config, data that are not prepared, a run of another model, a
+            workdir where another run is at work or that cannot be written to.
+        OSError: the disk is full, or gone.
         report.Diverged: the loss is not finite; names the step.
     """
+    check_room(workdir / store.CONFIG)
     run = build_run(config)
     check_same_model(workdir, config)
     state = run.state
@@ -54,8 +54,10 @@ def train(
         state = start_params(state, config.start, fresh=config.fresh)
         state = sharding.put(state, run.shardings)
     batches = settings.call(open_data, "config.data", config, **config.data.to_dict())
-    workdir.mkdir(parents=True, exist_ok=True)
-    with store.open_checkpoints(workdir, num_kept=config.num_kept) as manager:
+    with (
+        taken(workdir, config),
+        store.open_checkpoints(workdir, num_kept=config.num_kept) as manager,
+    ):
         state = resume(manager, state, batches)
         writes, first = hosts.is_first(), int(state.step)
         metrics = workdir / report.METRICS
@@ -80,7 +82,7 @@ def train(
             rest = without_params(state)
             store.save(manager, step, state.best_params, rest, batches)
 
-        with bar:
+        with bar, hosts.ending_together(workdir):
             return loop.run(
                 run.update,
                 state,
@@ -93,23 +95,6 @@ def train(
                 put=partial(sharding.put_batch, run.layout),
                 should_stop=hosts.together(should_stop),
             )
-
-
-def stop_on_interrupt() -> Callable[[], bool]:
-    """Lets the first Ctrl-C end the run after its step; the second one is as usual.
-
-    Returns:
-        Has Ctrl-C been pressed?
-    """
-    pressed = []
-
-    def on_interrupt(number: int, _: object) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, before)
-        tqdm.write("saving after this step; Ctrl-C again stops at once", sys.stderr)
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    return lambda: bool(pressed)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -131,13 +116,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     hosts.add_flags(parser)
     known, changes = parser.parse_known_args(argv)
-    should_stop = stop_on_interrupt()
+    told = listen()
     try:
         config = read_config(["--config", known.config, *changes])
         hosts.join(known.coordinator, known.num_processes, known.process_id)
-        state = train(config, place_of(known.workdir), should_stop=should_stop)
-    except (ValueError, OSError) as error:
+        state = train(config, place_of(known.workdir), should_stop=told)
+    except ValueError as error:
         parser.error(str(error))
+    except OSError as error:
+        sys.stderr.write(
+            f"the run in {known.workdir} failed: {error}; when that is put right the same "
+            "command goes on\n"
+        )
+        sys.exit(FAILED)
     except report.Diverged as error:
         sys.stderr.write(
             f"{error}; the checkpoints before it are kept in {known.workdir}; lower "
@@ -150,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"stopped at step {int(state.step)} of {config.steps}, saved in "
             f"{known.workdir}; the same command goes on\n"
         )
-        sys.exit(STOPPED)
+        # Nothing heard here: another process of the run was told.
+        sys.exit(told() or CODES[signal.SIGTERM])
 
 
 if __name__ == "__main__":

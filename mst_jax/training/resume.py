@@ -6,28 +6,14 @@ from collections.abc import Sequence
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from mst_jax import settings
 from mst_jax.checkpoints import store
 from mst_jax.models.start import start_from
 from mst_jax.structs import TrainState
-from mst_jax.whole_file import Place
-
-
-def check_same_model(workdir: Place, config: ConfigDict) -> None:
-    """Raises ValueError if a run of another model lives in `workdir`."""
-    if not (workdir / store.CONFIG).exists():
-        return
-    before, now = store.read_config(workdir).get("model"), config.model.to_dict()
-    if before != settings.as_json(now):
-        raise ValueError(
-            f"{workdir} holds a run of the model {before}, the config says {now}; use "
-            "the config of that run or another --workdir"
-        )
 
 
 def start_params(

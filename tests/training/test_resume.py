@@ -6,20 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 
 import mst_jax
 from mst_jax.checkpoints import store
-from mst_jax.training.resume import (
-    check_same_model,
-    resume,
-    start_params,
-    without_params,
-)
+from mst_jax.training.resume import resume, start_params, without_params
 from mst_jax.training.state import start_state
 from tests import small_checkpoint
 from tests.checkpoints.test_store import batches
-from tests.tiny_config import get_config
 
 
 def state_of(value, *, seed=0):
@@ -78,13 +71,3 @@ def test_the_average_starts_where_the_parameters_start(tmp_path):
     assert not started.params["embed"]["positions"].any()
     for tree in (started.params, started.average):
         jax.tree.map(np.testing.assert_array_equal, tree["decoder"], want["decoder"])
-
-
-def test_a_run_of_another_model_is_refused(tmp_path):
-    config = get_config()
-    check_same_model(tmp_path, config)
-    store.write_config(tmp_path, config.to_dict())
-    check_same_model(tmp_path, config)
-    config.model.depth = 2
-    with pytest.raises(ValueError, match="holds a run of the model"):
-        check_same_model(tmp_path, config)

@@ -53,3 +53,52 @@ def test_clicks_made_while_the_server_is_away_arrive_in_order(annotator, context
     ]
     assert all("INTERNET_DISCONNECTED" in fault for fault in annotator.faults)
     annotator.faults.clear()
+
+
+def test_an_answer_that_was_lost_does_not_repeat_the_click(annotator, context):
+    lost = []
+
+    def lose(route):
+        if route.request.method == "POST" and len(lost) < 2:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    context.route("**/objects", lose)
+    context.route("**/clicks", lose)
+    annotator.click(42, 20)
+    annotator.click(10, 50)
+    assert lost == [201, 200]  # the object was begun, the click was made
+    (one,) = annotator.state()["objects"]
+    assert [click["x"] for click in one["clicks"]] == [42, 10]
+    assert [one["clicks"] for one in annotator.shown] == [
+        [[42, 20, True], [10, 50, True]]
+    ]
+    assert all("ERR_FAILED" in fault for fault in annotator.faults)
+    annotator.faults.clear()
+
+
+def test_a_session_that_is_over_is_told_and_a_picture_of_the_folder_opens_anew(
+    annotator,
+):
+    def end_session():
+        address = f"{annotator.url}api/sessions/{annotator.session}"
+        assert annotator.tab.request.delete(address).ok
+
+    annotator.click(42, 20)
+    end_session()
+    annotator.tab.reload()
+    annotator.tab.wait_for_selector(".notice")
+    assert "session is over" in annotator.notice()
+    tile = annotator.tab.locator("#pictures .tile").nth(1)
+    before = annotator.session
+    tile.click()
+    annotator.wait_for_session(other_than=before)
+    end_session()
+    annotator.tab.goto(annotator.url)
+    annotator.wait_for_session(other_than=None)
+    assert annotator.tab.locator("#name").inner_text().startswith("scene 1.png")
+    assert annotator.shown == []
+    assert all("404" in fault for fault in annotator.faults)
+    annotator.faults.clear()

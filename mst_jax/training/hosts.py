@@ -10,11 +10,12 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -22,6 +23,9 @@ from mst_jax.training import report
 
 # Seconds without a sign of life after which a process counts as lost, and the others end.
 PATIENCE = 60
+
+# Seconds that one process may need for what the others wait for, such as drawing scenes.
+LONGEST_WAIT = 3600
 
 FAILED = 1
 
@@ -127,14 +131,23 @@ def is_first() -> bool:
 
 
 def wait(what: str) -> None:
-    """Waits until every process has come here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(what)
+    """Waits until every process has come here; if one is lost, JAX ends the others."""
+    milliseconds = 1000 * LONGEST_WAIT
+    ocp.multihost.get_barrier_sync_fn()(key=what, timeout_ms=milliseconds)
 
 
 def shard() -> tuple[int, int]:
     """Number of this process, and of all."""
     return jax.process_index(), jax.process_count()
+
+
+def added(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The sums over all processes of what each of them has counted."""
+    if jax.process_count() == 1:
+        return dict(numbers)
+    own = np.array(list(numbers.values()), np.float32)
+    sums = multihost_utils.process_allgather(own).sum(0).tolist()
+    return dict(zip(numbers, sums, strict=True))
 
 
 @contextlib.contextmanager

@@ -108,10 +108,10 @@ class Objects(BaseModel):
 
 
 class Tokens(BaseModel):
-    """Squares (x, y, side) in pixels of the picture, best first."""
+    """Boxes (x, y, width, height) in pixels of the picture, best first."""
 
-    fine: list[tuple[float, float, float]]
-    coarse: list[tuple[float, float, float]]
+    fine: list[tuple[float, float, float, float]]
+    coarse: list[tuple[float, float, float, float]]
 
 
 class Listed(BaseModel):
@@ -208,10 +208,10 @@ def run_lengths(mask: Bool[np.ndarray, "h w"]) -> RunLengths:
 
 
 def describe_tokens(fine: Cells, coarse: Cells) -> Tokens:
-    """Squares; where zoom stretched them, their side is that of the same area."""
-    squares = []
+    """Boxes as they lie in the picture; zoom may have stretched them."""
+    boxes = []
     for cells in (fine, coarse):
         top, left, bottom, right = cells.boxes.T
-        side = np.sqrt((bottom - top) * (right - left))
-        squares.append(np.stack([left, top, side], axis=-1).tolist())
-    return Tokens(fine=squares[0], coarse=squares[1])
+        box = np.stack([left, top, right - left, bottom - top], axis=-1)
+        boxes.append(box.tolist())
+    return Tokens(fine=boxes[0], coarse=boxes[1])

@@ -41,11 +41,11 @@ def test_only_here_rows_and_columns_become_y_and_x():
     assert message["can_undo"] and not message["can_redo"] and message["area"] == 5
 
 
-def test_tokens_are_squares_by_their_upper_left_corner():
+def test_tokens_are_boxes_by_their_upper_left_corner():
     cells = Cells(np.array([[10.0, 20.0, 14.0, 29.0]]), np.array([0.9]))
     nothing = Cells(np.zeros((0, 4)), np.zeros(0))
     tokens = say.describe_tokens(cells, nothing)
-    assert tokens.fine == [(20.0, 10.0, 6.0)] and tokens.coarse == []
+    assert tokens.fine == [(20.0, 10.0, 9.0, 4.0)] and tokens.coarse == []
 
 
 @pytest.mark.parametrize(

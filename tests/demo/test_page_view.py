@@ -42,10 +42,11 @@ def test_it_shows_what_the_model_looks_at(annotator):
     annotator.tab.wait_for_selector("#legend:visible")
     tokens = annotator.ask_page("return page.extras.tokens;")
     assert tokens["fine"]
-    x, y, side = tokens["fine"][0]
-    with_tokens = annotator.colour_at(x + side / 2, y + side / 2)
+    x, y, width, height = tokens["fine"][0]
+    middle = x + width / 2, y + height / 2
+    with_tokens = annotator.colour_at(*middle)
     annotator.press("t")
-    assert annotator.colour_at(x + side / 2, y + side / 2) != with_tokens
+    assert annotator.colour_at(*middle) != with_tokens
 
 
 def test_wheel_and_drag_move_the_picture_and_clicks_stay_exact(annotator):

@@ -46,7 +46,7 @@ function drawMasks(pen, { work, settings, stroke, extras, camera }) {
     pen.globalAlpha = (1 + opacity) / 2;
     pen.drawImage(extras.probability, 0, 0);
   }
-  // Squares of tokens and fill would cover each other.
+  // Boxes of tokens and fill would cover each other.
   const isFilled = settings.view === "fill" && !(settings.tokens && extras.tokens);
   for (const item of work.items.filter(({ hidden }) => !hidden)) {
     const isCurrent = item === work.current;
@@ -79,16 +79,16 @@ function drawTokens(pen, { extras, camera }) {
   for (const [colour, width] of [["rgb(0 0 0 / 0.5)", 4], [COARSE, 2]]) {
     pen.lineWidth = width / camera.scale;
     pen.strokeStyle = colour;
-    for (const [x, y, side] of coarse) pen.strokeRect(x, y, side, side);
+    for (const box of coarse) pen.strokeRect(...box);
   }
   pen.lineWidth = 1 / camera.scale;
   pen.strokeStyle = FINE;
   pen.fillStyle = FINE;
-  for (const [x, y, side] of fine) {
+  for (const box of fine) {
     pen.globalAlpha = 0.35;
-    pen.fillRect(x, y, side, side);
+    pen.fillRect(...box);
     pen.globalAlpha = 1;
-    pen.strokeRect(x, y, side, side);
+    pen.strokeRect(...box);
   }
 }
 

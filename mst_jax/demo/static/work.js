@@ -142,7 +142,7 @@ export class Work {
     return bitmap(`${this.#path(item)}/mask?form=probability`);
   }
 
-  /** Squares [x, y, side] that the model looks at: {fine, coarse}. */
+  /** Boxes [x, y, width, height] that the model looks at: {fine, coarse}. */
   tokens(item) {
     return json("GET", `${this.#path(item)}/tokens`);
   }

@@ -7,7 +7,6 @@ import { changed, page } from "./page.js";
 import { set, settings, switchTheme } from "./settings.js";
 
 const STEP = 1.25; // zoom of a key
-const POSSIBLE_SIZES = [1, 100];
 
 /** @param {{turn: (step: number) => void}} pictures goes to another picture */
 export function makeActions(pictures) {
@@ -109,14 +108,15 @@ function step(by) {
 }
 
 function resize(by) {
-  const [least, most] = POSSIBLE_SIZES;
-  const size = Math.min(most, Math.max(least, settings.size + by));
+  const size = Math.min(100, Math.max(1, settings.size + by));
   byId("size").value = size;
   change({ size });
 }
 
 function showTokens() {
-  if (!page.about.has_tokens) return say("This model looks at everything; it chooses no tokens.");
+  if (!page.about.has_tokens) {
+    return say("This model looks at everything; it chooses no tokens.");
+  }
   change({ tokens: !settings.tokens });
   if (settings.tokens && !page.work?.current?.clicks.length) {
     say("Click on an object; then you see what the model looks at.");

@@ -39,7 +39,8 @@ async function begin() {
   page.about = await json("GET", "/about");
   if (!page.about.ready) warm();
   await rail.start(page.about.folder);
-  const id = new URLSearchParams(location.hash.slice(1)).get("s") ?? recall("session", null);
+  const named = new URLSearchParams(location.hash.slice(1)).get("s");
+  const id = named ?? recall("session", null);
   const last = id && rail.ofSession(id, "");
   await open(last || rail.pictures[0]);
 }
@@ -124,7 +125,8 @@ function listenToAll() {
   });
   for (const name of ["opacity", "size"]) {
     byId(name).value = settings[name];
-    byId(name).addEventListener("input", ({ target }) => change({ [name]: Number(target.value) }));
+    byId(name).addEventListener("input", ({ target }) =>
+      change({ [name]: Number(target.value) }));
     byId(name).addEventListener("pointerup", () => canvas.focus({ preventScroll: true }));
   }
   const bare = (on) => {

@@ -21,7 +21,8 @@ export const SCALE = (() => {
     const at = (value / 255) * (stops.length - 1);
     const low = Math.min(Math.floor(at), stops.length - 2);
     for (let c = 0; c < 3; c++) {
-      steps[value * 3 + c] = stops[low][c] + (at - low) * (stops[low + 1][c] - stops[low][c]);
+      const [from, to] = [stops[low][c], stops[low + 1][c]];
+      steps[value * 3 + c] = from + (at - low) * (to - from);
     }
   }
   return steps;

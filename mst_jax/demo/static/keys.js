@@ -43,7 +43,7 @@ const HELD = 250; // ms after which H was held, not pressed
 /**
  * Listens to the keyboard.
  * @param {Object<string, (key: string) => void>} actions by the names of the table
- * @param {{tool: () => string, setTool: (name: string) => void, bare: (on: boolean) => void}} on
+ * @param {object} on tool() names the tool, setTool(name) changes it, bare(is) hides masks
  */
 export function listen(actions, on) {
   const table = new Map(KEYS.flatMap(([keys, , name]) => keys.map((key) => [key, name])));

@@ -8,7 +8,8 @@ import { byId } from "./dom.js";
  *   canLoadMasks: () => boolean}} on
  */
 export function listenToFiles(on) {
-  for (const [id, take] of [["file", on.pictures], ["maskFile", ([one]) => on.masks(one)]]) {
+  const takers = { file: on.pictures, maskFile: ([one]) => on.masks(one) };
+  for (const [id, take] of Object.entries(takers)) {
     byId(id).addEventListener("change", ({ target }) => {
       const files = [...target.files];
       target.value = ""; // so that the same file can be chosen again

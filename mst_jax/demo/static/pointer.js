@@ -64,9 +64,9 @@ export function listen(canvas, camera, on) {
     on.hover(point(at), event.pointerType);
     if (!finger) return;
     if (doing === "pinch") pinch(event.pointerId, at);
-    if (doing === "maybe" && Math.hypot(at.x - finger.from.x, at.y - finger.from.y) > STILL) {
-      doing = "pan";
-    }
+    const { from } = finger;
+    const moved = Math.hypot(at.x - from.x, at.y - from.y);
+    if (doing === "maybe" && moved > STILL) doing = "pan";
     if (doing === "pan") {
       camera.pan(at.x - finger.x, at.y - finger.y);
       on.moved();

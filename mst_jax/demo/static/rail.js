@@ -57,7 +57,8 @@ export class Rail {
     const worth = this.pictures.filter((one) => one.session);
     const kept = [...worth.filter((one) => one.folder),
       ...worth.filter((one) => !one.folder).slice(-KEPT)];
-    remember("pictures", kept.map(({ name, folder, session }) => ({ name, folder, session })));
+    const facts = ({ name, folder, session }) => ({ name, folder, session });
+    remember("pictures", kept.map(facts));
   }
 
   /** Forgets a session that is over. */

@@ -36,7 +36,8 @@ function showLine() {
   byId("place").textContent = pointer && work && isInside(pointer, work.picture)
     ? `${Math.floor(pointer.x)}, ${Math.floor(pointer.y)}` : "";
   byId("latency").textContent = latency ? `Mask in ${Math.round(latency.total)} ms` : "";
-  byId("latency").title = latency ? `of which the model ${Math.round(latency.model)} ms` : "";
+  const model = latency && Math.round(latency.model);
+  byId("latency").title = latency ? `of which the server ${model} ms` : "";
   byId("saved").textContent = saved(work?.queue);
   byId("saved").classList.toggle("silent", work?.queue.silent ?? false);
 }

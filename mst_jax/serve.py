@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import jax
 import uvicorn
 from fastapi import FastAPI
 
@@ -27,7 +28,7 @@ from mst_jax.interaction.view import AS_TRAINED, read_zoom
 from mst_jax.models.load import load
 from mst_jax.whole_file import check_room
 
-SESSIONS = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax/sessions")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax").expanduser()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,6 +49,8 @@ def serve(app: FastAPI, listening: socket.socket, options: argparse.Namespace) -
     host = f"[{options.host}]" if ":" in options.host else options.host
     print(f"http://{host}:{options.port}/{query} (stop with Ctrl-C)", flush=True)
     cv2.utils.logging.setLogLevel(0)  # a line for every damaged picture
+    if jax.config.jax_compilation_cache_dir is None:  # a second start takes seconds
+        jax.config.update("jax_compilation_cache_dir", str(CACHE / "programs"))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
@@ -62,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--checkpoint", required=True, type=Path, help="a run, or published weights")
     add("--folder", type=Path, metavar="DIR", help="pictures to offer")
     add("--save", type=Path, metavar="DIR", help="where finished masks of them go")
-    add("--sessions", type=Path, default=SESSIONS, help="folder of what users do")
+    add("--sessions", type=Path, default=CACHE / "sessions", help="folder of what users do")
     add("--host", default="127.0.0.1", help="address to listen at; others need --token")
     add("--port", type=int, default=8000)
     add("--token", default=os.environ.get("MST_JAX_TOKEN"), help="or MST_JAX_TOKEN")
@@ -121,7 +124,7 @@ def make_app(options: argparse.Namespace) -> FastAPI:
     if options.folder is not None:
         folder = PictureFolder(options.folder, limits)
         # The sizes that most pictures have come first.
-        sizes = Counter(found[1:] for found in folder.list()).most_common()
+        sizes = Counter(found[1:] for found in folder.pictures()).most_common()
         sizes = [size for size, _ in sizes]
     if options.save is not None:
         check_room(options.save / "labels.png")

@@ -26,7 +26,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOMS = (
     *("geometry", "clicks", "layers", "losses", "data"),
     *("backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"),
-    *("models", "training", "evaluation", "inference", "report"),
+    *("models", "training", "evaluation", "inference", "report", "demo"),
 )
 install_import_hook([f"mst_jax.{room}" for room in ROOMS], "beartype.beartype")
 

@@ -17,7 +17,7 @@ Served = Annotated[PictureFolder, Depends(get_folder)]
 @router.get("")
 def list_pictures(folder: Served) -> say.Folder:
     """The pictures of the folder and the folders in it, by name."""
-    found = [say.Listed(**one._asdict()) for one in folder.list()]
+    found = [say.Listed(**one._asdict()) for one in folder.pictures()]
     return say.Folder(pictures=found)
 
 

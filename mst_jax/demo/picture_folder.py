@@ -39,7 +39,7 @@ class PictureFolder:
         self._measure = functools.lru_cache(maxsize=100_000)(self._measure)
         self._shrink = functools.lru_cache(maxsize=1000)(self._shrink)
 
-    def list(self) -> list[Found]:
+    def pictures(self) -> list[Found]:
         """The pictures that can be opened, by name."""
         found = []
         for path in sorted(self._root.rglob("*")):

@@ -6,7 +6,7 @@ A file of a few bytes can unpack to gigabytes, so the size is read from its head
 import io
 import struct
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, UInt16
@@ -33,7 +33,7 @@ class Header(NamedTuple):
     width: int
 
 
-def read_header(file: BinaryIO, limits: Limits) -> Header:
+def read_header(file: io.BufferedIOBase, limits: Limits) -> Header:
     """Measures a picture without decoding it.
 
     Args:
@@ -102,7 +102,7 @@ def open_labels(
     return _checked(labels, height, width)
 
 
-def _read_header(file: BinaryIO) -> Header:
+def _read_header(file: io.BufferedIOBase) -> Header:
     try:
         with Image.open(file, formats=list(FORMATS)) as picture:
             return Header(picture.format, picture.height, picture.width)

@@ -5,6 +5,7 @@ so users of different pictures share one pass, and a new size of picture compile
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,10 @@ from mst_jax.clicks.next_click import THRESHOLD
 from mst_jax.interaction import predict
 from mst_jax.interaction.predict import Model
 from mst_jax.models.load import TrainedModel
-from mst_jax.structs import Clicks, TokenChoice, struct
+from mst_jax.structs import Clicks, TokenChoice
 
 
-@struct
-class Framed:
+class Framed(NamedTuple):
     """What the network is shown of one picture.
 
     Attributes:

@@ -24,7 +24,7 @@ class Saved:
         """
         self._root = root
         names: dict[Path, str] = {}
-        for name, *_ in folder.list():
+        for name, *_ in folder.pictures():
             place = self._place(name)
             if place in names:
                 raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator
+from typing import SupportsFloat
 
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
@@ -130,18 +131,20 @@ class Session:
             if gone.finished:
                 self._save()
 
-    def click(self, number: int, row: float, column: float, positive: bool) -> Drawn:
+    def click(
+        self, number: int, row: SupportsFloat, column: SupportsFloat, positive: bool
+    ) -> Drawn:
         """A click on an object, or beside it: a new mask."""
         with self.lock:
             drawn = self.object(number)
-            self._check_click(row, column)
+            click = Click(float(row), float(column), positive)
+            self._check_click(click)
             present = drawn.present
             if len(present.clicks) >= self._limits.clicks:
                 raise Refused(
                     f"the object has {len(present.clicks)} clicks and takes no more; "
                     "correct its mask with the brush, or send it as a mask"
                 )
-            click = Click(float(row), float(column), positive)
             return self._then(drawn, self._canvas.after(present, (click,)))
 
     def remove_click(self, number: int, index: int) -> Drawn:
@@ -227,11 +230,12 @@ class Session:
         if not self._folder.exists:
             raise Refused("this session is gone; open the picture again", 404)
 
-    def _check_click(self, row: float, column: float) -> None:
-        if not (0 <= row < self.height and 0 <= column < self.width):
+    def _check_click(self, click: Click) -> None:
+        in_rows = 0 <= click.row < self.height
+        if not (in_rows and 0 <= click.column < self.width):
             raise Refused(
-                f"the click at x {column:g}, y {row:g} lies outside the picture of "
-                f"{self.width}x{self.height} pixels"
+                f"the click at x {click.column:g}, y {click.row:g} lies outside the "
+                f"picture of {self.width}x{self.height} pixels"
             )
 
     def _check_room(self, num_more: int) -> None:

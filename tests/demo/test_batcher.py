@@ -11,7 +11,7 @@ from mst_jax.inference.session import in_slots
 
 
 def framed(value: float, side: int = 2) -> Framed:
-    return Framed(jnp.full((1, side, side, 4), value), in_slots(()))
+    return Framed(jnp.full((1, side, side, 4), float(value)), in_slots(()))
 
 
 class Slow:

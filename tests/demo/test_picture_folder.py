@@ -25,7 +25,7 @@ def root(tmp_path):
 
 
 def test_pictures_are_listed_by_name_with_their_size(root):
-    assert PictureFolder(root, LIMITS).list() == [
+    assert PictureFolder(root, LIMITS).pictures() == [
         ("b.png", 60, 84),
         ("more/a ä.JPG", 40, 84),
     ]
@@ -33,11 +33,11 @@ def test_pictures_are_listed_by_name_with_their_size(root):
 
 def test_a_picture_that_changed_is_measured_again(root):
     folder = PictureFolder(root, LIMITS)
-    folder.list()
+    folder.pictures()
     before = folder.source("b.png")
     (root / "b.png").write_bytes(encode_png(IMAGE[:10]))
     os.utime(root / "b.png", (1, 1))
-    assert folder.list()[0] == ("b.png", 10, 84)
+    assert folder.pictures()[0] == ("b.png", 10, 84)
     assert folder.source("b.png") != before
 
 
@@ -71,7 +71,7 @@ def test_names_that_lead_out_or_nowhere_are_refused(root, tmp_path, name):
         with pytest.raises(Refused, match="has no picture") as caught:
             act(name)
         assert caught.value.status_code == 404
-    assert len(folder.list()) == 2
+    assert len(folder.pictures()) == 2
 
 
 def test_links_within_the_folder_are_followed(root):

@@ -1,39 +1,20 @@
-"""The command, as users run it: to the end, killed and resumed, and told nonsense."""
+"""The command, as users run it: to the end, stopped and resumed, and told nonsense."""
 
-import json
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
 import mst_jax
-from mst_jax import prepare, train
+from mst_jax import train
 from mst_jax.checkpoints import store
-
-CONFIG = Path(__file__).with_name("tiny_config.py")
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    sizes = ["--num-train", "6", "--num-validation", "2", "--size", "48"]
-    prepare.main(["shapes", "--data_dir", str(folder), *sizes])
-    return folder
+from tests.tiny_run import draw_scenes, make_command, metrics
 
 
 @pytest.fixture(scope="module")
-def command(data_dir):
-    def make(workdir, *changes):
-        values = [f"data.data_dir={data_dir}", *changes]
-        flags = [f"--config.{value}" for value in values]
-        return ["--config", str(CONFIG), "--workdir", str(workdir), *flags]
-
-    return make
+def command(tmp_path_factory):
+    return partial(make_command, draw_scenes(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +22,6 @@ def unbroken(command, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "unbroken"
     train.main(command(workdir))
     return workdir
-
-
-def metrics(workdir):
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    for row in rows:
-        row.pop("examples_per_second")
-    return rows
 
 
 def test_the_log_has_one_line_for_each_step_and_says_what_is_asked(unbroken):
@@ -95,27 +68,6 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(unbroken, command, tmp_path):
     assert [row["step"] for row in metrics(tmp_path)] == list(range(1, 7))
     train.main(command(tmp_path))
     assert metrics(tmp_path) == metrics(unbroken)
-
-
-def test_a_killed_run_resumes_bit_equal(unbroken, command, tmp_path):
-    """SIGKILL after step 6 of 12, a checkpoint at 4: 5 and 6 are done again, equally."""
-    workdir = tmp_path / "killed"
-    call = [sys.executable, "-m", "mst_jax.train", *command(workdir)]
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    log = workdir / "metrics.jsonl"
-    checkpoint = workdir / "checkpoints" / "4" / "commit_success.txt"
-    patience = time.monotonic() + 300
-    while not (checkpoint.exists() and len(log.read_text().splitlines()) >= 6):
-        assert process.poll() is None, process.stdout.read().decode()
-        assert time.monotonic() < patience
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (workdir / "checkpoints" / "12").exists(), "killed too late"
-    train.main(command(workdir))
-    assert metrics(workdir) == metrics(unbroken)
-    end, want = mst_jax.load(workdir).params, mst_jax.load(unbroken).params
-    jax.tree.map(np.testing.assert_array_equal, end, want)
 
 
 def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(

@@ -17,7 +17,8 @@ from mst_jax.data.example import Example
 from mst_jax.data.pipeline import training_batches
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     layers = np.ones((1, 8, 8), np.uint16)
     source = [Example(str(k), np.zeros((8, 8, 3), np.uint8), layers) for k in range(9)]
     batches = training_batches(source, batch=2, crop=8, seed=0, num_workers=2)
@@ -67,13 +68,15 @@ def is_there(pid):
     return bool(state.stdout.strip()) and not state.stdout.startswith(b"Z")
 
 
-def test_ctrl_c_does_not_reach_the_workers(training):
+def test_neither_ctrl_c_nor_sigterm_reaches_the_workers(training):
     for _ in range(20):  # as they start
         os.killpg(training.pid, signal.SIGINT)
+        os.killpg(training.pid, signal.SIGTERM)
         time.sleep(0.05)
     workers = draw(training)
     assert len(workers) == 2
     os.killpg(training.pid, signal.SIGINT)
+    os.killpg(training.pid, signal.SIGTERM)
     for _ in range(12):  # more than lay ready
         assert sorted(draw(training)) == sorted(workers)
     training.stdin.close()

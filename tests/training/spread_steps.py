@@ -1,20 +1,30 @@
-"""Some steps of a recipe in every layout of eight devices, as one line of JSON.
+"""Some steps of a model in several layouts of eight devices, told as one line of JSON.
 
-python -m tests.training.spread_steps '{"name": "mst", ...}', with eight devices.
+python -m tests.training.spread_steps '{"name": "mst", ...}' one,copied,split WORKDIR
+
+What was split is saved in WORKDIR, and must come back as copies.
 """
 
 import json
 import sys
+from pathlib import Path
 
+import flax.linen as nn
+import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from mst_jax.checkpoints import store
+from mst_jax.clicks.encode import disk_maps
+from mst_jax.data.batches import Batches
+from mst_jax.layers.dropout import DropChannels
 from mst_jax.models.build import build
-from mst_jax.structs import Clicks
+from mst_jax.structs import Clicks, Outputs
 from mst_jax.training import sharding
+from mst_jax.training.resume import resume, without_params
 from mst_jax.training.state import start_state
 from mst_jax.training.step import make_step
 from tests.models.tiny_recipes import recipe_losses, tiny_batch
@@ -26,6 +36,31 @@ NUM_STEPS, NUM_EXAMPLES = 3, 8
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(3e-3, eps=1e-3))
 
 
+class Wide(nn.Module):
+    """A model of pixels that compiles in seconds and is wide enough to be split."""
+
+    crop: int = 32
+
+    @nn.compact
+    def __call__(self, image, clicks, previous, *, train=False):
+        disks = jax.vmap(lambda one: disk_maps(one, *previous.shape[1:]))(clicks)
+        x = jnp.concatenate([image, disks, previous[..., None]], axis=-1)
+        x = nn.relu(nn.Dense(256, name="in")(x))
+        x = nn.relu(nn.Dense(256, name="hidden")(x))
+        x = DropChannels(0.25, name="drop")(x, train=train)
+        return Outputs(nn.Dense(1, name="logits")(x)[..., 0])
+
+
+def read_model(name, **recipe):
+    """The module, and losses that depend on all examples of a batch."""
+    if name == "wide":
+        return Wide(**recipe), dict(normalized_focal=1.0, dice=0.5)
+    losses = recipe_losses(name)
+    if "token_contrast" in losses:
+        losses["token_contrast"] = dict(weight=1.0, form="slim-448")
+    return build(name, **recipe), losses
+
+
 def layouts() -> dict[str, sharding.Layout]:
     split = ((".*", ("data", "model")),)
     alone = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), sharding.AXES)
@@ -34,7 +69,9 @@ def layouts() -> dict[str, sharding.Layout]:
         "copied": sharding.make_layout(NUM_EXAMPLES),
         "split": sharding.make_layout(NUM_EXAMPLES, rules=split),
         "by four": sharding.make_layout(
-            NUM_EXAMPLES, model=4, rules=(("backbone/.*", ("model",)), (".*", ()))
+            NUM_EXAMPLES,
+            model=4,
+            rules=(("(backbone|hidden)/.*", ("model",)), (".*", ())),
         ),
         "pmap": sharding.make_layout(NUM_EXAMPLES, step="pmap"),
     }
@@ -70,7 +107,25 @@ def play(layout, module, losses, crop) -> dict:
         state, metrics = step(state, sharding.put_batch(layout, batch))
         rows.append({name: float(value) for name, value in metrics.items()})
     assert sharding.bytes_per_device((state.params, state.optimizer)) == held
-    return dict(rows=rows, first=first, params=jax.device_get(state.params), bytes=held)
+    params = jax.device_get(state.params)
+    return dict(rows=rows, first=first, params=params, bytes=held, state=state)
+
+
+def save_and_restore(workdir, state, copied) -> None:
+    """What is saved in parts must come back whole, on every device."""
+    with store.open_checkpoints(workdir, num_kept=1) as manager:
+        batches = Batches(grain.MapDataset.range(9), num_workers=0)
+        rest = without_params(state)
+        store.save(manager, NUM_STEPS, state.params, rest, batches)
+        manager.wait_until_finished()
+        found = resume(manager, copied, batches)
+    assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves(found.params))
+    assert int(found.step) == NUM_STEPS
+    for one, other in (
+        (found.params, state.params),
+        (found.optimizer, state.optimizer),
+    ):
+        assert largest(*jax.device_get((one, other))) == 0
 
 
 def largest(one, other) -> float:
@@ -80,17 +135,15 @@ def largest(one, other) -> float:
 
 def main() -> None:
     recipe = json.loads(sys.argv[1])
-    names = sys.argv[2].split(",")
-    losses = recipe_losses(recipe["name"])
-    if "token_contrast" in losses:
-        losses["token_contrast"] = dict(weight=1.0, form="slim-448")
-    module = build(**recipe)
+    names, workdir = sys.argv[2].split(","), Path(sys.argv[3])
+    module, losses = read_model(**recipe)
     played = {
-        name: play(layout, module, losses, recipe["crop"])
+        name: play(layout, module, losses, recipe.get("crop", 32))
         for name, layout in layouts().items()
         if name in names
     }
     one = played["one"]
+    save_and_restore(workdir, played["split"]["state"], played["copied"]["state"])
     told = {
         name: dict(
             rows=found["rows"],

@@ -1,0 +1,83 @@
+"""One device, eight that share the batch, eight that share the state too, pmap: equal.
+
+Processes of their own, which may have eight devices.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mst_jax.checkpoints import store
+from tests.models.tiny_recipes import TINY
+
+ROOT = Path(__file__).parents[2]
+
+# A program of tests is compiled once and hardly run.
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+
+
+def play(workdir, layouts, **recipe):
+    """What `spread_steps` tells of each layout."""
+    call = [sys.executable, "-m", "tests.training.spread_steps", json.dumps(recipe)]
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
+    done = subprocess.run(
+        [*call, layouts, str(workdir)],
+        cwd=ROOT,
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def check_equal(told):
+    one = told["one"]
+    assert one["moved"] > 5e-3
+    for name, layout in told.items():
+        assert layout["apart"] < 1e-5, name
+        for row, want in zip(layout["rows"], one["rows"], strict=True):
+            assert set(row) == set(want)
+            values = [row[key] for key in want], list(want.values())
+            np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_a_small_model_in_every_layout(tmp_path):
+    told = play(tmp_path, "one,copied,split,pmap", name="wide")
+    check_equal(told)
+    held = {name: layout["bytes"] for name, layout in told.items()}
+    assert held["one"] == held["copied"] == held["pmap"]
+    assert held["split"] < held["one"] / 6
+    # Eight devices have written it; one reads it.
+    widths = {"in": (6, 256), "hidden": (256, 256), "logits": (256, 1)}
+    wanted = {
+        name: {"kernel": np.zeros(shape, np.float32), "bias": np.zeros(shape[1:])}
+        for name, shape in widths.items()
+    }
+    (folder,) = (tmp_path / store.CHECKPOINTS).glob("*/params")
+    kernel = store.read_params(folder, wanted)["hidden"]["kernel"]
+    assert len(kernel.devices()) == 1 and float(kernel.std()) > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mst", "adaptiveclick"])
+def test_the_smallest_recipes_in_every_layout(tmp_path, name):
+    """With noise where the recipe has some, and the contrast that mixes examples."""
+    noise = dict(dropout=0.1, top_k="gumbel") if name == "mst" else {}
+    recipe = TINY[name] | dict(crop=32, patch=8) | noise
+    check_equal(play(tmp_path, "one,copied,split,by four,pmap", name=name, **recipe))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mst", "adaptiveclick"])
+def test_the_size_tiny_in_every_layout(tmp_path, name):
+    """The real widths, 12 blocks: eight devices hold less than a sixth each."""
+    told = play(tmp_path, "one,copied,split,pmap", name=name, size="tiny", crop=64)
+    check_equal(told)
+    assert told["split"]["bytes"] < told["copied"]["bytes"] / 6

@@ -17,8 +17,7 @@ from mst_jax.whole_file import Place
 # What may change at a break without changing what is learned after it.
 FREE = (
     *("start", "fresh", "log_every", "checkpoint_every", "num_kept", "evaluation"),
-    "parallel",
-    *("data.data_dir", "data.num_workers"),
+    *("parallel", "validation", "watching", "data.data_dir", "data.num_workers"),
 )
 
 

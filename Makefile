@@ -41,7 +41,8 @@ test-browser: $(INSTALLED) chromium
 # The screenshots of docs/pictures, with a model that is worth looking at.
 pictures: $(INSTALLED) chromium
 	PICTURES=docs/pictures CHECKPOINT=$(CHECKPOINT) \
-	  $(BIN)/python -m pytest -m browser tests/demo/test_page_pictures.py
+	  $(BIN)/python -m pytest -m browser tests/demo/test_page_pictures.py \
+	  tests/demo/test_notebook_in_lab.py
 
 chromium:
 	@command -v chromium >/dev/null \

@@ -78,9 +78,9 @@ class ClickWidget(anywidget.AnyWidget):
         except (ValueError, RuntimeError) as reason:  # JAX's own are RuntimeErrors
             error = str(reason).partition("\n")[0]
         milliseconds = 1000 * (time.perf_counter() - begin)
-        area = f"{self._predictor.mask.mean():.1%} of the picture"
-        clicks = f"{len(self._predictor.clicks)} clicks"
-        self._show(f"{clicks}, {area}, {milliseconds:.0f} ms", error)
+        text = f"clicks: {len(self._predictor.clicks)}, "
+        text += f"mask: {self._predictor.mask.mean():.1%} of the picture, "
+        self._show(f"{text}{milliseconds:.0f} ms", error)
 
     def _show(self, text: str, error: str = "") -> None:
         """Draws the predictor's session anew and sends it to the browser."""

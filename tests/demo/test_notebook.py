@@ -32,7 +32,8 @@ def test_clicks_give_the_masks_of_the_predictor():
     np.testing.assert_array_equal(predictor.mask, first)
     tell(widget, do="click", x=10, y=50, positive=False)
     np.testing.assert_array_equal(predictor.mask, alone.click(50, 10, positive=False))
-    assert widget.state["text"].startswith(f"2 clicks, {alone.mask.mean():.1%} of the")
+    expected = f"clicks: 2, mask: {alone.mask.mean():.1%} of the picture, "
+    assert widget.state["text"].startswith(expected)
     assert widget.state["text"].endswith(" ms")
     tell(widget, do="undo")
     np.testing.assert_array_equal(predictor.mask, first)

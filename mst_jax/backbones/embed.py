@@ -3,7 +3,6 @@
 import flax.linen as nn
 import jax.numpy as jnp
 from einops import rearrange
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.geometry.resize import (
@@ -24,6 +23,9 @@ class ClickEmbed(nn.Module):
     Source: Liu et al., SimpleClick, ICCV 2023, Section 3 (symmetric patch embedding);
     the tokens lent: Xu et al., MST, arXiv 2401.04403, Section 3.
 
+    All of it is float32, whatever the products of the backbone are: its blocks add to
+    these tokens, and what is rounded here decides which tokens are chosen later.
+
     Attributes:
         width: channels of a token.
         patch: side of a patch in pixels.
@@ -31,14 +33,12 @@ class ClickEmbed(nn.Module):
             resized.
         lends: lend tokens of half and of twice the patch's side to the backbone's
             insertions? One kernel, resized, makes them all; they know nothing of clicks.
-        dtype: of the products.
     """
 
     width: int
     patch: int
     positions: tuple[int, int]
     lends: bool = False
-    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -59,14 +59,14 @@ class ClickEmbed(nn.Module):
         """
         mean, deviation = jnp.asarray(MEAN), jnp.asarray(DEVIATION)
         normal = (image - mean[None, None, None]) / deviation[None, None, None]
-        look = Patchify(self.width, self.patch, self.dtype, name="image")
+        look = Patchify(self.width, self.patch, name="image")
         tokens = look(normal)
-        tokens += Patchify(self.width, self.patch, self.dtype, name="hints")(hints)
+        tokens += Patchify(self.width, self.patch, name="hints")(hints)
         learned = self.param(
             "positions", nn.initializers.normal(0.02), (*self.positions, self.width)
         )
         positions = resize_positions_bicubic(learned, *tokens.shape[1:3])
-        grid = tokens + positions[None].astype(tokens.dtype)
+        grid = tokens + positions[None]
         if not self.lends:
             return grid, ()
         lent = []
@@ -74,7 +74,7 @@ class ClickEmbed(nn.Module):
             seen = look(normal, patch=patch)
             # Smoothed, unlike the grid's, as published.
             places = resize_bicubic_antialiased(learned, *seen.shape[1:3])
-            places = rearrange(places.astype(seen.dtype), "i j c -> (i j) c")
+            places = rearrange(places, "i j c -> (i j) c")
             lent.append(
                 (rearrange(seen, "b i j c -> b (i j) c") + places[None], places)
             )

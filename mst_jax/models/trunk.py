@@ -51,7 +51,7 @@ def make_trunk(
         )
     kind = read_dtype(dtype)
     side = crop // row.patch
-    embed = ClickEmbed(row.width, row.patch, (side, side), bool(insertions), kind)
+    embed = ClickEmbed(row.width, row.patch, (side, side), bool(insertions))
     backbone = ViT(
         depth=row.depth,
         num_heads=row.num_heads,

@@ -158,4 +158,4 @@ class TokenSelection(nn.Module):
     def gain_of(self, name: str, width: int) -> Float[Array, "1 1 c"]:
         """Learned gain of each channel."""
         init = nn.initializers.constant(self.gain)
-        return self.param(name, init, (width,)).astype(self.dtype)[None, None]
+        return self.param(name, init, (width,))[None, None]

@@ -64,4 +64,12 @@ def get_config(argument: str = "") -> ConfigDict:
     )
     config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
     config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=100)
+    config.validation = dict(
+        name="",  # a prepared set; empty: none
+        data_dir=config.data.get_ref("data_dir"),
+        split="val",
+        limit=500,
+        every=5000,
+    )
+    config.watching = dict(tensorboard=True, pictures_every=1000, num_pictures=4)
     return config

@@ -46,4 +46,12 @@ def get_config() -> ConfigDict:
     )
     config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
     config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=40)
+    config.validation = dict(
+        name="",  # a prepared set; empty: none
+        data_dir=config.data.get_ref("data_dir"),
+        split="validation",
+        limit=100,
+        every=200,
+    )
+    config.watching = dict(tensorboard=True, pictures_every=0, num_pictures=4)
     return config

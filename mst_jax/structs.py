@@ -258,6 +258,23 @@ class Lanes:
 
 
 @struct
+class Look:
+    """A prediction as training asks for it, to be shown to people.
+
+    Attributes:
+        batch: [b] the examples.
+        clicks: [b k] what the user said.
+        prob: [b h w] what the model says to it, 0 to 1.
+        choices: the tokens it chose on the way, of each selection.
+    """
+
+    batch: Batch
+    clicks: Clicks
+    prob: Float[Array, "b h w"]
+    choices: tuple[TokenChoice, ...]
+
+
+@struct
 class TrainState:
     """Everything that the next training step needs besides its batch.
 

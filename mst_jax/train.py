@@ -1,6 +1,7 @@
 """Config to trained model: `python -m mst_jax.train --config FILE --workdir DIR`."""
 
 import argparse
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +12,16 @@ from tqdm import tqdm
 
 from mst_jax import settings
 from mst_jax.checkpoints import store
+from mst_jax.report.watch import Watch
 from mst_jax.structs import TrainState
 from mst_jax.training import hosts, loop, report, sharding
 from mst_jax.training.config import read_config
+from mst_jax.training.profiler import PROFILE, make_profiler, read_range
 from mst_jax.training.resume import resume, start_params, without_params
 from mst_jax.training.run import build_run, open_data
 from mst_jax.training.stop import CODES, listen
 from mst_jax.training.workdir import check_same_model, taken
+from mst_jax.training.writers import import_wandb
 from mst_jax.whole_file import Place, check_room, place_of
 
 # Wrong use is argparse's 2; see `stop.CODES` for a run that was told to stop.
@@ -29,13 +33,18 @@ def train(
     workdir: Place,
     *,
     should_stop: Callable[[], int] = lambda: 0,
+    profile: str = "",
+    project: str = "",
 ) -> TrainState:
     """Trains the model of a config, from the newest checkpoint in `workdir` if any.
 
     Args:
         config: see `configs/`.
-        workdir: gets `config.json`, `metrics.jsonl` and `checkpoints/`.
+        workdir: gets `config.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/`,
+            `pictures/` and `profile/`, see docs/training.md.
         should_stop: asked after each step; all but 0 saves and ends the run early.
+        profile: START:STOP, the steps that are traced; empty: none.
+        project: of Weights & Biases; empty: not told.
 
     Returns:
         The last state.
@@ -47,6 +56,9 @@ def train(
         report.Diverged: the loss is not finite; names the step.
     """
     check_room(workdir / store.CONFIG)
+    traced = read_range(profile, config.steps) if profile else None
+    if project:
+        import_wandb()
     run = build_run(config)
     check_same_model(workdir, config)
     state = run.state
@@ -54,16 +66,15 @@ def train(
         state = start_params(state, config.start, fresh=config.fresh)
         state = sharding.put(state, run.shardings)
     batches = settings.call(open_data, "config.data", config, **config.data.to_dict())
+    watch = Watch(run, config)
     with (
         taken(workdir, config),
         store.open_checkpoints(workdir, num_kept=config.num_kept) as manager,
     ):
         state = resume(manager, state, batches)
         writes, first = hosts.is_first(), int(state.step)
-        metrics = workdir / report.METRICS
         if writes:
             store.write_config(workdir, settings.as_json(config.to_dict()))
-            report.keep_until(metrics, step=first)
         bar = tqdm(
             total=config.steps,
             initial=first,
@@ -72,17 +83,16 @@ def train(
             disable=not writes,
         )
 
-        def on_log(step: int, _: TrainState, means: Mapping[str, float]) -> None:
-            if writes:
-                report.write_line(metrics, step, means)
-            bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{means['loss']:.4f}", iou=f"{means['iou']:.3f}")
+        watch.begin(workdir, first=first, project=project, bar=bar)
+        if traced and writes:
+            watch.watchers.append(make_profiler(workdir / PROFILE, *traced))
 
         def on_checkpoint(step: int, state: TrainState, _: Mapping) -> None:
             rest = without_params(state)
-            store.save(manager, step, state.best_params, rest, batches)
+            found = watch.measured_at(step)
+            store.save(manager, step, state.best_params, rest, batches, metrics=found)
 
-        with bar, hosts.ending_together(workdir):
+        with bar, contextlib.closing(watch), hosts.ending_together(workdir):
             return loop.run(
                 run.update,
                 state,
@@ -90,8 +100,9 @@ def train(
                 steps=config.steps,
                 log_every=config.log_every,
                 checkpoint_every=config.checkpoint_every,
-                on_log=on_log,
+                on_log=watch.on_log,
                 on_checkpoint=on_checkpoint,
+                watchers=watch.watchers,
                 put=partial(sharding.put_batch, run.layout),
                 should_stop=hosts.together(should_stop),
             )
@@ -114,13 +125,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="DIR",
         help="of this run, or gs://BUCKET/DIR",
     )
+    parser.add_argument(
+        "--profile", metavar="START:STOP", default="", help="trace these steps"
+    )
+    parser.add_argument(
+        "--wandb", metavar="PROJECT", default="", help="tell Weights & Biases too"
+    )
     hosts.add_flags(parser)
     known, changes = parser.parse_known_args(argv)
     told = listen()
     try:
         config = read_config(["--config", known.config, *changes])
         hosts.join(known.coordinator, known.num_processes, known.process_id)
-        state = train(config, place_of(known.workdir), should_stop=told)
+        state = train(
+            config,
+            place_of(known.workdir),
+            should_stop=told,
+            profile=known.profile,
+            project=known.wandb,
+        )
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:

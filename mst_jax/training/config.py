@@ -29,6 +29,8 @@ KEYS = {
     "optimizer": ConfigDict,
     "parallel": ConfigDict,
     "evaluation": ConfigDict,
+    "validation": ConfigDict,
+    "watching": ConfigDict,
 }
 
 

@@ -1,20 +1,30 @@
 """Step, log, save, call back: the only long-lived loop."""
 
 import collections
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
 
 from mst_jax.structs import Batch, TrainState
 from mst_jax.training import report
+from mst_jax.training.clock import Clock
 from mst_jax.training.step import StepFunction
 
 # Steps that may be under way at once: one runs, one waits, no memory is hoarded.
 AHEAD = 2
 
 Callback = Callable[[int, TrainState, Mapping[str, float]], None]
+
+# (is it due after this step?, called with the step, the state, this process's batch)
+Watcher = tuple[
+    Callable[[int], bool], Callable[[int, TrainState, Mapping[str, np.ndarray]], None]
+]
+
+
+def every(num: int) -> Callable[[int], bool]:
+    """Due after every so many steps; 0: never."""
+    return lambda step: num > 0 and step % num == 0
 
 
 def run(
@@ -27,6 +37,7 @@ def run(
     checkpoint_every: int,
     on_log: Callback,
     on_checkpoint: Callback,
+    watchers: Sequence[Watcher] = (),
     put: Callable[[Mapping[str, np.ndarray]], Batch] = lambda batch: Batch(**batch),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainState:
@@ -46,7 +57,9 @@ def run(
         checkpoint_every: steps between two calls of `on_checkpoint`; the last step and a
             stop make one too.
         on_log: called with the step, the state and the means since its last call.
-        on_checkpoint: called with the same, after `on_log`.
+        on_checkpoint: called with the same, after `on_log` and the watchers.
+        watchers: see `Watcher`; called after `on_log`, in their order. Their time is not
+            the steps' time.
         put: makes the whole batch of the processes' shares.
         should_stop: asked after each step; True ends the run early.
 
@@ -59,9 +72,10 @@ def run(
     step = int(state.step)
     rows: list = []
     under_way: collections.deque = collections.deque()
-    since = time.perf_counter()
+    clock = Clock()
     while step < steps:
-        batch = next(batches)
+        with clock.waiting():
+            batch = next(batches)
         state, metrics = update(state, put(batch))
         step += 1
         rows.append(metrics)
@@ -69,20 +83,25 @@ def run(
         if len(under_way) > AHEAD:
             under_way.popleft().block_until_ready()
         stopped = should_stop()
-        is_last = stopped or step == steps
-        if step % log_every and step % checkpoint_every and not is_last:
-            continue
-        means = report.mean_of_steps(
-            jax.device_get(rows), first_step=step - len(rows) + 1
-        )
-        seconds = time.perf_counter() - since
-        num_examples = len(rows) * len(batch["image"]) * jax.process_count()
-        means["examples_per_second"] = num_examples / seconds
-        on_log(step, state, means)
-        if is_last or step % checkpoint_every == 0:
+        saves = stopped or step == steps or step % checkpoint_every == 0
+        logs = saves or step % log_every == 0
+        due = [call for is_due, call in watchers if is_due(step)]
+        if logs:
+            told = jax.device_get(rows)
+            means = report.mean_of_steps(told, first_step=step - len(rows) + 1)
+            num_examples = len(rows) * len(batch["image"]) * jax.process_count()
+            means |= clock.read(num_steps=len(rows), num_examples=num_examples)
+            on_log(step, state, means)
+            rows.clear()
+        elif due:
+            jax.block_until_ready(metrics["loss"])
+        with clock.apart():
+            for call in due:
+                call(step, state, batch)
+        if saves:
             on_checkpoint(step, state, means)
-        rows.clear()
-        since = time.perf_counter()
+        if logs:
+            clock.start()
         if stopped:
             break
     return state

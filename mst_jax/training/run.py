@@ -16,6 +16,7 @@ from mst_jax.data.pipeline import training_batches
 from mst_jax.data.store import list_sets, open_source, write_set
 from mst_jax.losses.total import check_outputs, check_terms
 from mst_jax.models.build import build
+from mst_jax.models.click_model import ClickModel
 from mst_jax.structs import Clicks, TrainState
 from mst_jax.training import hosts
 from mst_jax.training.config import check_config
@@ -33,12 +34,14 @@ class Run(NamedTuple):
         update: compiled; takes batches of `sharding.put_batch`.
         layout: of the devices.
         shardings: of the state.
+        module: the model.
     """
 
     state: TrainState
     update: StepFunction
     layout: Layout
     shardings: TrainState
+    module: ClickModel
 
 
 def build_run(config: ConfigDict) -> Run:
@@ -84,7 +87,7 @@ def build_run(config: ConfigDict) -> Run:
         return start_state(params, optimizer, run_key, averages=config.average > 0)
 
     state, shardings = make_state(layout, start, init_key, run_key)
-    return Run(state, spread(layout, update, shardings), layout, shardings)
+    return Run(state, spread(layout, update, shardings), layout, shardings, module)
 
 
 def open_data(

@@ -181,6 +181,16 @@ def put(tree: object, shardings: object) -> object:
     return jax.tree.map(one, tree, shardings)
 
 
+def local_copy(layout: Layout, tree: object) -> object:
+    """The whole of arrays on the first device of each process; all processes call this."""
+    whole = jax.jit(_same, out_shardings=layout.copied)(tree)
+    return jax.tree.map(lambda x: x.addressable_data(0), whole)
+
+
+def _same(tree: object) -> object:
+    return tree
+
+
 def put_batch(layout: Layout, batch: Mapping[str, np.ndarray]) -> Batch:
     """Makes the whole batch of what each process has read of it.
 

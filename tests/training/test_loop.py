@@ -114,3 +114,35 @@ def test_batches_become_structs():
         on_checkpoint=lambda *_: None,
     )
     assert isinstance(seen[0], Batch)
+
+
+def test_watchers_are_called_when_due_between_log_and_checkpoint():
+    calls = []
+    state = start_state({"sum": jnp.float32(0)}, optax.identity(), jax.random.key(0))
+
+    def note(name):
+        return lambda step, state, said: calls.append((name, step, int(state.step)))
+
+    def look(step, state, batch):
+        calls.append(("look", step, int(batch["image"][0, 0, 0, 0])))
+
+    loop.run(
+        update,
+        state,
+        batches(),
+        steps=4,
+        log_every=2,
+        checkpoint_every=4,
+        on_log=note("log"),
+        on_checkpoint=note("save"),
+        watchers=[(loop.every(4), look), (lambda step: step == 1, look)],
+    )
+    # The batch of step n is n - 1.
+    assert calls == [
+        ("look", 1, 0),
+        ("log", 2, 2),
+        ("log", 4, 4),
+        ("look", 4, 3),
+        ("save", 4, 4),
+    ]
+    assert not any(loop.every(0)(step) for step in range(5))

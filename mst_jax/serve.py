@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--checkpoint", required=True, type=Path, help="a run, or published weights")
     add("--folder", type=Path, metavar="DIR", help="pictures to offer")
     add("--save", type=Path, metavar="DIR", help="where finished masks of them go")
-    add("--sessions", type=Path, default=CACHE / "sessions", help="folder of what users do")
+    add("--sessions", type=Path, default=CACHE / "sessions", help="what users do")
     add("--host", default="127.0.0.1", help="address to listen at; others need --token")
     add("--port", type=int, default=8000)
     add("--token", default=os.environ.get("MST_JAX_TOKEN"), help="or MST_JAX_TOKEN")

@@ -5,6 +5,7 @@ A file of a few bytes can unpack to gigabytes, so the size is read from its head
 
 import io
 import struct
+import threading
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -21,6 +22,9 @@ FORMATS |= {"TIFF": "image/tiff", "WEBP": "image/webp"}
 """What is opened, with the content type of each."""
 
 _WANTED = "send a JPEG, PNG, BMP, TIFF or WebP file"
+
+_DECODING = threading.Semaphore(2)
+"""At once: the largest picture takes more than 100 MB."""
 
 T = TypeVar("T")
 
@@ -133,7 +137,8 @@ def _read_webp_header(start: bytes) -> Header:
 
 def _decoded(decode: Callable[[bytes], T], data: bytes) -> T:
     try:
-        return decode(data)
+        with _DECODING:
+            return decode(data)
     except ValueError as error:
         raise Refused(f"this picture cannot be read: {error}; {_WANTED}", 415) from None
 

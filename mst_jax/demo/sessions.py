@@ -53,7 +53,7 @@ class Sessions:
     def create(
         self, picture: EncodedPicture, *, name: str, source: str = ""
     ) -> Session:
-        """A new session with a picture.
+        """A new session with a picture, and what was saved of it; or its session.
 
         Raises:
             Refused: there are as many sessions as are allowed (429); the model cannot
@@ -65,25 +65,25 @@ class Sessions:
                 "pixels as it is; start the server with another --zoom"
             )
         with self._waking:
-            if len(self._ids()) >= self._limits.sessions:
-                self.sweep()
-            if len(self._ids()) >= self._limits.sessions:
-                raise Refused(
-                    f"{self._limits.sessions} pictures are open, no more are allowed; "
-                    "close one, or try again later",
-                    429,
-                )
+            known = self._known(source)  # opened by another in this very moment?
+            if known:
+                return self._at_hand(known) or self._wake(known)
+            self._check_room()
             id = secrets.token_urlsafe(18)
             Session.write(self._of(id), picture.data, name=name, source=source)
+            session = self._wake(id)
+            try:
+                session.add_saved()
+            except Refused:
+                self._end(id)
+                raise
             self._id_of[source] = id
-        session = self.get(id)
-        session.add_saved()
-        return session
+            return session
 
     def find(self, source: str) -> Session | None:
         """The session of a picture of the folder, which all its users share."""
-        id = self._id_of.get(source)
-        return self.get(id) if id and self._of(id).exists else None
+        known = self._known(source)
+        return self.get(known) if known else None
 
     def get(self, id: str) -> Session:
         """The session of this id, woken if it rests.
@@ -123,6 +123,20 @@ class Sessions:
     def num_awake(self) -> int:
         """Sessions in memory."""
         return len(self._recent)
+
+    def _known(self, source: str) -> str | None:
+        id = self._id_of.get(source) if source else None
+        return id if id and self._of(id).exists else None
+
+    def _check_room(self) -> None:
+        if len(self._ids()) >= self._limits.sessions:
+            self.sweep()
+        if len(self._ids()) >= self._limits.sessions:
+            raise Refused(
+                f"{self._limits.sessions} pictures are open, no more are allowed; "
+                "close one, or try again later",
+                429,
+            )
 
     def _at_hand(self, id: str) -> Session | None:
         with self._lock:

@@ -125,6 +125,7 @@ def test_the_session_of_a_picture_of_the_folder_is_found_again(
 ):
     session = created(sessions, source="/photos/a.png 17")
     assert sessions.find("/photos/a.png 17") is session
+    assert created(sessions, source="/photos/a.png 17") is session
     assert sessions.find("/photos/a.png 18") is None and sessions.find("") is None
     again = Sessions(tmp_path / "sessions", engine, SMALL)
     assert again.find("/photos/a.png 17").id == session.id

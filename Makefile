@@ -1,11 +1,13 @@
 # make quickstart: everything once, on drawn scenes. make test: the tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# The model of `demo` and `pictures`.
+CHECKPOINT ?= quickstart/run
 
 # The stamp is newer than the lists of packages when the environment is up to date.
 INSTALLED := .venv/installed
 
-.PHONY: quickstart test test-slow test-browser pictures chromium lint check clean
+.PHONY: quickstart demo test test-slow test-browser pictures chromium lint check clean
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'

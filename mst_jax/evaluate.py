@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m mst_jax.evaluate", description=__doc__.splitlines()[0]
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, type=Path, help="a run, or published weights")
+    add("--checkpoint", required=True, help="a run, or published weights")
     add("--dataset", required=True, help="prepared sets, such as grabcut,berkeley")
     add("--data_dir", required=True, type=Path, help="where prepared sets live")
     add("--out", required=True, type=Path, help="JSON file to write")

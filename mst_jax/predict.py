@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("picture", type=Path, help="JPEG, PNG, BMP, TIFF or WebP")
-    add("--checkpoint", required=True, type=Path, help="folder of a training run")
+    add("--checkpoint", required=True, help="folder of a training run")
     for name, where in (("positive", "on the object"), ("negative", "not on it")):
         add(
             f"--{name}",

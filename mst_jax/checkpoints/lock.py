@@ -3,13 +3,14 @@
 import contextlib
 import fcntl
 from collections.abc import Iterator
-from pathlib import Path
+
+from mst_jax.whole_file import Place
 
 LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def only_run(workdir: Path) -> Iterator[None]:
+def only_run(workdir: Place) -> Iterator[None]:
     """Keeps other runs out of a workdir, which is made if it is missing.
 
     The lock ends with the process, however it ends; what stays is an empty file. File

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -20,6 +19,7 @@ from mst_jax.layers.patchify import resize_kernel
 from mst_jax.models.load import TrainedModel, load, make_published
 from mst_jax.models.published import count_heads
 from mst_jax.rules import any_matches
+from mst_jax.whole_file import Place, place_of
 
 IMAGE, POSITIONS = "embed/image/kernel", "embed/positions"
 PATCH_KERNELS = (IMAGE, "embed/hints/kernel")
@@ -62,7 +62,7 @@ def start_from(
             matches nothing.
     """
     flat = flatten_dict(params, sep="/")
-    path = Path(path)
+    path = place_of(path)
     stays = flatten_dict(any_matches(fresh, params, block="config.fresh"), sep="/")
     source, account = _read_source(path, flat)
     source = {name: value for name, value in source.items() if not stays.get(name)}
@@ -82,7 +82,7 @@ def start_from(
     return unflatten_dict(started, sep="/"), account
 
 
-def _read_source(path: Path, flat: Flat) -> tuple[Flat, Account]:
+def _read_source(path: Place, flat: Flat) -> tuple[Flat, Account]:
     """Reads a checkpoint as flat params whose blocks have the form of the model's."""
     if not is_published_file(path):
         return _read_model(path, flat, load(path), ())
@@ -111,7 +111,7 @@ def _read_bare(file: TorchFile, bare: BareViT, flat: Flat) -> tuple[Flat, Accoun
 
 
 def _read_model(
-    path: Path, flat: Flat, model: TrainedModel, unread: tuple[str, ...]
+    path: Place, flat: Flat, model: TrainedModel, unread: tuple[str, ...]
 ) -> tuple[Flat, Account]:
     """Takes a whole model's params, whatever its recipe; `unread` were not read."""
     source = flatten_dict(model.params, sep="/")
@@ -161,7 +161,7 @@ def _check_form(theirs: Form, ours: Form) -> None:
 
 
 def _resize(
-    path: Path, name: str, value: jax.Array | np.ndarray, shape: tuple[int, ...]
+    path: Place, name: str, value: jax.Array | np.ndarray, shape: tuple[int, ...]
 ) -> jax.Array:
     """Resizes positions and patch kernels; nothing else may have another shape."""
     if name == POSITIONS and value.shape[2:] == shape[2:]:

@@ -7,11 +7,9 @@ import pytest
 from mst_jax.layers.remat import REMATS
 from mst_jax.losses.total import total_loss
 from mst_jax.models.build import build
+from tests.layers.test_remat import AS_ON_ACCELERATORS
 from tests.models.test_simpleclick import drawn_inputs, drawn_params
 from tests.models.tiny_recipes import TINY, recipe_losses, tiny_batch
-
-# XLA's CPU compiler merges what is computed twice; accelerators' compilers do not.
-AS_ON_ACCELERATORS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 
 def loss_of_recipe(name, remat):
@@ -34,16 +32,24 @@ def kept_bytes(loss_of, params):
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
 
 
-@pytest.mark.parametrize("name", TINY)
+# It has the parts of all others.
+WHOLE = "mst_adaptive"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == WHOLE else pytest.mark.slow)
+        for name in TINY
+    ],
+)
 def test_less_is_kept(name):
     none, products, blocks = (kept_bytes(*loss_of_recipe(name, r)) for r in REMATS)
     assert blocks < products < none and blocks < 0.7 * none
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["simpleclick", *(pytest.param(n, marks=pytest.mark.slow) for n in list(TINY)[1:])],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
 def test_the_same_gradients_in_less_memory(name):
     results, memory = [], []
     for remat in REMATS:

@@ -2,13 +2,16 @@
 
 import types
 
+import jax
 import numpy as np
+import optax
 import pytest
 
 from mst_jax.models.build import build
 from mst_jax.report.watch import Watch
 from mst_jax.training import devices
 from mst_jax.training.run import Run
+from mst_jax.training.state import start_state
 from tests.models.tiny_recipes import TINY
 from tests.tiny_config import get_config
 
@@ -43,7 +46,8 @@ def test_numbers_of_the_devices_are_added(watch, monkeypatch):
     watch._bar = types.SimpleNamespace(
         n=0, update=lambda n: None, set_postfix=lambda **shown: None
     )
-    watch.on_log(5, None, {"loss": 1.0, "iou": 0.5, "step_seconds": 0.5})
+    state = start_state({}, optax.identity(), jax.random.key(0))
+    watch.on_log(5, state, {"loss": 1.0, "iou": 0.5, "step_seconds": 0.5})
     ((step, told),) = listener.told
     assert step == 5 and told["device_memory_gib"] == 3.0
     np.testing.assert_allclose(told["flop_utilization"], 0.4)

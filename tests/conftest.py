@@ -5,8 +5,9 @@ from pathlib import Path
 
 # Most of the tests' time is compiling: the machine code need not be good. JAX reads this
 # when it is imported.
-FLAGS = os.environ.get("XLA_FLAGS", "")
-os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {FLAGS}"
+os.environ["XLA_FLAGS"] = " ".join(
+    ("--xla_backend_optimization_level=0", os.environ.get("XLA_FLAGS", ""))
+)
 
 import jax
 import numpy as np

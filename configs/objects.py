@@ -1,10 +1,11 @@
-"""A folder of pictures with label maps: a small model, trained from nothing.
+r"""A folder of pictures with label maps: the model in the box, or one of your own.
 
     python -m mst_jax.prepare folder/objects --source DIR --data_dir data
-    python -m mst_jax.train --config configs/objects.py:model=mst --workdir runs/objects
+    python -m mst_jax.train --config configs/objects.py:model=mst,size=small \
+      --config.start=vit_small_patch14_dinov2.npz --workdir runs/objects
 
 `model` is simpleclick, mst, adaptiveclick or mst_adaptive, `size` a row of the table of
-sizes, such as nano or tiny.
+sizes; nano and tiny learn from nothing, the others go on from a trained backbone.
 Cost and result: docs/results.md.
 """
 
@@ -17,6 +18,8 @@ from mst_jax.models.recipes import LOSSES
 # The plain model and the query decoder's attend in windows; these pictures are small.
 GLOBAL = {"simpleclick": dict(window=0), "adaptiveclick": dict(window=0)}
 
+FROM_NOTHING = ("nano", "tiny")
+
 # From nothing and at this rate the published weights of 1 let the contrast, whose
 # distances grow without bound, drown the mask: the IoU fell to 0 within 100 steps.
 LIGHT = dict(token_contrast=0.1, token_score=0.5)
@@ -24,13 +27,14 @@ LIGHT = dict(token_contrast=0.1, token_score=0.5)
 
 def get_config(argument: str = "") -> ConfigDict:
     chosen = settings.read_argument(argument, model="simpleclick", size="nano")
+    from_nothing = chosen["size"] in FROM_NOTHING
     config = ConfigDict()
     config.seed = 0
     config.start = ""
     config.fresh = ()
     config.batch = 8
     config.accumulate = 1
-    config.average = 0.0
+    config.average = 0.0 if from_nothing else 0.999
     config.steps = 1500
     config.crop = 128
     config.log_every = 50
@@ -56,7 +60,8 @@ def get_config(argument: str = "") -> ConfigDict:
     config.losses = losses | {name: LIGHT[name] for name in LIGHT if name in losses}
     config.optimizer = dict(
         name="adamw",
-        learning_rate=1e-3,
+        learning_rate=1e-3 if from_nothing else 4e-4,
+        layer_decay=1.0 if from_nothing else 0.7,
         warmup=100,
         decay="cosine",
         weight_decay=0.05,

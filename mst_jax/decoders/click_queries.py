@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from mst_jax.decoders.may_look import clicked_cells, may_look
 from mst_jax.decoders.merge_queries import merge_queries
 from mst_jax.layers.attention import Attention
+from mst_jax.layers.dense import Dense
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
 from mst_jax.layers.positions import sine_positions
@@ -79,10 +80,10 @@ class QueryHeads(nn.Module):
             features: [b h w d] mask features; a mask is their product with a vector.
         """
         x = LayerNorm(PYTORCH_EPS, name="norm")(queries)
-        class_logits = nn.Dense(2, name="class")(x)
+        class_logits = Dense(2, name="class")(x)
         for number in range(2):
-            x = nn.relu(nn.Dense(x.shape[-1], name=f"mask{number}")(x))
-        vectors = nn.Dense(features.shape[-1], name="mask2")(x)
+            x = nn.relu(Dense(x.shape[-1], name=f"mask{number}")(x))
+        vectors = Dense(features.shape[-1], name="mask2")(x)
         highest = jax.lax.Precision.HIGHEST
         masks = jnp.einsum("bqd,bhwd->bqhw", vectors, features, precision=highest)
         return class_logits, masks

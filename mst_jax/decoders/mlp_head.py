@@ -6,6 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.geometry.resize import resize_pixel_centres
+from mst_jax.layers.dense import Dense
 from mst_jax.layers.dropout import DropChannels
 
 
@@ -47,17 +48,15 @@ class MLPHead(nn.Module):
         _, h, w, _ = maps[0].shape
         mixed = jnp.zeros((), self.dtype)
         for number, x in enumerate(maps):
-            x = nn.relu(
-                nn.Dense(self.width, dtype=self.dtype, name=f"level{number}")(x)
-            )
+            x = nn.relu(Dense(self.width, dtype=self.dtype, name=f"level{number}")(x))
             # The published head resizes, concatenates and mixes. Resizing and mixing are
             # linear, so each level may be mixed at its own size: a third of the products
             # and a quarter of the memory.
-            mix = nn.Dense(
+            mix = Dense(
                 self.width, dtype=self.dtype, use_bias=number == 0, name=f"mix{number}"
             )
             mixed = mixed + resize_pixel_centres(mix(x), h, w)
         x = nn.relu(mixed)
         x = DropChannels(self.dropout, name="drop")(x, train=train)
-        logits = nn.Dense(1, name="logits")(x.astype(jnp.float32))
+        logits = Dense(1, name="logits")(x.astype(jnp.float32))
         return logits[..., 0], ()

@@ -7,6 +7,8 @@ from einops import einsum, rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from mst_jax.layers.dense import Dense
+
 
 class Attention(nn.Module):
     """Multi-head attention: each token of `x` gathers from the tokens of `memory`.
@@ -56,9 +58,7 @@ class Attention(nn.Module):
 
         def heads(name: str, tokens: Array) -> Float[Array, "b a n d"]:
             shape = (self.num_heads, width // self.num_heads)
-            dense = nn.DenseGeneral(
-                shape, dtype=self.dtype, use_bias=self.use_bias, name=name
-            )
+            dense = Dense(shape, dtype=self.dtype, use_bias=self.use_bias, name=name)
             return rearrange(dense(tokens), "b n a d -> b a n d")
 
         query, key = heads("query", x), heads("key", memory)
@@ -75,5 +75,5 @@ class Attention(nn.Module):
         gathered = einsum(weights, value, "b a n m, b a m d -> b n a d")
         if not self.projects:
             return rearrange(gathered, "b n a d -> b n (a d)")
-        out = nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")
+        out = Dense(width, axis=(-2, -1), dtype=self.dtype, name="out")
         return out(gathered)

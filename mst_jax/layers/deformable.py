@@ -8,6 +8,8 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from mst_jax.layers.dense import Dense
+
 # Rows and columns of each level, in the order in which their cells are listed.
 Sizes = tuple[tuple[int, int], ...]
 
@@ -177,21 +179,21 @@ class DeformableAttention(nn.Module):
             )
         shape = (self.num_heads, len(sizes), self.num_points)
         start = ring(*shape)
-        offsets = nn.DenseGeneral(
+        offsets = Dense(
             (*shape, 2),
             kernel_init=nn.initializers.zeros,
             bias_init=lambda _, flat, kind: jnp.asarray(start.reshape(flat), kind),
             name="offsets",
         )(query.astype(jnp.float32))
-        logits = nn.DenseGeneral(
-            shape, kernel_init=nn.initializers.zeros, name="weights"
-        )(query.astype(jnp.float32))
+        logits = Dense(shape, kernel_init=nn.initializers.zeros, name="weights")(
+            query.astype(jnp.float32)
+        )
         weights = jax.nn.softmax(logits, axis=(-2, -1))
 
         cells = centres_yx[:, None] * np.asarray(sizes, np.float32) - 0.5
         places = cells[None, :, None, :, None] + offsets
-        values = nn.DenseGeneral(
+        values = Dense(
             (self.num_heads, width // self.num_heads), dtype=self.dtype, name="value"
         )(memory)
         read = read_levels(values, places, weights, sizes=sizes).astype(self.dtype)
-        return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")(read)
+        return Dense(width, axis=(-2, -1), dtype=self.dtype, name="out")(read)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mst_jax.layers.dense import Dense
+
 
 def exact_gelu(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
     """GELU by the error function, as in every published ViT."""
@@ -29,7 +31,5 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
         """Returns an update of the same width."""
-        hidden = nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(x)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(
-            self.activation(hidden)
-        )
+        hidden = Dense(self.hidden, dtype=self.dtype, name="hidden")(x)
+        return Dense(x.shape[-1], dtype=self.dtype, name="out")(self.activation(hidden))

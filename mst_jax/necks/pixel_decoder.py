@@ -13,6 +13,7 @@ from mst_jax.layers.deformable import (
     cell_centres,
     split_levels,
 )
+from mst_jax.layers.dense import Dense
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm, MapNorm
 from mst_jax.layers.positions import sine_positions
@@ -122,11 +123,11 @@ class PixelDecoder(nn.Module):
         x = finest + resize_pixel_centres(levels[-1], *finest.shape[1:3])
         x = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="smooth")(x)
         x = nn.relu(MapNorm(self.num_groups, name="smooth_norm")(x))
-        return nn.Dense(self.width, dtype=self.dtype, name="features")(x), levels
+        return Dense(self.width, dtype=self.dtype, name="features")(x), levels
 
     def _enter(self, x: Float[Array, "b h w d"], name: str) -> Float[Array, "b h w c"]:
         """A map of the pyramid in the common width."""
-        x = nn.Dense(self.width, dtype=self.dtype, name=name)(x)
+        x = Dense(self.width, dtype=self.dtype, name=name)(x)
         return MapNorm(self.num_groups, name=f"{name}_norm")(x)
 
     def _positions(self, sizes: Sizes) -> Float[Array, "n c"]:

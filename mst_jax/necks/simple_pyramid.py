@@ -6,6 +6,7 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mst_jax.layers.dense import Dense
 from mst_jax.layers.norms import MapNorm
 
 
@@ -23,7 +24,7 @@ class Enlarge(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
         """Returns [b 2h 2w d]; kernel [c, 2, 2, d] with the square's row before column."""
-        squares = nn.DenseGeneral(
+        squares = Dense(
             (2, 2, self.width), dtype=self.dtype, use_bias=False, name="kernel"
         )(x)
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
@@ -62,7 +63,7 @@ class SimplePyramid(nn.Module):
             return Enlarge(width, self.dtype, name=name)(x)
 
         def finish(x: Array, width: int, name: str) -> Array:
-            x = nn.Dense(width, dtype=self.dtype, name=name)(x)
+            x = Dense(width, dtype=self.dtype, name=name)(x)
             return nn.gelu(MapNorm(name=f"{name}_norm")(x), approximate=False)
 
         quarter = max(2 * w4, c // 2)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from mst_jax.decoders.may_look import clicked_cells, may_look
 from mst_jax.decoders.merge_queries import merge_queries
+from mst_jax.geometry.resize import resize_pixel_centres
 from mst_jax.layers.attention import Attention
 from mst_jax.layers.dense import Dense
 from mst_jax.layers.mlp import MLP
@@ -67,26 +68,36 @@ class QueryLayer(nn.Module):
 
 
 class QueryHeads(nn.Module):
-    """What each query takes itself for, and its mask; all in float32."""
+    """What each query takes itself for, and the vector of its mask; all in float32.
+
+    Attributes:
+        num_features: of the map that the masks are made of.
+    """
+
+    num_features: int
 
     @nn.compact
     def __call__(
-        self, queries: Float[Array, "b q c"], features: Float[Array, "b h w d"]
-    ) -> tuple[Float[Array, "b q 2"], Float[Array, "b q h w"]]:
-        """Returns class logits (no click, click) and mask logits.
+        self, queries: Float[Array, "b q c"]
+    ) -> tuple[Float[Array, "b q 2"], Float[Array, "b q d"]]:
+        """Returns class logits (no click, click) and, for `make_masks`, vectors.
 
         Args:
             queries: [b q c] after any layer.
-            features: [b h w d] mask features; a mask is their product with a vector.
         """
         x = LayerNorm(PYTORCH_EPS, name="norm")(queries)
         class_logits = Dense(2, name="class")(x)
         for number in range(2):
             x = nn.relu(Dense(x.shape[-1], name=f"mask{number}")(x))
-        vectors = Dense(features.shape[-1], name="mask2")(x)
-        highest = jax.lax.Precision.HIGHEST
-        masks = jnp.einsum("bqd,bhwd->bqhw", vectors, features, precision=highest)
-        return class_logits, masks
+        return class_logits, Dense(self.num_features, name="mask2")(x)
+
+
+def make_masks(
+    vectors: Float[Array, "b *q d"], features: Float[Array, "b h w d"]
+) -> Float[Array, "b *q h w"]:
+    """Mask logits: the products of the queries' vectors with the mask features."""
+    highest = jax.lax.Precision.HIGHEST
+    return jnp.einsum("b...d,bhwd->b...hw", vectors, features, precision=highest)
 
 
 def _keys_and_values(
@@ -158,18 +169,26 @@ class ClickQueries(nn.Module):
         positions = self.param("query_position", normal, (self.num_queries, width))
         shape = (features.shape[0], *queries.shape)
         queries = jnp.broadcast_to(queries[None], shape)
-        heads = QueryHeads(name="heads")
-        said = [heads(queries, features)]
+        heads = QueryHeads(features.shape[-1], name="heads")
+        said = [heads(queries)]
+        # A resized mask is the product with the resized features, which are few.
+        seen_at = [resize_pixel_centres(features, *size) for size in sizes]
         make_layer = with_remat(QueryLayer, self.remat)
         for number in range(self.num_layers):
             turn = number % len(levels)
-            looks = may_look(said[-1][1], said[-1][0], clicked[turn])
+            class_logits, vectors = said[-1]
+            own = make_masks(vectors, seen_at[turn])
+            looks = may_look(own, class_logits, clicked[turn])
             blocked = rearrange(~looks, "b q i j -> b q (i j)")
             layer = make_layer(
                 self.num_heads, self.hidden, self.dtype, name=f"layer{number}"
             )
             queries = layer(queries, positions, *memory[turn], blocked=blocked)
-            said.append(heads(queries, features))
-        class_logits, mask_logits = zip(*said, strict=True)
-        said = Queries(jnp.stack(class_logits, 1), jnp.stack(mask_logits, 1))
-        return merge_queries(class_logits[-1], mask_logits[-1]), said
+            said.append(heads(queries))
+        class_logits, vectors = (jnp.stack(each, 1) for each in zip(*said, strict=True))
+        # The gradient of the features is one product for all heads; whoever wants the
+        # answer alone makes the masks of the last one alone.
+        answer = merge_queries(
+            class_logits[:, -1], make_masks(vectors[:, -1], features)
+        )
+        return answer, Queries(class_logits, make_masks(vectors, features))

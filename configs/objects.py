@@ -20,6 +20,10 @@ GLOBAL = {"simpleclick": dict(window=0), "adaptiveclick": dict(window=0)}
 
 FROM_NOTHING = ("nano", "tiny")
 
+# Two selections that look at every token, in place of three that look at squares of 16:
+# 30 million parameters in place of 39. The model in the box has to live in git.
+LEAN = {("mst", "small"): dict(every=6, selection=dict(reduce=1))}
+
 # From nothing and at this rate the published weights of 1 let the contrast, whose
 # distances grow without bound, drown the mask: the IoU fell to 0 within 100 steps.
 LIGHT = dict(token_contrast=0.1, token_score=0.5)
@@ -46,6 +50,7 @@ def get_config(argument: str = "") -> ConfigDict:
         crop=config.get_ref("crop"),
         patch=pick(chosen["size"]).patch,
         **GLOBAL.get(chosen["model"], {}),
+        **LEAN.get((chosen["model"], chosen["size"]), {}),
     )
     config.data = dict(
         name="folder/objects",

@@ -1,6 +1,7 @@
 """Published PyTorch weights to a checkpoint, and back, with an account of every array.
 
 python -m mst_jax.convert mst.pth models/mst
+python -m mst_jax.convert runs/mine models/mine --half
 python -m mst_jax.convert runs/mine mine.safetensors --to-torch
 """
 
@@ -8,6 +9,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+import numpy as np
 from flax.traverse_util import flatten_dict
 
 from mst_jax import settings
@@ -29,9 +32,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Converts what the command line names and prints the account."""
     parser = make_parser()
     options = parser.parse_args(argv)
-    convert = to_torch if options.to_torch else from_torch
+    source, destination = options.source, options.destination
     try:
-        print(convert(options.source, options.destination))
+        if options.to_torch:
+            print(to_torch(source, destination))
+        else:
+            print(to_folder(source, destination, half=options.half))
     except (ValueError, OSError) as error:
         parser.exit(2, f"convert: {error}\n")
     except KeyboardInterrupt:
@@ -51,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         "source",
         type=Path,
         metavar="SRC",
-        help=f"{', '.join(SUFFIXES)}; with --to-torch also a run or a checkpoint of ours",
+        help=f"{', '.join(SUFFIXES)}, a run, or a checkpoint of ours",
     )
     parser.add_argument(
         "destination",
@@ -59,7 +65,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DST",
         help="folder to make; with --to-torch a .safetensors",
     )
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--half",
+        action="store_true",
+        help="write float16, half the size; it is float32 again when it is loaded",
+    )
+    form.add_argument(
         "--to-torch",
         action="store_true",
         help="write the names of the published program, for its load_state_dict",
@@ -67,26 +79,36 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def from_torch(source: Path, destination: Path) -> str:
-    """Writes a published checkpoint as one of ours; see `load`.
+def to_folder(source: Path, destination: Path, *, half: bool = False) -> str:
+    """Writes a model without a run: a published one, or that of a run of ours.
+
+    Args:
+        source: whatever `load` takes.
+        destination: folder to make.
+        half: write float16.
 
     Returns:
-        The account.
+        The account of a published file's arrays, and what was written.
 
     Raises:
-        ValueError: the source is no checkpoint of a model that we have, or the
-            destination is there already.
+        ValueError: the source is no checkpoint of a model that we have, a number is too
+            large for float16, or the destination is there already.
     """
-    if not is_published_file(source):
-        raise ValueError(
-            f"{source} is no {' or '.join(SUFFIXES)}; to write one from a checkpoint of "
-            "ours, say --to-torch"
-        )
     _check_free(destination)
-    model, account = make_published(source, read_published_file(source))
+    told = []
+    if is_published_file(source):
+        model, account = make_published(source, read_published_file(source))
+        told.append(str(account))
+    else:
+        model = load(source)
     config = settings.as_json(model.config.to_dict())
-    store.write_model(destination, model.params, config)
-    return f"{_describe(config)}\n{account}\nwritten to {destination}"
+    params = model.params
+    if half:
+        params = jax.tree.map(lambda x: np.asarray(x).astype(np.float16), params)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+            raise ValueError(f"{source} has numbers too large for float16; no --half")
+    store.write_model(destination, params, config)
+    return "\n".join([_describe(config), *told, f"written to {destination}"])
 
 
 def to_torch(source: Path, destination: Path) -> str:

@@ -17,6 +17,35 @@ from tests.published_checkpoint import FORMS, NUM_IDLE, SMALL, write_published
 from tests.torch_archive import write_pth
 
 
+def test_a_model_of_half_the_size(tmp_path, capsys):
+    path, params = write_published(tmp_path, "slim-448")
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    convert.main([str(path), str(whole)])
+    convert.main([str(whole), str(half), "--half"])
+    assert capsys.readouterr().out.endswith(f"written to {half}\n")
+    sizes = [
+        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        for folder in (whole, half)
+    ]
+    num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert sizes[0] - sizes[1] > 1.5 * num_params  # two bytes each, less what is packed
+    model = mst_jax.load(half)
+
+    def check(got, want):
+        assert got.dtype == np.float32
+        np.testing.assert_array_equal(got, want.astype(np.float16).astype(np.float32))
+
+    jax.tree.map(check, model.params, params)
+    # What does not fit is told, not written.
+    config = model.config.to_dict()
+    large = jax.tree.map(lambda leaf: leaf * 1e9, params)
+    store.write_model(tmp_path / "large", large, config)
+    with pytest.raises(SystemExit):
+        convert.main([str(tmp_path / "large"), str(tmp_path / "no"), "--half"])
+    assert "too large for float16" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
 @pytest.mark.parametrize("form", ["simpleclick", "slim-448", "adaptiveclick"])
 def test_there_and_back(tmp_path, capsys, form):
     path, params = write_published(tmp_path, form)
@@ -89,7 +118,7 @@ def test_a_run_of_ours_keeps_its_config(tmp_path):
     ("arguments", "sentence"),
     [
         (["gone.pth", "new"], r"gone\.pth is not there"),
-        (["ours", "new"], r"ours is no \.pth or .* or \.npz; .* --to-torch"),
+        (["ours", "new"], r"no checkpoint in .*ours"),
         (["good.pth", "ours"], "ours exists already"),
         (
             ["good.pth", "new", "--to-torch"],

@@ -13,12 +13,10 @@ from mst_jax.geometry.resize import resize_pixel_centres
 from mst_jax.layers.attention import Attention
 from mst_jax.layers.dense import Dense
 from mst_jax.layers.mlp import MLP
-from mst_jax.layers.norms import LayerNorm
+from mst_jax.layers.norms import PYTORCH_EPS, LayerNorm
 from mst_jax.layers.positions import sine_positions
 from mst_jax.layers.remat import with_remat
 from mst_jax.structs import Queries
-
-PYTORCH_EPS = 1e-5
 
 
 class QueryLayer(nn.Module):

@@ -3,6 +3,8 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+PYTORCH_EPS = 1e-5  # what PyTorch takes if nothing is said
+
 
 class LayerNorm(nn.Module):
     """Layer norm over channels.
@@ -36,6 +38,6 @@ class MapNorm(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Returns x normalised group by group; eps 1e-5 as in every published model."""
         norm = nn.GroupNorm(
-            self.num_groups, epsilon=1e-5, use_fast_variance=False, name="norm"
+            self.num_groups, epsilon=PYTORCH_EPS, use_fast_variance=False, name="norm"
         )
         return norm(x).astype(x.dtype)

@@ -15,11 +15,9 @@ from mst_jax.layers.deformable import (
 )
 from mst_jax.layers.dense import Dense
 from mst_jax.layers.mlp import MLP
-from mst_jax.layers.norms import LayerNorm, MapNorm
+from mst_jax.layers.norms import PYTORCH_EPS, LayerNorm, MapNorm
 from mst_jax.layers.positions import sine_positions
 from mst_jax.layers.remat import with_remat
-
-PYTORCH_EPS = 1e-5
 
 
 class DeformableLayer(nn.Module):

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mst_jax.layers.attention import Attention
 from mst_jax.layers.mlp import MLP
-from mst_jax.layers.norms import LayerNorm
+from mst_jax.layers.norms import PYTORCH_EPS, LayerNorm
 from mst_jax.layers.patchify import Patchify
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -111,18 +111,18 @@ class LookAtGrid(nn.Module):
                 f"the picture has {h}x{w} patches, token selection needs "
                 f"{self.reduce}x{self.reduce} or more; take a larger picture"
             )
-        memory = LayerNorm(1e-5, name="norm_grid")(grid)
+        memory = LayerNorm(PYTORCH_EPS, name="norm_grid")(grid)
         if self.reduce > 1:
             # What does not fill a square is left out, as a convolution does.
             whole = memory[:, : h - h % self.reduce, : w - w % self.reduce]
             memory = Patchify(c, self.reduce, self.dtype, name="reduce")(whole)
-            memory = LayerNorm(1e-5, name="reduce_norm")(memory)
+            memory = LayerNorm(PYTORCH_EPS, name="reduce_norm")(memory)
         memory = rearrange(memory, "b h w c -> b (h w) c")
-        norm_tokens = LayerNorm(1e-5, name="norm_tokens")
+        norm_tokens = LayerNorm(PYTORCH_EPS, name="norm_tokens")
         attention = Attention(
             self.num_heads, self.dtype, use_bias=False, projects=False, name="attention"
         )
-        norm_mlp = LayerNorm(1e-5, name="norm_mlp")
+        norm_mlp = LayerNorm(PYTORCH_EPS, name="norm_mlp")
         mlp = MLP(self.mlp_hidden, self.dtype, name="mlp")
 
         def look(x: Array, name: str) -> Array:

@@ -1,8 +1,8 @@
-# make quickstart: everything once, small. make test: the tests.
+# make quickstart: everything once, on drawn scenes. make test: the tests.
 PYTHON ?= python3
 BIN := .venv/bin
 # The model of `demo` and `pictures`.
-CHECKPOINT ?= mst-small
+CHECKPOINT ?= quickstart/run
 
 # The stamp is newer than the lists of packages when the environment is up to date.
 INSTALLED := .venv/installed
@@ -16,12 +16,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# First the model in the box on photographs, then a tiny one from nothing on drawn scenes.
 quickstart: $(INSTALLED)
-	$(BIN)/python -m mst_jax.predict examples/photos/chelsea.jpg --positive 150,250 \
-	  --out quickstart/cat.png --overlay quickstart/cat-overlay.jpg
-	$(BIN)/python -m mst_jax.predict examples/photos/coffee.jpg --positive 150,250 \
-	  --out quickstart/cup.png --overlay quickstart/cup-overlay.jpg
 	$(BIN)/python -m mst_jax.prepare shapes --data_dir quickstart/data
 	$(BIN)/python -m mst_jax.train --config configs/quickstart.py \
 	  --workdir quickstart/run --config.data.data_dir=quickstart/data
@@ -30,7 +25,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/python -m mst_jax.predict docs/pictures/scene.png \
 	  --checkpoint quickstart/run --positive 50,75 --negative 115,88 \
 	  --out quickstart/mask.png --overlay quickstart/overlay.png
-	@echo "Look at quickstart/cat-overlay.jpg, cup-overlay.jpg and overlay.png"
+	@echo "Look at quickstart/overlay.png"
 
 demo: $(INSTALLED)
 	$(BIN)/python -m mst_jax.serve --checkpoint $(CHECKPOINT)

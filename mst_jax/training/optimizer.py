@@ -1,5 +1,6 @@
 """Plain values to an optax optimiser and its schedule."""
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -73,12 +74,16 @@ def layer_rates(params: dict, *, decay: float) -> dict:
     return apply_rules(rules, params, block="config.optimizer.layer_decay")
 
 
-def scale_layers(decay: float) -> optax.GradientTransformation:
-    """Multiplies updates with `layer_rates`."""
+def scale_rates(decay: float, rules: Rules) -> optax.GradientTransformation:
+    """Multiplies updates with `layer_rates` and with the factors of path rules."""
 
     def update(updates, state, params):
-        rates = layer_rates(params, decay=decay)
-        return jax.tree.map(lambda u, rate: rate * u, updates, rates), state
+        layers = layer_rates(params, decay=decay)
+        factors = apply_rules(rules, params, block="config.optimizer.rate_rules")
+        scaled = jax.tree.map(
+            lambda u, *rates: math.prod(rates) * u, updates, layers, factors
+        )
+        return scaled, state
 
     return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
 
@@ -119,6 +124,7 @@ def make_optimizer(
     decay_rules: Rules = KERNELS,
     clip_norm: float = 0.0,
     layer_decay: float = 1.0,
+    rate_rules: Rules = (),
     frozen: Sequence[str] = (),
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """Builds the optimiser of a run.
@@ -136,6 +142,8 @@ def make_optimizer(
         clip_norm: largest norm of the whole gradient; 0 = not clipped.
         layer_decay: learning rate of a ViT block in units of the next block's, 0 to 1;
             see `layer_rates`.
+        rate_rules: path rules of further factors of the learning rate; 1 where none
+            matches.
         frozen: patterns of the paths of parameters that never change, such as
             ("embed/.*", "backbone/.*").
 
@@ -181,6 +189,7 @@ def make_optimizer(
         optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
     if frozen:
         optimizer = leave_out(optimizer, frozen)
-    if layer_decay < 1:
-        optimizer = optax.chain(optimizer, scale_layers(layer_decay))
+    if layer_decay < 1 or rate_rules:
+        rules = (*rate_rules, (".*", 1.0))
+        optimizer = optax.chain(optimizer, scale_rates(layer_decay, rules))
     return optimizer, schedule

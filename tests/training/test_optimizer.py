@@ -180,3 +180,23 @@ def test_held_parameters_have_no_gradient():
         return held["a"] * held["b"]
 
     assert jax.grad(product)(params) == {"a": 0.0, "b": 3.0}
+
+
+def test_rules_slow_some_parameters_down_on_top_of_their_depth():
+    tree = model(2, ["neck"])
+
+    def step(**options):
+        optimizer, _ = make_optimizer(
+            10, learning_rate=0.1, decay="none", layer_decay=0.5, **options
+        )
+        change, _ = optimizer.update(tree, optimizer.init(tree), tree)
+        return change
+
+    plain = step()
+    slowed = step(rate_rules=(("backbone/.*1/.*", 0.1), ("embed/.*", 0.0)))
+    want = jax.tree.map(lambda x: x, plain)
+    want["backbone"]["block1"]["kernel"] *= 0.1
+    want["embed"]["kernel"] *= 0.0
+    jax.tree.map(np.testing.assert_allclose, slowed, want)
+    with pytest.raises(ValueError, match="rate_rules"):
+        step(rate_rules=(("neck/(", 0.1),))

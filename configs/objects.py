@@ -20,7 +20,8 @@ GLOBAL = {"simpleclick": dict(window=0), "adaptiveclick": dict(window=0)}
 
 FROM_NOTHING = ("nano", "tiny")
 
-# What was trained on pictures learns slowly, what is fresh as fast as from nothing.
+# What was trained on pictures learns slower than what is fresh; and that not at the rate
+# from nothing, 1e-3, at which the IoU fell from 0.36 to 0.12 after 100 steps of 16.
 TRAINED = (("backbone/block.*|embed/(image|positions).*", 0.25),)
 
 # Two selections that look at every token, in place of three that look at squares of 16:

@@ -10,7 +10,13 @@ import numpy as np
 
 from mst_jax.data.colour import chain_tables, light_table, recolour, shift_table
 from mst_jax.data.example import Sample
-from mst_jax.data.window import cut_window, draw_anchor, draw_window, tilt_window
+from mst_jax.data.window import (
+    cut_window,
+    draw_anchor,
+    draw_close_window,
+    draw_window,
+    tilt_window,
+)
 from mst_jax.settings import is_number
 
 SYMMETRIES = ("none", "mirror", "all")
@@ -27,6 +33,7 @@ def augment(
     *,
     crop: int,
     scale: tuple[float, float] = (0.5, 1.5),
+    close: tuple[float, float] | tuple[()] = (),
     symmetry: str = "mirror",
     shift: float = 0.0,
     rotate: float = 0.0,
@@ -47,6 +54,8 @@ def augment(
         sample: a picture whose target is not empty.
         crop: side of the result in pixels.
         scale: least and most enlargement, drawn evenly.
+        close: in place of `scale`, least and most side of what is seen, in longer sides
+            of the target's box, see `draw_close_window`: what a model sees that zooms.
         symmetry: "none", "mirror" (left-right) or "all" (flips and quarter turns).
         shift: most movement along each axis, as a share of the picture.
         rotate: most turn to either side, in degrees.
@@ -57,7 +66,9 @@ def augment(
     Returns:
         [crop crop] arrays; padding is black before recolouring and not valid.
     """
-    cut = _draw_view(rng, sample, crop=crop, scale=scale, shift=shift, rotate=rotate)
+    cut = _draw_view(
+        rng, sample, crop=crop, scale=scale, close=close, shift=shift, rotate=rotate
+    )
     cut = turn(rng, cut, symmetry=symmetry)
     table = chain_tables(
         light_table(rng, brightness=brightness, contrast=contrast),
@@ -69,6 +80,7 @@ def augment(
 def check_changes(
     *,
     scale: object,
+    close: object,
     symmetry: object,
     shift: object,
     rotate: object,
@@ -79,6 +91,10 @@ def check_changes(
     """Raises ValueError unless `augment` understands these settings."""
     if not _is_range(scale, least=0.01, most=100.0):
         raise ValueError(f"scale is {scale}, expected (least, most), each 0.01 to 100")
+    if close not in ((), []) and not _is_range(close, least=1.0, most=100.0):
+        raise ValueError(
+            f"close is {close}, expected () or (least, most), each 1 to 100"
+        )
     if symmetry not in SYMMETRIES:
         raise ValueError(f"symmetry is {symmetry!r}; choose one of {SYMMETRIES}")
     for name, value, most in (
@@ -119,13 +135,17 @@ def _draw_view(
     *,
     crop: int,
     scale: tuple[float, float],
+    close: tuple[float, float] | tuple[()],
     shift: float,
     rotate: float,
 ) -> Sample:
     """Cuts a window drawn around the target; where it would not be seen, a plainer one."""
     anchor = draw_anchor(rng, sample.target)
-    side = max(1, round(crop / rng.uniform(*scale)))
-    drawn = draw_window(rng, sample.target, anchor, side=side)
+    if close:
+        drawn = draw_close_window(rng, sample.target, sides=close)
+    else:
+        side = max(1, round(crop / rng.uniform(*scale)))
+        drawn = draw_window(rng, sample.target, anchor, side=side)
     shape = sample.target.shape
     tilted = tilt_window(rng, drawn, shape, shift=shift, rotate=rotate)
     for window in (tilted, drawn):

@@ -71,7 +71,7 @@ def draw_window(
     best, most = None, -1
     for _ in range(WINDOW_TRIES):
         top, left = (
-            _draw_start(rng, at, size, side)
+            _draw_start(rng, (at, at), size, side)
             for at, size in zip(anchor, target.shape, strict=True)
         )
         rows = slice(max(top, 0), top + side)
@@ -81,6 +81,31 @@ def draw_window(
         if seen >= wanted:
             break
     return best
+
+
+def draw_close_window(
+    rng: np.random.Generator,
+    target: Bool[np.ndarray, "h w"],
+    *,
+    sides: tuple[float, float],
+) -> Window:
+    """Draws a square around all of the target, as zoom shows it after a click.
+
+    Args:
+        rng: source of chance.
+        target: [h w] the wanted object; it must not be empty.
+        sides: least and most side, in longer sides of the target's box, 1 or more; its
+            logarithm is drawn evenly. The picture's longer side is the most in any case.
+    """
+    ends = [np.flatnonzero(target.any(axis))[[0, -1]] for axis in (1, 0)]
+    box = max(int(last - first) + 1 for first, last in ends)
+    times = np.exp(rng.uniform(*np.log(sides)))
+    side = round(min(times * box, max(target.shape)))
+    top, left = (
+        _draw_start(rng, (int(first), int(last)), size, side)
+        for (first, last), size in zip(ends, target.shape, strict=True)
+    )
+    return Window(top, left, side)
 
 
 def tilt_window(
@@ -167,11 +192,17 @@ def _to_source(window: Window, crop: int) -> Float[np.ndarray, "2 3"]:
     return np.column_stack([turn, offset])
 
 
-def _draw_start(rng: np.random.Generator, at: int, size: int, side: int) -> int:
-    """Start of `side` pixels along one axis: within the picture, or around all of it."""
+def _draw_start(
+    rng: np.random.Generator, wanted: tuple[int, int], size: int, side: int
+) -> int:
+    """Start of `side` pixels along one axis, the first and the last wanted among them.
+
+    Within the picture where that is longer, else around all of it.
+    """
     if side >= size:
         return int(rng.integers(size - side, 1))
-    return int(rng.integers(max(0, at - side + 1), min(at, size - side) + 1))
+    first, last = wanted
+    return int(rng.integers(max(0, last - side + 1), min(first, size - side) + 1))
 
 
 def _to_output(start: int, stop: int, factor: float) -> tuple[int, int]:

@@ -55,8 +55,8 @@ def layer_rates(params: dict, *, decay: float) -> dict:
 
     Source: Clark et al., ELECTRA, ICLR 2020, Appendix A; for ViTs Bao et al., BEiT, ICLR
     2022: each layer has `decay` times the rate of the one above it. All that is not in
-    a ViT that was trained on pictures has the whole rate: token selections among it, and
-    the embedding of clicks and previous mask.
+    the ViT has the whole rate, token selections among it. The embedding of clicks is the
+    first layer's too: its kernel sums up hundreds of pixels, and soon drowns the picture.
 
     Args:
         params: of a model.
@@ -69,8 +69,7 @@ def layer_rates(params: dict, *, decay: float) -> dict:
         (f"backbone/block{number}/.*", decay ** (depth - number))
         for number in range(depth)
     ]
-    first = [("embed/hints/.*", 1.0), ("embed/.*", decay ** (depth + 1))]
-    rules = [*first, *rules, (".*", 1.0)]
+    rules = [("embed/.*", decay ** (depth + 1)), *rules, (".*", 1.0)]
     return apply_rules(rules, params, block="config.optimizer.layer_decay")
 
 

@@ -65,6 +65,16 @@ def test_scale_2_doubles_the_sides():
     np.testing.assert_array_equal(result.target, np.kron(target, np.ones((2, 2))))
 
 
+def test_close_takes_the_place_of_the_scale():
+    target = np.zeros((40, 60), bool)
+    target[10:15, 20:30] = True
+    options = {"crop": 20, "scale": (9.0, 9.0), "close": (1.0, 1.0), "symmetry": "none"}
+    result = au.augment(np.random.default_rng(0), make_sample(target), **options)
+    # The box is 10 pixels long, and as long as what is seen: doubled, it fills the width.
+    assert result.target.sum() == 5 * 10 * 4
+    assert result.target.any(axis=0).all()
+
+
 def test_symmetries_move_all_arrays_alike():
     sample = make_sample([[1, 0], [0, 0]])
     rng = np.random.default_rng(0)
@@ -133,6 +143,9 @@ def test_the_roles_do_not_depend_on_the_colours(seed, sample):
         ({"scale": (float("nan"), 1.0)}, "scale"),
         ({"scale": 1.5}, "scale"),
         ({"scale": "no"}, "scale"),
+        ({"close": (0.5, 2.0)}, "close is .0.5, 2.0., expected"),
+        ({"close": (3.0, 2.0)}, "close"),
+        ({"close": 2.0}, "close"),
         ({"symmetry": "rot"}, "symmetry is 'rot'; choose"),
         ({"symmetry": []}, "symmetry"),
         ({"shift": 1.5}, "shift"),
@@ -149,6 +162,7 @@ def test_the_roles_do_not_depend_on_the_colours(seed, sample):
 def test_wrong_changes_are_refused(wrong, reason):
     right = dict(
         scale=[0.5, 1.5],
+        close=[],
         symmetry="none",
         shift=0.03,
         rotate=3,

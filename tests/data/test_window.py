@@ -51,6 +51,37 @@ def test_a_window_holds_the_anchor_and_no_more_padding_than_needed(seed, sample,
             assert start <= 0 and start + side >= size
 
 
+@given(seed=seeds, sample=samples(), most=st.floats(1.0, 9.0))
+def test_a_close_window_holds_the_target_and_no_more_padding_than_needed(
+    seed, sample, most
+):
+    rng = np.random.default_rng(seed)
+    window = wi.draw_close_window(rng, sample.target, sides=(1.0, most))
+    places = np.argwhere(sample.target)
+    box, shape = np.ptp(places, axis=0).max() + 1, sample.target.shape
+    assert box <= window.side <= min(round(most * box), max(shape))
+    seen = wi.cut_window(sample, window, crop=window.side)
+    assert seen.target.sum() == sample.target.sum()
+    for start, size in zip(window[:2], shape, strict=True):
+        if window.side <= size:
+            assert 0 <= start <= size - window.side
+        else:
+            assert start <= 0 and start + window.side >= size
+
+
+def test_close_windows_are_as_often_small_as_large_and_everywhere():
+    target = np.zeros((64, 64), bool)
+    target[30:32, 30:34] = True
+    rng = np.random.default_rng(0)
+    drawn = [wi.draw_close_window(rng, target, sides=(1.0, 4.0)) for _ in range(2000)]
+    sides, counts = np.unique([window.side for window in drawn], return_counts=True)
+    np.testing.assert_array_equal(sides, np.arange(4, 17))
+    # Evenly in the logarithm: half of them up to twice the box, 8 pixels.
+    assert abs(counts[sides < 8].sum() / 2000 - np.log(7.5 / 4) / np.log(4)) < 0.04
+    tops = {window.top for window in drawn if window.side == 4}
+    assert tops == {28, 29, 30}
+
+
 def test_windows_reach_every_place_that_shows_the_target():
     target = np.zeros((1, 5), bool)
     target[0, 2] = True

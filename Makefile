@@ -1,6 +1,8 @@
 # make quickstart: everything once, on drawn scenes. make test: the tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# Training on a CPU: a sixth of a step goes into small pages, see docs/training.md.
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 # The model of `demo` and `pictures`.
 CHECKPOINT ?= quickstart/run
 

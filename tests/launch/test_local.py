@@ -29,6 +29,17 @@ def test_a_dry_run_prints_the_command_and_runs_nothing(stage):
     assert stage.calls == []
 
 
+def test_memory_comes_in_large_pages_unless_told_otherwise(stage, monkeypatch):
+    tell = '#!/usr/bin/env bash\necho "$GLIBC_TUNABLES" >>"$STAGE/tunables"\n'
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    (stage.folder / "python").write_text(tell)
+    run(stage)
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
+    run(stage)
+    said = (stage.folder / "tunables").read_text().split()
+    assert said == ["glibc.malloc.hugetlb=1", "glibc.malloc.hugetlb=0"]
+
+
 @pytest.mark.parametrize(
     ("codes", "restarts", "calls", "code"),
     [

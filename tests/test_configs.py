@@ -21,6 +21,7 @@ OTHERS = ("mst", "adaptiveclick", "mst_adaptive")
 ARGUMENTS = [
     *(path.stem for path in CONFIGS),
     *(f"objects:model={model}" for model in OTHERS),
+    *(f"objects:model=mst,loss={loss}" for loss in ("adaptive", "overlap")),
     "coco_lvis:release=224",
     *(
         pytest.param(f"{name}:{rest}", marks=pytest.mark.slow)
@@ -67,6 +68,28 @@ def test_every_config_builds_and_its_step_traces(argument):
     after, metrics = jax.eval_shape(update, state, Batch(image, pixels, pixels, pixels))
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert metrics["loss"].shape == ()
+
+
+@pytest.mark.parametrize(
+    ("argument", "wanted"),
+    [
+        ("model=mst", {"normalized_focal": 1.0}),
+        ("model=mst,loss=adaptive", {"adaptive_focal": 1.0}),
+        ("model=simpleclick,loss=overlap", {"bce": 1.0, "dice": 1.0}),
+    ],
+)
+def test_the_mask_loss_of_own_pictures(argument, wanted):
+    losses = read_config(["--config", config_path(f"objects:{argument}")]).losses
+    others = ("token_contrast", "token_score") if "mst" in argument else ()
+    assert {name: losses[name] for name in losses if name not in others} == wanted
+
+
+@pytest.mark.parametrize(
+    "argument", ["model=mst,loss=no", "model=adaptiveclick,loss=overlap"]
+)
+def test_a_mask_loss_that_cannot_be_is_refused(argument):
+    with pytest.raises(ValueError, match=r"has no loss .*; choose one of normalized"):
+        read_config(["--config", config_path(f"objects:{argument}")])
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -1,6 +1,6 @@
 """Some steps of a model in several layouts of eight devices, told as one line of JSON.
 
-python -m tests.training.spread_steps '{"name": "mst", ...}' one,copied,split WORKDIR
+python -m tests.training.spread_steps '{"name": "mst", ...}' one,copied,split 1e-3 WORKDIR
 
 What was split is saved in WORKDIR, and must come back as copies.
 """
@@ -31,10 +31,6 @@ from mst_jax.training.step import make_step
 from tests.models.tiny_recipes import recipe_losses, tiny_batch
 
 NUM_STEPS, NUM_EXAMPLES = 3, 8
-
-# Gradients that are rounding alone, such as those of the keys' biases, must not become
-# whole steps: hence the epsilon.
-OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(3e-3, eps=1e-3))
 
 
 class Wide(nn.Module):
@@ -87,12 +83,16 @@ def bytes_held(tree) -> int:
     return max(held.values())
 
 
-def play(layout, module, losses, crop) -> dict:
+def play(layout, module, losses, rate, crop) -> dict:
     """Losses, the parameters after the last step, bytes on a device."""
+    # Gradients that are rounding alone, such as those of the keys' biases, must not become
+    # whole steps: hence the epsilon.
+    adam = optax.adam(rate, eps=1e-3)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), adam)
     update = make_step(
         module,
-        OPTIMIZER,
-        lambda _: 3e-3,
+        optimizer,
+        lambda _: rate,
         losses,
         max_first=2,
         max_rounds=2,
@@ -105,7 +105,7 @@ def play(layout, module, losses, crop) -> dict:
     )
 
     def start(key):
-        return start_state(module.init(key, *given)["params"], OPTIMIZER, key)
+        return start_state(module.init(key, *given)["params"], optimizer, key)
 
     state, shardings = sharding.make_state(layout, start, jax.random.key(1))
     first = jax.device_get(state.params)
@@ -146,15 +146,17 @@ def largest(one, other) -> float:
 
 def main() -> None:
     recipe = json.loads(sys.argv[1])
-    names, workdir = sys.argv[2].split(","), Path(sys.argv[3])
+    names, rate = sys.argv[2].split(","), float(sys.argv[3])
     module, losses = read_model(**recipe)
     played = {
-        name: play(layout, module, losses, recipe.get("crop", 32))
+        name: play(layout, module, losses, rate, recipe.get("crop", 32))
         for name, layout in layouts().items()
         if name in names
     }
     one = played["one"]
-    save_and_restore(workdir, played["split"]["state"], played["copied"]["state"])
+    save_and_restore(
+        Path(sys.argv[4]), played["split"]["state"], played["copied"]["state"]
+    )
     told = {
         name: dict(
             rows=found["rows"],

@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 
 
-def play(workdir, layouts, **recipe):
+def play(workdir, layouts, *, rate=3e-3, **recipe):
     """What `spread_steps` tells of each layout."""
     call = [sys.executable, "-m", "tests.training.spread_steps", json.dumps(recipe)]
     flags = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
     done = subprocess.run(
-        [*call, layouts, str(workdir)],
+        [*call, layouts, str(rate), str(workdir)],
         cwd=ROOT,
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
@@ -37,9 +37,9 @@ def play(workdir, layouts, **recipe):
     return json.loads(done.stdout)
 
 
-def check_equal(told):
+def check_equal(told, *, rate=3e-3):
     one = told["one"]
-    assert one["moved"] > 5e-3
+    assert one["moved"] > 1.5 * rate
     for name, layout in told.items():
         assert layout["apart"] < 1e-5, name
         for row, want in zip(layout["rows"], one["rows"], strict=True):
@@ -79,16 +79,11 @@ def test_the_smallest_recipes_in_every_layout(tmp_path, name):
 def test_the_size_tiny_in_every_layout(tmp_path, name):
     """The real widths, 12 blocks: eight devices hold less than a sixth each.
 
-    AdaptiveClick's loss is 40, then 337 here: from the second step on, rounding has grown
-    by what such steps do to it, see docs/scale.md; what eight devices do stays equal.
+    AdaptiveClick at its published rate: at 3e-3 its loss goes 40, 337, 39, and what such
+    steps make of rounding is more than 1e-5, see docs/scale.md.
     """
-    told = play(tmp_path, "one,copied,split,pmap", name=name, size="tiny", crop=64)
+    rate = 3e-3 if name == "mst" else 5e-5
+    recipe = dict(name=name, size="tiny", crop=64)
+    told = play(tmp_path, "one,copied,split,pmap", rate=rate, **recipe)
     assert told["split"]["bytes"] < told["copied"]["bytes"] / 6
-    if name == "mst":
-        check_equal(told)
-        return
-    first = {name: layout["rows"][0]["loss"] for name, layout in told.items()}
-    np.testing.assert_allclose(list(first.values()), first["one"], rtol=1e-6)
-    spread = [told[name]["apart"] for name in ("copied", "split", "pmap")]
-    np.testing.assert_allclose(spread, spread[0], rtol=1e-3)
-    assert spread[0] < 0.05 * told["one"]["moved"]
+    check_equal(told, rate=rate)

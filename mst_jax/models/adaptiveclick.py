@@ -73,7 +73,7 @@ def make_query_decoder(
         ("heads of the mask decoder", decoder.num_heads),
         ("quarters of the sine positions", 4),
     ):
-        if neck.width % parts:
+        if parts < 1 or neck.width % parts:
             raise ValueError(
                 f"{parts} {name} do not divide the width {neck.width}; change "
                 "config.model.head or the numbers in config.model.pixels and queries"

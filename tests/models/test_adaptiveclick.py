@@ -135,3 +135,5 @@ def test_wrong_values_are_named():
         adaptiveclick(pixels={"layers": 3})
     with pytest.raises(ValueError, match=r"32 groups .* do not divide the width 48"):
         adaptiveclick(head=48)
+    with pytest.raises(ValueError, match=r"0 groups .* do not divide the width 256"):
+        adaptiveclick(pixels={"num_groups": 0})

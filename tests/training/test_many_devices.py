@@ -44,8 +44,12 @@ def check_equal(told, *, rate=3e-3):
         assert layout["apart"] < 1e-5, name
         for row, want in zip(layout["rows"], one["rows"], strict=True):
             assert set(row) == set(want)
-            values = [row[key] for key in want], list(want.values())
-            np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-5, err_msg=name)
+            # The norm of ten million numbers is not promised; it is watched, not used.
+            for key in want:
+                tolerance = 1e-4 if key == "gradient_norm" else 1e-5
+                np.testing.assert_allclose(
+                    row[key], want[key], rtol=tolerance, atol=1e-5, err_msg=name
+                )
 
 
 def test_a_small_model_in_every_layout(tmp_path):

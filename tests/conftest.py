@@ -9,6 +9,7 @@ os.environ["XLA_FLAGS"] = " ".join(
     ("--xla_backend_optimization_level=0", os.environ.get("XLA_FLAGS", ""))
 )
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
@@ -21,6 +22,10 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# No test is timed: a busy machine, or a first call that compiles, is no mistake.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # The rooms, not the structs: a struct in the middle of a transformation holds tracers,
 # axis numbers or nothing at all.

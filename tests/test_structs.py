@@ -37,7 +37,7 @@ def test_a_batch_appends_and_undoes_each_example_by_itself():
     np.testing.assert_array_equal(full.undo().undo().label, [[-1, -1], [-1, -1]])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([-1, 0, 1]), max_size=6))
 def test_undo_takes_back_append(labels):
     clicks = Clicks.empty(num_slots=4)

@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mst_jax.clicks.encode import clicked_cells, disk_maps
@@ -64,7 +64,6 @@ def test_no_clicks_no_disks():
     assert not disk_maps(Clicks.empty(num_slots=3), 9, 9).any()
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), radius=st.sampled_from([1.0, 2.5, 5.0]))
 def test_disks_equal_the_dense_form(seed, radius):
     rng = np.random.default_rng(seed)

@@ -170,7 +170,7 @@ def by_scipy(prob, target, valid, clicked):
     return np.argwhere(depth == depth.max())[0], int(is_positive)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([0.5, 1.5, 3.0]))
 def test_evaluation_clicks_as_the_published_rule(seed, scale):
     rng = np.random.default_rng(seed)

@@ -32,7 +32,7 @@ def test_framing_looking_and_putting_back_are_one_prediction():
     np.testing.assert_array_equal(mask, got > 0.49)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(places, min_size=4, max_size=4))
 def test_looking_together_is_looking_one_by_one(chosen):
     def framed(row: int, column: int, positive: bool) -> programs.Framed:

@@ -53,7 +53,7 @@ def test_clicks_undo_redo_and_reset_are_the_predictors(session):
         same(np.array(drawn.present.clicks).reshape(-1, 3), predictor.clicks)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(clicks=st.lists(places, min_size=1, max_size=4), data=st.data())
 def test_undo_after_a_click_is_as_if_nothing_was(one_for_all, clicks, data):
     number = clicked(one_for_all, clicks)
@@ -67,7 +67,7 @@ def test_undo_after_a_click_is_as_if_nothing_was(one_for_all, clicks, data):
     assert one_for_all.redo(number).present == after
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(clicks=st.lists(places, min_size=1, max_size=5), data=st.data())
 def test_removing_a_click_is_never_having_made_it(one_for_all, clicks, data):
     index = data.draw(st.integers(0, len(clicks) - 1))

@@ -43,7 +43,7 @@ def test_growing_rounds_halves_to_even(old, new):
     assert boxes.grow(box(*old), factor=1.4, min_side=4).tolist() == list(new)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     low=st.integers(0, 900), length=st.integers(1, 900), min_side=st.integers(1, 300)
 )
@@ -96,7 +96,7 @@ def test_pasting_is_resizing_into_zeros(rng):
     np.testing.assert_allclose(pasted, expected, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     ends=st.tuples(*[st.integers(0, 19)] * 4).map(
         lambda e: (min(e[:2]), max(e[:2]), min(e[2:]), max(e[2:]))

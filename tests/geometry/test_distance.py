@@ -69,7 +69,7 @@ def test_the_outside_of_the_picture_is_another_label():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.02, 0.1, 0.3, 0.7]))
 def test_distance_equals_its_definition(seed, share):
     rng = np.random.default_rng(seed)

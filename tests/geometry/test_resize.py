@@ -99,7 +99,7 @@ def test_shrinking_with_antialiasing_sees_every_pixel(rng):
     assert (plain != 0).sum() == 64
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(size=st.tuples(st.integers(1, 24), st.integers(1, 24)))
 def test_constants_stay_and_types_stay(size):
     x = jnp.full((6, 8, 1), 2.5, jnp.bfloat16)

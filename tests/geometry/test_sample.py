@@ -24,7 +24,7 @@ def test_columns_are_read_between_pixels_and_repeated_outside():
     )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_rows_then_columns_are_bilinear(seed):
     rng = np.random.default_rng(seed)

@@ -43,7 +43,7 @@ def test_dots_grow_with_the_picture(side):
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_nothing_to_draw_changes_nothing_and_the_image_is_never_changed(seed):
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (30, 50, 3), np.uint8)

@@ -89,7 +89,7 @@ def act(predictor, name, arguments):
 
 
 @given(actions=actions)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_undo_and_redo_are_exact_whatever_was_done(actions):
     predictor = opened()
     states = [state(predictor)]
@@ -106,7 +106,7 @@ def test_undo_and_redo_are_exact_whatever_was_done(actions):
 
 
 @given(actions=actions, place=places)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_way_back_leaves_no_trace(actions, place):
     direct, detour = opened(), opened()
     direct.click(*place)

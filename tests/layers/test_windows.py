@@ -26,7 +26,7 @@ def test_what_does_not_fill_a_window_is_marked():
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 4))
 def test_there_and_back(height, width, size):
     grid = jnp.arange(2.0 * height * width * 3).reshape(2, height, width, 3)

@@ -212,7 +212,7 @@ def random_example(seed, dtype=np.float32):
     return tokens, jnp.asarray(index), jnp.asarray(kept), click, jnp.asarray(target)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_ours_knows_neither_other_examples_nor_dropped_rows_nor_an_order(seed):
     example = random_example(seed)

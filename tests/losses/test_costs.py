@@ -63,7 +63,7 @@ def test_pixels_that_do_not_count_may_as_well_be_missing(name, rng):
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
 def test_what_does_not_count_changes_nothing(seed):
     rng = np.random.default_rng(seed)

@@ -40,7 +40,7 @@ def test_two_pixels_of_the_poly_loss_by_hand():
     np.testing.assert_allclose(loss, want, rtol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_what_does_not_count_changes_nothing(seed):
     rng = np.random.default_rng(seed)

@@ -84,7 +84,7 @@ def test_tokens_that_are_not_valid_are_left_out():
 focal = jax.jit(lambda fine, target: token_score((scored(fine, fine[:, :1]),), target))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_examples_do_not_know_each_other_and_better_scores_cost_less(seed):
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mst_jax.tokens.topk import TOP_K, gumbel, perturbed, straight_through, take_chosen
 
 SEEDS = st.integers(0, 2**32 - 1)
-EXAMPLES = settings(max_examples=15, deadline=None)
+EXAMPLES = settings(max_examples=15)
 KEY = jax.random.key(7)
 
 

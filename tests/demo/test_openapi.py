@@ -74,7 +74,6 @@ def test_no_request_is_a_mistake_of_the_server(start, tmp_path, examples):
             max_examples=examples,
             derandomize=True,
             database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         )
         @given(case=made_up(operation), is_known=st.sampled_from([True, True, False]))

@@ -56,7 +56,7 @@ def layer_rates(params: dict, *, decay: float) -> dict:
     Source: Clark et al., ELECTRA, ICLR 2020, Appendix A; for ViTs Bao et al., BEiT, ICLR
     2022: each layer has `decay` times the rate of the one above it. All that is not in
     the ViT has the whole rate, token selections among it. The embedding of clicks is the
-    first layer's too: its kernel sums up hundreds of pixels, and soon drowns the picture.
+    first layer's too: its kernel sums up many pixels and grows fast.
 
     Args:
         params: of a model.

@@ -37,16 +37,15 @@ def play(workdir, layouts, *, rate=3e-3, **recipe):
     return json.loads(done.stdout)
 
 
-def check_equal(told, *, rate=3e-3):
+def check_equal(told, *, rate=3e-3, norm_tolerance=1e-5):
     one = told["one"]
     assert one["moved"] > 1.5 * rate
     for name, layout in told.items():
         assert layout["apart"] < 1e-5, name
         for row, want in zip(layout["rows"], one["rows"], strict=True):
             assert set(row) == set(want)
-            # The norm of ten million numbers is not promised; it is watched, not used.
             for key in want:
-                tolerance = 1e-4 if key == "gradient_norm" else 1e-5
+                tolerance = norm_tolerance if key == "gradient_norm" else 1e-5
                 np.testing.assert_allclose(
                     row[key], want[key], rtol=tolerance, atol=1e-5, err_msg=name
                 )
@@ -90,4 +89,5 @@ def test_the_size_tiny_in_every_layout(tmp_path, name):
     recipe = dict(name=name, size="tiny", crop=64)
     told = play(tmp_path, "one,copied,split,pmap", rate=rate, **recipe)
     assert told["split"]["bytes"] < told["copied"]["bytes"] / 6
-    check_equal(told, rate=rate)
+    # The norm of ten million numbers differed by 5e-5; it is watched, and clips.
+    check_equal(told, rate=rate, norm_tolerance=1e-4)

@@ -17,7 +17,7 @@ from mst_jax.inference.predictor import home
 from mst_jax.inference.session import Click, in_slots
 from mst_jax.interaction.bucket import pad, padded_size
 from mst_jax.interaction.predict import Model, as_tree
-from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view
+from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view, config_of
 
 CHOOSING = ("mst", "mst_adaptive")
 """Recipes whose models choose tokens."""
@@ -85,7 +85,7 @@ class Engine:
         Raises:
             ValueError: a view that does not suit the model.
         """
-        config = getattr(model, "config", {})
+        config = config_of(model)
         view = choose_view(
             config, zoom=zoom, zoom_min_side=zoom_min_side, mirror=mirror
         )

@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt8
-from ml_collections import FrozenConfigDict
 
 from mst_jax.inference import sam
 from mst_jax.inference.chosen import Cells, find_choices_once, to_cells
 from mst_jax.inference.session import Click, Moment, Session, in_slots, untouched
 from mst_jax.interaction.bucket import pad, padded_size
 from mst_jax.interaction.predict import Model, as_tree, predict
-from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view
+from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view, config_of
 from mst_jax.models.load import TrainedModel
 from mst_jax.structs import Clicks
 
@@ -57,13 +56,8 @@ class Predictor:
             zoom_min_side: least side of what is zoomed in on, in pixels.
             mirror: averages with the mirrored picture.
         """
-        config = getattr(model, "config", {})
         view = choose_view(
-            # A callable may have a config of its own that says nothing to us.
-            config if isinstance(config, FrozenConfigDict) else {},
-            zoom=zoom,
-            zoom_min_side=zoom_min_side,
-            mirror=mirror,
+            config_of(model), zoom=zoom, zoom_min_side=zoom_min_side, mirror=mirror
         )
         self.session: Session | None = None
         self._model, self._view, self._zoom = model, view, view["zoom"]

@@ -11,6 +11,15 @@ AsTrained = Literal["as trained"]
 AS_TRAINED: AsTrained = "as trained"
 
 
+def config_of(model: object) -> FrozenConfigDict | Mapping[str, object]:
+    """The config of a trained model; empty for a plain function.
+
+    A callable may have a config of its own that says nothing to us.
+    """
+    config = getattr(model, "config", None)
+    return config if isinstance(config, FrozenConfigDict) else {}
+
+
 def choose_view(
     config: FrozenConfigDict | Mapping[str, object],
     *,

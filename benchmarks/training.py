@@ -8,31 +8,23 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from throughput import draw
 from unit import in_units
 
 from mst_jax import train
 from mst_jax.models.build import build
-from mst_jax.structs import Batch, Clicks
+from mst_jax.structs import Clicks
 
 
 def main() -> None:
     """Prints the time of forward, backward and the whole step, with drawn pixels."""
     config = train.read_config(["--config", *sys.argv[1:]])
-    shape = (config.batch, config.crop, config.crop)
-    rng = np.random.default_rng(0)
-    target = jnp.zeros(shape, bool).at[:, 20:60, 20:60].set(True)
-    batch = Batch(
-        image=jnp.asarray(rng.integers(0, 256, (*shape, 3)), jnp.uint8),
-        target=target,
-        valid=jnp.ones(shape, bool),
-        others=jnp.zeros(shape, bool),
-    )
+    batch = draw(config)
     state, update, *_ = train.build_run(config)
     module = build(**config.model)
     image = batch.image / 255.0
     clicks = Clicks.empty(config.batch, num_slots=15)
-    previous = jnp.zeros(shape)
+    previous = jnp.zeros(batch.target.shape)
 
     def predict(params: dict) -> jax.Array:
         return module.apply({"params": params}, image, clicks, previous).logits

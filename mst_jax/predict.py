@@ -1,7 +1,7 @@
 r"""Clicks on a picture -> the object's mask, as a file.
 
-python -m mst_jax.predict cat.jpg --checkpoint RUN --positive 120,80 --negative 10,10 \
-  --out mask.png --overlay overlay.jpg
+python -m mst_jax.predict cat.jpg --positive 120,80 --negative 10,10 --out mask.png \
+  --overlay overlay.jpg
 """
 
 import argparse
@@ -19,7 +19,7 @@ from mst_jax.inference.chosen import draw_cells
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.session import Click
 from mst_jax.interaction.view import AS_TRAINED, read_zoom
-from mst_jax.models.load import load
+from mst_jax.models.load import DEFAULT, load
 from mst_jax.whole_file import check_room, write_whole
 
 STOPPED = 130
@@ -58,7 +58,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("picture", type=Path, help="JPEG, PNG, BMP, TIFF or WebP")
-    add("--checkpoint", required=True, help="folder of a training run")
+    add(
+        "--checkpoint",
+        default=DEFAULT,
+        help=f"a run, or published weights; default: {DEFAULT}, the model in the box",
+    )
     for name, where in (("positive", "on the object"), ("negative", "not on it")):
         add(
             f"--{name}",

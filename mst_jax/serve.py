@@ -1,6 +1,6 @@
 r"""A trained model -> a web page to click on pictures.
 
-python -m mst_jax.serve --checkpoint RUN --folder photos --save masks
+python -m mst_jax.serve --folder photos --save masks
 """
 
 import argparse
@@ -25,7 +25,7 @@ from mst_jax.demo.saved import Saved
 from mst_jax.demo.server import SIZES, create_app
 from mst_jax.demo.sessions import Sessions
 from mst_jax.interaction.view import AS_TRAINED, read_zoom
-from mst_jax.models.load import load
+from mst_jax.models.load import DEFAULT, load
 from mst_jax.whole_file import check_room
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax").expanduser()
@@ -62,7 +62,11 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m mst_jax.serve", description=__doc__.splitlines()[0]
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, type=Path, help="a run, or published weights")
+    add(
+        "--checkpoint",
+        default=DEFAULT,
+        help=f"a run, or published weights; default: {DEFAULT}, the model in the box",
+    )
     add("--folder", type=Path, metavar="DIR", help="pictures to offer")
     add("--save", type=Path, metavar="DIR", help="where finished masks of them go")
     add("--sessions", type=Path, default=CACHE / "sessions", help="what users do")

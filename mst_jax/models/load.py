@@ -4,6 +4,7 @@ import dataclasses
 import os
 import warnings
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,10 @@ from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
 from mst_jax.structs import Clicks, Outputs
 from mst_jax.whole_file import Place, place_of
+
+BUNDLED = Path(__file__).parents[1] / "weights"
+DEFAULT = "mst-small"
+"""The model in the box; its card is `docs/mst-small.md`."""
 
 # Any whole number of patches will do: parameters do not depend on it.
 NUM_PATCHES = 4
@@ -130,7 +135,8 @@ def load(path: str | os.PathLike) -> TrainedModel:
     """Loads a model to call.
 
     Args:
-        path: the workdir of a training run (its newest checkpoint is taken), one of its
+        path: "mst-small", the model in the box, unless there is a folder of this name;
+            the workdir of a training run (its newest checkpoint is taken), one of its
             `checkpoints/STEP`, a converted checkpoint, or a published `.pth`,
             `.safetensors` or `.npz`. MAE's and DINOv2's become the plain model, with
             all but the ViT drawn afresh: for training, not for predictions.
@@ -141,7 +147,7 @@ def load(path: str | os.PathLike) -> TrainedModel:
     Raises:
         ValueError: nothing there, or the params of another model.
     """
-    path = place_of(path)
+    path = _find(path)
     if is_published_file(path):
         model, account = make_published(path, read_published_file(path))
         if account.fresh:
@@ -160,6 +166,15 @@ def load(path: str | os.PathLike) -> TrainedModel:
     module = settings.call(build, f"'model' in {config_folder}", **config["model"])
     params = store.read_params(params_folder, shapes_of_params(module))
     return TrainedModel(params, module, FrozenConfigDict(config))
+
+
+def _find(path: str | os.PathLike) -> Place:
+    """The place of a model; the name of one that comes with the package is enough."""
+    place = place_of(path)
+    is_name = Path(path).name == os.fspath(path)
+    if is_name and not place.exists() and (BUNDLED / path).is_dir():
+        return BUNDLED / path
+    return place
 
 
 def make_published(path: Place, file: TorchFile) -> tuple[TrainedModel, Account]:

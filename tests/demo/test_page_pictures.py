@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from mst_jax.data import pictures
 from tests.demo.conftest import write_model
 from tests.demo.page_driver import Annotator
 from tests.demo.real_browser import serve
@@ -13,22 +12,23 @@ from tests.demo.real_browser import serve
 pytestmark = pytest.mark.browser
 
 MOST_BYTES = 300_000
+PHOTOGRAPHS = Path(__file__).parents[2] / "examples" / "photos"
 DESK = {"width": 1280, "height": 800}
 SCENES = {
     "page-light": (
         dict(color_scheme="light", viewport=DESK),
-        "astronaut",
-        [[(200, 400), (330, 100)], [(345, 200), (430, 60), (250, 60)]],
+        "china",
+        [[(165, 160), (330, 280)], [(420, 60), (60, 300)]],
     ),
     "page-dark": (
         dict(color_scheme="dark", viewport=DESK),
-        "coffee",
-        [[(320, 250), (40, 30), (560, 120)], [(300, 150), (250, 320)]],
+        "flower",
+        [[(245, 178), (280, 325)]],
     ),
     "page-tablet": (
         dict(viewport={"width": 834, "height": 1112}, has_touch=True),
-        "chelsea",
-        [[(220, 150), (430, 200)]],
+        "rocket",
+        [[(258, 200), (155, 230)]],
     ),
 }
 """Browser, photograph, and objects: a click (x, y) on each, then clicks beside it."""
@@ -36,16 +36,10 @@ SCENES = {
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    from skimage import data  # seconds, which the other tests need not spend
-
-    root = tmp_path_factory.mktemp("photographs")
-    for name in ("coffee", "chelsea", "astronaut", "rocket"):
-        jpeg = pictures.encode_jpeg(getattr(data, name)())
-        (root / f"{name}.jpg").write_bytes(jpeg)
     given = os.environ.get("CHECKPOINT")
-    model = given or write_model(root.parent / "pictures model")
+    model = given or write_model(tmp_path_factory.mktemp("models") / "pictures model")
     kept = tmp_path_factory.mktemp("photograph sessions")
-    with serve(model, "--sessions", kept, "--folder", root) as url:
+    with serve(model, "--sessions", kept, "--folder", PHOTOGRAPHS) as url:
         yield url
 
 

@@ -6,7 +6,7 @@ r"""A folder of pictures with label maps: a small model.
 
 `model` is simpleclick, mst, adaptiveclick or mst_adaptive, `size` a row of the table of
 sizes; nano and tiny learn from nothing, the others go on from a trained backbone. `loss`
-is one of MASK_LOSSES.
+is one of MASK_LOSSES, or "scores": the scores of token selection learn, all else is held.
 Cost and result: docs/results.md.
 """
 
@@ -38,9 +38,12 @@ TRAINED = (
 # start at 0, not at 1: at first the plain model, which it goes on from, answers.
 LEAN = {("mst", "small"): dict(every=6, selection=dict(reduce=1, gain=0.0))}
 
-# From nothing and at this rate the published weights of 1 let the contrast, whose
-# distances grow without bound, drown the mask: the IoU fell to 0 within 100 steps.
-LIGHT = dict(token_contrast=0.1, token_score=0.5)
+# The distances of the contrast grow without bound, and with them the tokens. From nothing
+# and at this rate its published weight of 1 drowned the mask: IoU 0 after 100 steps. On a
+# trained ViT-S 0.1 and 0.01 drowned the scores, see docs/results.md; 0.001 is that of the
+# release 224.
+FROM_NOTHING_LOSSES = dict(token_contrast=0.1, token_score=0.5)
+TRAINED_LOSSES = dict(token_contrast=0.001, token_score=0.5)
 
 
 # Where a mask is not yet half right, the normalised losses ask for a probability of 0.5
@@ -50,6 +53,24 @@ MASK_LOSSES = {
     "adaptive": dict(adaptive_focal=1.0),
     "overlap": dict(bce=1.0, dice=1.0),
 }
+
+
+def make_losses(model: str, loss: str, token_losses: dict[str, float]) -> dict:
+    """Puts the mask loss and the weights of the token losses into a recipe's losses."""
+    losses = dict(LOSSES[model])
+    known = {"normalized": {}}
+    if losses.pop("normalized_focal", 0.0):
+        known = MASK_LOSSES
+    if "token_score" in losses:
+        known = known | {"scores": {}}
+    if loss not in known:
+        raise ValueError(
+            f"{model} has no loss {loss!r}; choose one of {', '.join(known)}"
+        )
+    if loss == "scores":
+        return dict(token_score=1.0)
+    lighter = {name: token_losses[name] for name in token_losses if name in losses}
+    return losses | known[loss] | lighter
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -86,20 +107,18 @@ def get_config(argument: str = "") -> ConfigDict:
         changes=dict(close=(1.2, 3.0)),
     )
     config.clicks = dict(max_first=3, max_rounds=3)
-    losses = dict(LOSSES[chosen["model"]])
-    known = MASK_LOSSES if losses.pop("normalized_focal", 0.0) else {"normalized": {}}
-    if chosen["loss"] not in known:
-        raise ValueError(
-            f"{chosen['model']} has no loss {chosen['loss']!r}; choose one of "
-            f"{', '.join(known)}"
-        )
-    losses |= known[chosen["loss"]]
-    config.losses = losses | {name: LIGHT[name] for name in LIGHT if name in losses}
+    scores_alone = chosen["loss"] == "scores"
+    config.losses = make_losses(
+        chosen["model"],
+        chosen["loss"],
+        FROM_NOTHING_LOSSES if from_nothing else TRAINED_LOSSES,
+    )
     config.optimizer = dict(
         name="adamw",
-        learning_rate=1e-3 if from_nothing else 4e-4,
+        learning_rate=1e-3 if from_nothing or scores_alone else 4e-4,
         layer_decay=1.0,
         rate_rules=() if from_nothing else TRAINED,
+        frozen=("(?!.*/score/).*",) if scores_alone else (),
         warmup=100,
         decay="cosine",
         weight_decay=0.05,

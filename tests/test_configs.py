@@ -6,10 +6,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mst_jax.data.augment import augment
 from mst_jax.data.objects import choose_target
 from mst_jax.models.build import build
+from mst_jax.rules import any_matches
 from mst_jax.structs import Batch
 from mst_jax.training.config import read_config
 from mst_jax.training.run import build_run
@@ -21,7 +23,7 @@ OTHERS = ("mst", "adaptiveclick", "mst_adaptive")
 ARGUMENTS = [
     *(path.stem for path in CONFIGS),
     *(f"objects:model={model}" for model in OTHERS),
-    *(f"objects:model=mst,loss={loss}" for loss in ("adaptive", "overlap")),
+    *(f"objects:model=mst,loss={loss}" for loss in ("adaptive", "overlap", "scores")),
     "coco_lvis:release=224",
     *(
         pytest.param(f"{name}:{rest}", marks=pytest.mark.slow)
@@ -76,6 +78,7 @@ def test_every_config_builds_and_its_step_traces(argument):
         ("model=mst", {"normalized_focal": 1.0}),
         ("model=mst,loss=adaptive", {"adaptive_focal": 1.0}),
         ("model=simpleclick,loss=overlap", {"bce": 1.0, "dice": 1.0}),
+        ("model=mst,loss=scores", {}),
     ],
 )
 def test_the_mask_loss_of_own_pictures(argument, wanted):
@@ -84,8 +87,28 @@ def test_the_mask_loss_of_own_pictures(argument, wanted):
     assert {name: losses[name] for name in losses if name not in others} == wanted
 
 
+def test_only_the_scores_learn_from_the_loss_of_scores():
+    config = read_config(["--config", config_path("objects:model=mst,loss=scores")])
+    paths = {
+        f"backbone/insertions_0/{name}": 0
+        for name in ("score/mlp/out/bias", "score/norm_grid/norm/scale", "gamma")
+    } | {"backbone/block0/mlp/out/bias": 0, "embed/positions": 0}
+    held = any_matches(
+        config.optimizer.frozen, unflatten_dict(paths, sep="/"), block=""
+    )
+    learning = [
+        path for path, is_held in flatten_dict(held, sep="/").items() if not is_held
+    ]
+    assert sorted(learning) == sorted(path for path in paths if "/score/" in path)
+
+
 @pytest.mark.parametrize(
-    "argument", ["model=mst,loss=no", "model=adaptiveclick,loss=overlap"]
+    "argument",
+    [
+        "model=mst,loss=no",
+        "model=adaptiveclick,loss=overlap",
+        "model=simpleclick,loss=scores",
+    ],
 )
 def test_a_mask_loss_that_cannot_be_is_refused(argument):
     with pytest.raises(ValueError, match=r"has no loss .*; choose one of normalized"):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import mst_jax
 from mst_jax.data.pictures import decode_picture
@@ -13,13 +12,6 @@ from tests.small_checkpoint import write_checkpoint
 FLOWER = Path(__file__).parents[2] / "examples" / "photos" / "flower.jpg"
 
 
-@pytest.fixture(scope="module")
-def predictor():
-    predictor = mst_jax.Predictor(mst_jax.load(DEFAULT))
-    predictor.set_image(decode_picture(FLOWER.read_bytes()))
-    return predictor
-
-
 def overlap(mask):
     """IoU with the dahlia, a disk: centre and radius are read off the photograph."""
     row, column = np.indices(mask.shape)
@@ -27,8 +19,9 @@ def overlap(mask):
     return (mask & disk).sum() / (mask | disk).sum()
 
 
-def test_it_finds_a_flower_and_leaves_the_other_one(predictor):
-    predictor.reset()
+def test_it_finds_a_flower_and_leaves_the_other_one():
+    predictor = mst_jax.Predictor(mst_jax.load(DEFAULT))
+    predictor.set_image(decode_picture(FLOWER.read_bytes()))
     assert overlap(predictor.click(178, 245)) > 0.75
     mask = predictor.click(325, 280, positive=False)
     assert overlap(mask) > 0.8 and not mask[325, 280]

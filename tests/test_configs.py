@@ -23,7 +23,7 @@ OTHERS = ("mst", "adaptiveclick", "mst_adaptive")
 ARGUMENTS = [
     *(path.stem for path in CONFIGS),
     *(f"objects:model={model}" for model in OTHERS),
-    *(f"objects:model=mst,loss={loss}" for loss in ("adaptive", "overlap", "scores")),
+    *(f"objects:model=mst,loss={loss}" for loss in ("adaptive", "bce+dice", "scores")),
     "coco_lvis:release=224",
     *(
         pytest.param(f"{name}:{rest}", marks=pytest.mark.slow)
@@ -77,7 +77,7 @@ def test_every_config_builds_and_its_step_traces(argument):
     [
         ("model=mst", {"normalized_focal": 1.0}),
         ("model=mst,loss=adaptive", {"adaptive_focal": 1.0}),
-        ("model=simpleclick,loss=overlap", {"bce": 1.0, "dice": 1.0}),
+        ("model=simpleclick,loss=bce+dice", {"bce": 1.0, "dice": 1.0}),
         ("model=mst,loss=scores", {}),
     ],
 )
@@ -105,13 +105,13 @@ def test_only_the_scores_learn_from_the_loss_of_scores():
 @pytest.mark.parametrize(
     "argument",
     [
-        "model=mst,loss=no",
-        "model=adaptiveclick,loss=overlap",
+        "model=mst,loss=bce+no",
+        "model=adaptiveclick,loss=dice",
         "model=simpleclick,loss=scores",
     ],
 )
 def test_a_mask_loss_that_cannot_be_is_refused(argument):
-    with pytest.raises(ValueError, match=r"has no loss .*; choose one of normalized"):
+    with pytest.raises(ValueError, match=r"has no loss .*; leave it out, or"):
         read_config(["--config", config_path(f"objects:{argument}")])
 
 

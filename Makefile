@@ -45,19 +45,19 @@ mst-small: models/mst-small
 data/folder/objects: | $(INSTALLED)
 	$(BIN)/python -m mst_jax.prepare folder/objects --source $(OBJECTS) --data_dir data
 
-# 2.5 hours on 2 cores. Stopped and called again, it goes on.
+# 3 hours on 2 cores. Stopped and called again, it goes on.
 TRAIN := $(BIN)/python -m mst_jax.train --config configs/objects.py
 MOST := --config.data.split='train[:95%]'
 models/mst-small: | data/folder/objects
 	$(TRAIN):model=simpleclick,size=small,loss=bce+dice $(MOST) \
-	  --workdir runs/plain128 --config.start=$(BACKBONE) --config.steps=2105 \
+	  --workdir runs/plain --config.start=$(BACKBONE) --config.steps=4871 \
 	  --config.optimizer.warmup=50 --config.optimizer.decay=none
-	$(TRAIN):model=simpleclick,size=small,loss=bce+dice $(MOST) \
-	  --workdir runs/plain224 --config.start=runs/plain128 --config.crop=224 --config.steps=154 \
-	  --config.optimizer.warmup=50 --config.optimizer.decay=none
-	$(TRAIN):model=mst,size=small $(MOST) \
-	  --workdir runs/mst-small --config.start=runs/plain224 --config.crop=224 --config.steps=500 \
-	  --config.losses.token_contrast=0.1 --config.optimizer.warmup=50 --config.optimizer.learning_rate=3e-4 --config.average=0.99
+	$(TRAIN):model=mst,size=small,loss=scores $(MOST) \
+	  --workdir runs/scores --config.start=runs/plain --config.batch=16 --config.steps=200 \
+	  --config.optimizer.warmup=50 --config.average=0.98
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) \
+	  --workdir runs/mst-small --config.start=runs/scores --config.crop=224 --config.steps=500 \
+	  --config.optimizer.warmup=50 --config.optimizer.learning_rate=3e-4 --config.average=0.99
 	$(BIN)/python -m mst_jax.convert runs/mst-small $@ --half
 
 demo: $(INSTALLED)

@@ -45,7 +45,7 @@ mst-small: models/mst-small
 data/folder/objects: | $(INSTALLED)
 	$(BIN)/python -m mst_jax.prepare folder/objects --source $(OBJECTS) --data_dir data
 
-# 3 hours on 2 cores. Stopped and called again, it goes on.
+# 3.5 hours on 2 cores. Stopped and called again, it goes on.
 TRAIN := $(BIN)/python -m mst_jax.train --config configs/objects.py
 MOST := --config.data.split='train[:95%]'
 models/mst-small: | data/folder/objects

@@ -38,6 +38,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.seed = 0
     config.start = ""
     config.fresh = ()
+    config.teacher = ""
     config.batch = published["batch"]
     config.accumulate = 1
     config.average = 0.0

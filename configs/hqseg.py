@@ -25,6 +25,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.seed = 0
     config.start = ""
     config.fresh = ()
+    config.teacher = ""
     config.batch = BATCH
     config.accumulate = 1
     config.average = 0.0

@@ -7,7 +7,7 @@ r"""A folder of pictures with label maps: a small model.
 `model` is simpleclick, mst, adaptiveclick or mst_adaptive, `size` a row of the table of
 sizes; nano and tiny learn from nothing, the others go on from a trained backbone. `loss`
 takes the place of the recipe's mask loss: one of MASK_LOSSES or a sum, bce+dice; with
-scores those of token selection learn alone.
+scores those of token selection learn alone, with distillation mst-small teaches.
 Cost and result: docs/results.md.
 """
 
@@ -50,7 +50,11 @@ TRAINED_LOSSES = dict(token_contrast=0.001, token_score=0.5)
 # Where a mask is not yet half right, the normalised losses alone ask for a probability of
 # 0.5 everywhere (0.35 is their value there, and was it for 1,000 steps): bce+dice first.
 MASK_LOSSES = dict(
-    normalized="normalized_focal", adaptive="adaptive_focal", bce="bce", dice="dice"
+    normalized="normalized_focal",
+    adaptive="adaptive_focal",
+    bce="bce",
+    dice="dice",
+    distillation="distillation",
 )
 
 
@@ -78,6 +82,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.seed = 0
     config.start = ""
     config.fresh = ()
+    config.teacher = "mst-small" if "distillation" in chosen["loss"] else ""
     config.batch = 8
     config.accumulate = 1
     config.average = 0.0 if from_nothing else 0.999

@@ -13,6 +13,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.start = ""
     config.fresh = ()
+    config.teacher = ""
     config.steps = 1400
     config.batch = 8
     config.accumulate = 1

@@ -123,12 +123,14 @@ class Batch:
         target: [b h w] True on the wanted object.
         valid: [b h w] False on pixels that do not count.
         others: [b h w] True on objects that are not the wanted one.
+        taught: [b h w] logits of a teacher who saw the same clicks; None without one.
     """
 
     image: Num[Array, "b h w 3"]
     target: Bool[Array, "b h w"]
     valid: Bool[Array, "b h w"]
     others: Bool[Array, "b h w"]
+    taught: Float[Array, "b h w"] | None = None
 
 
 @struct
@@ -286,6 +288,8 @@ class TrainState:
             the unbroken one would have drawn.
         average: of the parameters of all steps, the late ones weighing most; empty if
             none is kept.
+        teacher: a `TrainedModel` that the loss `distillation` imitates; empty without.
+            It stays as it is and is not saved with the run.
     """
 
     step: Int[Array, ""]
@@ -293,6 +297,7 @@ class TrainState:
     optimizer: tuple
     key: PRNGKeyArray
     average: dict | tuple[()] = ()
+    teacher: object = ()
 
     @property
     def best_params(self) -> dict:

@@ -79,6 +79,7 @@ def test_every_config_builds_and_its_step_traces(argument):
         ("model=mst,loss=adaptive", {"adaptive_focal": 1.0}),
         ("model=simpleclick,loss=bce+dice", {"bce": 1.0, "dice": 1.0}),
         ("model=mst,loss=scores", {}),
+        ("size=tiny,loss=distillation", {"distillation": 1.0}),
     ],
 )
 def test_the_mask_loss_of_own_pictures(argument, wanted):

@@ -26,7 +26,7 @@ def in_mask_form(loss: Callable[..., Array]) -> MaskLoss:
 
     Args:
         loss: (logits, targets, *, where, ...) -> a value for each pixel or each example;
-            if it takes `axis`, it gets the last two.
+            if it takes `axis`, it gets the last two. Targets may be a teacher's logits.
 
     Returns:
         (logits [*b h w], target, valid, **options) -> [*b]; a loss of pixels becomes its
@@ -38,7 +38,7 @@ def in_mask_form(loss: Callable[..., Array]) -> MaskLoss:
     @functools.wraps(loss)
     def mask_loss(
         logits: Float[Array, "*b h w"],
-        target: Bool[Array, "*b h w"],
+        target: Bool[Array, "*b h w"] | Float[Array, "*b h w"],
         valid: Bool[Array, "*b h w"],
         **options: object,
     ) -> Float[Array, "*b"]:
@@ -49,8 +49,8 @@ def in_mask_form(loss: Callable[..., Array]) -> MaskLoss:
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     arrays = [inspect.Parameter(name, kind) for name in ("logits", "target", "valid")]
-    ours = ("logits", "targets", "axis", "where")
-    options = [p for p in parameters.values() if p.name not in ours]
+    ours = ("axis", "where")
+    options = [p for p in list(parameters.values())[2:] if p.name not in ours]
     mask_loss.__signature__ = inspect.Signature([*arrays, *options])
     return mask_loss
 

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from mst_jax import settings, whole_batch
 from mst_jax.losses.contrast import token_contrast
-from mst_jax.losses.mask import MASK_LOSSES, MaskLoss
+from mst_jax.losses.distillation import distillation_loss
+from mst_jax.losses.mask import MASK_LOSSES, MaskLoss, in_mask_form
 from mst_jax.losses.queries import QUERY_LOSSES, ValuesAndCounts
 from mst_jax.losses.scores import token_score
 from mst_jax.structs import Batch, Outputs
@@ -27,13 +28,15 @@ class Term(NamedTuple):
 
     Attributes:
         looks_at: a field of `Outputs`.
-        loss: (looked at, target [b h w], valid [b h w], **options) -> a sum of losses
+        loss: (looked at, wanted [b h w], valid [b h w], **options) -> a sum of losses
             and what it is divided by, of each example; both are summed over the batch
             before the division.
+        wants: a field of `Batch`.
     """
 
     looks_at: str
     loss: Callable[..., ValuesAndCounts]
+    wants: str = "target"
 
 
 def every_example_counts(mask_loss: MaskLoss) -> Callable[..., ValuesAndCounts]:
@@ -52,6 +55,9 @@ TERMS: dict[str, Term] = {
     **{n: Term("queries", f) for n, f in QUERY_LOSSES.items()},
     "token_contrast": Term("choices", token_contrast),
     "token_score": Term("choices", token_score),
+    "distillation": Term(
+        "logits", every_example_counts(in_mask_form(distillation_loss)), "taught"
+    ),
 }
 
 
@@ -149,5 +155,6 @@ def _each_term(
     for name, setting in losses.items():
         term, options = TERMS[name], read_setting(setting)
         weight, said = options.pop("weight"), getattr(outputs, term.looks_at)
-        values, counts = term.loss(said, batch.target, batch.valid, **options)
+        wanted = getattr(batch, term.wants)
+        values, counts = term.loss(said, wanted, batch.valid, **options)
         yield name, weight, values, counts

@@ -14,6 +14,7 @@ KEYS = {
     "seed": int,
     "start": str,
     "fresh": tuple,
+    "teacher": str,
     "steps": int,
     "batch": int,
     "accumulate": int,
@@ -85,6 +86,12 @@ def check_config(config: ConfigDict) -> None:
         raise ValueError(
             f"config.average is {config.average}, expected 0 (none is kept) to less than "
             "1, such as 0.9999"
+        )
+    if bool(config.teacher) != ("distillation" in config.losses):
+        raise ValueError(
+            f"config.teacher is {config.teacher!r} and config.losses names "
+            f"{', '.join(config.losses)}; a teacher and the loss distillation need each "
+            "other"
         )
     if config.fresh and not config.start:
         raise ValueError(

@@ -69,4 +69,5 @@ def resume(
         optimizer=training["optimizer"],
         key=jax.random.wrap_key_data(training["key"]),
         average=best if state.average else (),
+        teacher=state.teacher,
     )

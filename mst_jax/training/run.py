@@ -17,6 +17,7 @@ from mst_jax.data.store import list_sets, open_source, write_set
 from mst_jax.losses.total import check_outputs, check_terms
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
+from mst_jax.models.load import TrainedModel, load
 from mst_jax.structs import Clicks, TrainState
 from mst_jax.training import hosts
 from mst_jax.training.config import check_config
@@ -81,13 +82,29 @@ def build_run(config: ConfigDict) -> Run:
     given = (jnp.zeros((*shape, 3)), Clicks.empty(1, num_slots=1), jnp.zeros(shape))
     outputs, _ = jax.eval_shape(module.init_with_output, init_key, *given)
     check_outputs(losses, outputs)
+    teacher = _load_teacher(config.teacher, given) if config.teacher else ()
 
-    def start(init_key: PRNGKeyArray, run_key: PRNGKeyArray) -> TrainState:
+    def start(
+        init_key: PRNGKeyArray, run_key: PRNGKeyArray, teacher: TrainedModel | tuple
+    ) -> TrainState:
         params = module.init(init_key, *given)["params"]
-        return start_state(params, optimizer, run_key, averages=config.average > 0)
+        averages = config.average > 0
+        return start_state(
+            params, optimizer, run_key, averages=averages, teacher=teacher
+        )
 
-    state, shardings = make_state(layout, start, init_key, run_key)
+    state, shardings = make_state(layout, start, init_key, run_key, teacher)
     return Run(state, spread(layout, update, shardings), layout, shardings, module)
+
+
+def _load_teacher(path: str, given: tuple) -> TrainedModel:
+    """Loads a model and sees that it can look at what the run's model looks at."""
+    teacher = load(path)
+    try:
+        jax.eval_shape(teacher, *given)
+    except ValueError as error:
+        raise ValueError(f"config.teacher {path} cannot look: {error}") from None
+    return teacher
 
 
 def open_data(

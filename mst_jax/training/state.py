@@ -14,6 +14,7 @@ def start_state(
     key: PRNGKeyArray,
     *,
     averages: bool = False,
+    teacher: object = (),
 ) -> TrainState:
     """Returns the state before the first step.
 
@@ -22,6 +23,7 @@ def start_state(
         optimizer: optax's.
         key: of the run; kept as it is.
         averages: keep an average of the parameters too; it starts as their copy.
+        teacher: a `TrainedModel` to imitate.
     """
     return TrainState(
         step=jnp.int32(0),
@@ -29,6 +31,7 @@ def start_state(
         optimizer=optimizer.init(params),
         key=key,
         average=jax.tree.map(jnp.copy, params) if averages else (),
+        teacher=teacher,
     )
 
 

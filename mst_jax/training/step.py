@@ -1,6 +1,7 @@
 """One update: clicks without gradient, then loss, gradient, update; all on the device."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import flax.linen as nn
@@ -146,6 +147,10 @@ def make_step(
             no_click_prob=no_click_prob,
         )
 
+        if state.teacher:
+            taught = map_parts(state.teacher, accumulate, image, said.clicks, said.prob)
+            batch = replace(batch, taught=taught)
+
         def look(params: dict, number: Array, *given: object) -> Outputs:
             keys = {"dropout": dropout_key, "choice": choice_key}
             if accumulate > 1:
@@ -179,6 +184,7 @@ def make_step(
             optimizer=optimizer_state,
             key=state.key,
             average=move_average(state.average, params, state.step, keep=average),
+            teacher=state.teacher,
         )
         return after, metrics
 

@@ -114,7 +114,9 @@ def play(layout, module, losses, rate, crop) -> dict:
     step, rows = sharding.spread(layout, update, shardings), []
     for number in range(NUM_STEPS):
         batch = tiny_batch(NUM_EXAMPLES, side=crop, seed=number)
-        batch = {name: np.asarray(x) for name, x in vars(batch).items()}
+        batch = {
+            name: np.asarray(x) for name, x in vars(batch).items() if x is not None
+        }
         state, metrics = step(state, sharding.put_batch(layout, batch))
         rows.append({name: float(value) for name, value in metrics.items()})
     assert bytes_held((state.params, state.optimizer)) == held

@@ -52,6 +52,10 @@ def test_a_key_of_another_kind_is_one_sentence():
         ({"accumulate": 0}, r"config\.accumulate is 0, expected 1 or more"),
         ({"average": 1.0}, r"config\.average is 1\.0, expected 0 .* to less than 1"),
         ({"average": -0.5}, r"config\.average is -0\.5"),
+        (
+            {"teacher": "mst-small"},
+            r"teacher is 'mst-small' and .*normalized_focal; a t",
+        ),
         ({"fresh": ("decoder/.*",)}, r"config\.fresh is .*there is no config\.start"),
     ],
 )

@@ -4,7 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+from mst_jax.models.load import load
 from mst_jax.training.run import build_run, open_data
+from mst_jax.training.sharding import put_batch
+from tests.models.tiny_recipes import tiny_batch
+from tests.small_checkpoint import write_checkpoint
 from tests.tiny_config import get_config
 
 KERNEL = ("backbone", "block0", "mlp", "out", "kernel")
@@ -31,3 +35,39 @@ def test_a_set_that_nobody_made_is_named(tmp_path):
     config = get_config()
     with pytest.raises(ValueError, match=r"mst_jax\.prepare grabcut"):
         open_data(config, name="grabcut", data_dir=str(tmp_path))
+
+
+def with_teacher(path):
+    config = get_config()
+    with config.unlocked():
+        config.losses = dict(distillation=1.0)
+        config.teacher = str(path)
+    return config
+
+
+def test_a_teacher_is_part_of_the_state_and_stays_as_it_is(tmp_path):
+    path = write_checkpoint(tmp_path / "teacher")
+    run = build_run(with_teacher(path))
+    want = load(path)
+    assert run.state.teacher.config == want.config
+    batch = tiny_batch(2, side=32)
+    batch = {k: np.asarray(x) for k, x in vars(batch).items() if x is not None}
+    state, metrics = run.update(run.state, put_batch(run.layout, batch))
+    jax.tree.map(
+        np.testing.assert_array_equal, state.teacher.params, jax.device_get(want.params)
+    )
+    assert metrics["distillation"] > 1e-3
+
+
+def test_a_teacher_that_cannot_look_at_the_crops_is_one_sentence(tmp_path):
+    config = with_teacher(write_checkpoint(tmp_path / "teacher"))
+    config.crop = 24
+    with pytest.raises(
+        ValueError, match=r"config\.teacher .*teacher cannot look: .*24"
+    ):
+        build_run(config)
+
+
+def test_a_teacher_that_is_not_there_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"gone"):
+        build_run(with_teacher(tmp_path / "gone"))

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from ml_collections import FrozenConfigDict
 
 from mst_jax.clicks.encode import disk_maps
 from mst_jax.models.build import build
+from mst_jax.models.load import TrainedModel
 from mst_jax.structs import Batch, Clicks, Outputs
 from mst_jax.training.optimizer import make_optimizer
 from mst_jax.training.state import start_state
@@ -217,6 +219,38 @@ def test_the_gradient_is_that_of_the_last_prediction(batch):
     )
 
 
+@pytest.mark.parametrize("num_parts", [1, 2])
+def test_a_student_learns_what_its_teacher_says_of_the_same_clicks(batch, num_parts):
+    """The step by hand: of the teacher's own pupil nothing is asked, of another its KL."""
+    module = build("simpleclick", dropout=0.0, **SMALL)
+    params = jax.tree.map(lambda leaf: 0.3 * leaf, drawn_params(module))
+    teacher = TrainedModel(params, module, FrozenConfigDict())
+    run = make_small_step(module, {"distillation": 2.0}, num_parts, teacher=teacher)
+    _, metrics = run(params, batch)
+    assert abs(float(metrics["loss"])) < 1e-6 and metrics["gradient_norm"] < 1e-4
+
+    other = jax.tree.map(lambda leaf: 2.0 * leaf, params)
+    _, metrics = run(other, batch)
+    image = batch.image.astype(jnp.float32) / 255
+    user, *_ = jax.random.split(jax.random.fold_in(jax.random.key(2), 0), 3)
+    student = jax.jit(TrainedModel(other, module, FrozenConfigDict()).__call__)
+    said = simulate_user(
+        user,
+        lambda clicks, prob: jax.nn.sigmoid(student(image, clicks, prob)),
+        batch,
+        max_first=2,
+        max_rounds=3,
+        no_click_prob=0.0,
+    )
+    x, z = (one(image, said.clicks, said.prob) for one in (student, teacher))
+    apart = np.where(batch.valid, jax.nn.sigmoid(z) * (z - x), 0.0)
+    apart += np.where(batch.valid, jax.nn.softplus(x) - jax.nn.softplus(z), 0.0)
+    want = (apart.sum((1, 2)) / batch.valid.sum((1, 2))).mean()
+    assert want > 1e-3
+    np.testing.assert_allclose(metrics["distillation"], want, rtol=1e-3)
+    np.testing.assert_allclose(metrics["loss"], 2.0 * want, rtol=1e-3)
+
+
 class TwoDraws(nn.Module):
     """Logits are the difference of what two keys draw in training."""
 
@@ -258,7 +292,7 @@ class Threshold(nn.Module):
         return Outputs(10.0 * bright + gain[1] * (disks[..., 0] - disks[..., 1]))
 
 
-def make_small_step(module, losses, num_parts=1):
+def make_small_step(module, losses, num_parts=1, *, teacher=()):
     optimizer = optax.sgd(0.1)
     update = make_step(
         module, optimizer, lambda _: 0.1, losses, num_parts, 0.9, max_first=2
@@ -268,7 +302,9 @@ def make_small_step(module, losses, num_parts=1):
     def run(params, batch, *, seed=2):
         own = jax.tree.map(jnp.copy, params)
         key = jax.random.key(seed)
-        return update(start_state(own, optimizer, key, averages=True), batch)
+        kept = jax.tree.map(jnp.copy, teacher)
+        first = start_state(own, optimizer, key, averages=True, teacher=kept)
+        return update(first, batch)
 
     return run
 

@@ -104,7 +104,8 @@ def _load_teacher(path: str, given: tuple) -> TrainedModel:
         jax.eval_shape(teacher, *given)
     except ValueError as error:
         raise ValueError(f"config.teacher {path} cannot look: {error}") from None
-    return teacher
+    # Wherever its arrays lay, they are to lie on all devices of the run.
+    return jax.device_get(teacher)
 
 
 def open_data(

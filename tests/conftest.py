@@ -1,6 +1,7 @@
 """Before any test: broadcasting is explicit, shapes and kinds are checked."""
 
 import os
+import signal
 from pathlib import Path
 
 # Most of the tests' time is compiling: the machine code need not be good. JAX reads this
@@ -22,6 +23,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# A shell's background jobs, and all that they start, ignore Ctrl-C; tests of it do not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test is timed: a busy machine, or a first call that compiles, is no mistake.
 hypothesis.settings.register_profile("untimed", deadline=None)

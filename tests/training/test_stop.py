@@ -12,8 +12,6 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
 @pytest.fixture
 def told():
     before = {number: signal.getsignal(number) for number in CODES}
-    # As in the foreground: in a shell's background jobs Ctrl-C is ignored.
-    signal.signal(INT, signal.default_int_handler)
     yield listen()
     for number, handler in before.items():
         signal.signal(number, handler)

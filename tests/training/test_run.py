@@ -1,5 +1,9 @@
 """The parts of a run follow from its config; the command's tests play the run."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -57,6 +61,21 @@ def test_a_teacher_is_part_of_the_state_and_stays_as_it_is(tmp_path):
         np.testing.assert_array_equal, state.teacher.params, jax.device_get(want.params)
     )
     assert metrics["distillation"] > 1e-3
+
+
+def test_a_teacher_is_put_on_every_device(tmp_path):
+    program = (
+        "import sys, jax\n"
+        "from mst_jax.training.run import build_run\n"
+        "from tests.training.test_run import with_teacher\n"
+        "teacher = build_run(with_teacher(sys.argv[1])).state.teacher\n"
+        "print({len(x.devices()) for x in jax.tree.leaves(teacher)})\n"
+    )
+    path = write_checkpoint(tmp_path / "teacher")
+    call = [sys.executable, "-c", program, str(path)]
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu"}
+    told = subprocess.run(call, capture_output=True, text=True, env=env)
+    assert told.stdout == "{2}\n", told.stderr
 
 
 def test_a_teacher_that_cannot_look_at_the_crops_is_one_sentence(tmp_path):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -44,9 +44,11 @@ def start_from(
     """Puts a checkpoint's arrays in the place of fresh parameters.
 
     What both have is taken from the checkpoint; positions of another grid are resized
-    bicubically, patch kernels of another size by the pseudo-inverse. The rest stays
-    fresh: all but image's embedding and blocks after MAE or DINOv2, token selection after
-    SimpleClick, the learned queries if their number differs.
+    bicubically, patch kernels of another size by the pseudo-inverse. A model of fewer
+    blocks takes so many of a whole model's, evenly from the first to the last (Sanh et
+    al., DistilBERT, 2019). The rest stays fresh: all but image's embedding and blocks
+    after MAE or DINOv2, token selection after SimpleClick, the learned queries if their
+    number differs.
 
     Args:
         params: fresh parameters of any model.
@@ -114,21 +116,48 @@ def _read_model(
     path: Place, flat: Flat, model: TrainedModel, unread: tuple[str, ...]
 ) -> tuple[Flat, Account]:
     """Takes a whole model's params, whatever its recipe; `unread` were not read."""
-    source = flatten_dict(model.params, sep="/")
+    whole = flatten_dict(model.params, sep="/")
+    theirs, ours = _form(whole), _form(flat)
+    kept = _choose_blocks(theirs.depth, ours.depth)
     try:
-        _check_form(_form(source), _form(flat))
+        _check_form(theirs._replace(depth=len(kept)), ours)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    origin = _renumber_blocks(whole, kept)
+    source = {name: whole[old] for name, old in origin.items()}
     unfit = _unfit_parts(source, flat)
     fitting = {
         name: value
         for name, value in source.items()
         if name in flat and _part_of(name) not in unfit
     }
-    idle = tuple(sorted(source.keys() - fitting.keys()))
-    changed = tuple(f"{part} does not fit, started afresh" for part in sorted(unfit))
-    used = tuple(sorted(fitting))
-    return fitting, Account(used, unread + idle, (), changed=changed)
+    used = {origin[name] for name in fitting}
+    idle = tuple(sorted(whole.keys() - used))
+    changed = [f"{part} does not fit, started afresh" for part in sorted(unfit)]
+    if len(kept) < theirs.depth:
+        changed.append(f"blocks {', '.join(map(str, kept))} of {theirs.depth} taken")
+    account = Account(tuple(sorted(used)), unread + idle, (), changed=tuple(changed))
+    return fitting, account
+
+
+def _choose_blocks(depth: int, wanted: int) -> list[int]:
+    """Numbers of `wanted` of `depth` blocks, or of all if there are no more."""
+    if depth <= wanted:
+        return list(range(depth))
+    return np.linspace(0, depth - 1, wanted).round().astype(int).tolist()
+
+
+def _renumber_blocks(names: Iterable[str], kept: Sequence[int]) -> dict[str, str]:
+    """Counts the kept blocks from 0: new name -> name; other blocks have none."""
+    places = {f"backbone/block{number}": place for place, number in enumerate(kept)}
+    origin = {}
+    for name in names:
+        part = _part_of(name)
+        if part in places:
+            origin[f"backbone/block{places[part]}{name.removeprefix(part)}"] = name
+        elif not part.startswith("backbone/block"):
+            origin[name] = name
+    return origin
 
 
 def _unfit_parts(source: Flat, flat: Flat) -> set[str]:

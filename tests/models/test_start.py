@@ -131,6 +131,26 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, changes, sentence):
         start_from(other, path)
 
 
+@pytest.mark.parametrize(("depth", "kept"), [(3, [0, 2, 3]), (2, [0, 3]), (1, [0])])
+def test_fewer_blocks_are_taken_evenly(tmp_path, depth, kept):
+    path, source = write_published(tmp_path, "simpleclick")
+    fresh = drawn_params(mst_jax.build(**FORMS["simpleclick"] | {"depth": depth}))
+    params, account = start_from(fresh, path)
+    want = {f"block{place}": f"block{number}" for place, number in enumerate(kept)}
+    for ours, theirs in want.items():
+        got, whole = params["backbone"][ours], source["backbone"][theirs]
+        jax.tree.map(np.testing.assert_array_equal, got, whole)
+    for room in ("embed", "neck", "decoder"):
+        jax.tree.map(np.testing.assert_array_equal, params[room], source[room])
+    numbers = ", ".join(map(str, kept))
+    assert account.changed == (f"blocks {numbers} of 4 taken",)
+    assert not account.fresh
+    left_out = flatten_dict(source, sep="/").keys() - set(account.used)
+    assert left_out <= set(account.unread)
+    blocks = {f"block{number}" for number in set(range(4)) - set(kept)}
+    assert {name.split("/")[1] for name in left_out} == blocks
+
+
 def test_parts_that_do_not_fit_are_fresh(tmp_path):
     path, source = write_published(tmp_path, "adaptiveclick")
     model = FORMS["adaptiveclick"] | {"pyramid": [4, 8, 12, 20]}

@@ -96,6 +96,7 @@ def get_config(argument: str = "") -> ConfigDict:
         size=chosen["size"],
         crop=config.get_ref("crop"),
         patch=pick(chosen["size"]).patch,
+        depth=pick(chosen["size"]).depth,
         **GLOBAL.get(chosen["model"], {}),
         **LEAN.get((chosen["model"], chosen["size"]), {}),
     )

@@ -45,9 +45,11 @@ mst-small: models/mst-small
 data/folder/objects: | $(INSTALLED)
 	$(BIN)/python -m mst_jax.prepare folder/objects --source $(OBJECTS) --data_dir data
 
-# 3.5 hours on 2 cores. Stopped and called again, it goes on.
+# 5 hours on 2 cores. Stopped and called again, it goes on.
 TRAIN := $(BIN)/python -m mst_jax.train --config configs/objects.py
 MOST := --config.data.split='train[:95%]'
+LATE := --config.crop=224 --config.optimizer.warmup=50 \
+  --config.optimizer.learning_rate=3e-4 --config.average=0.99
 models/mst-small: | data/folder/objects
 	$(TRAIN):model=simpleclick,size=small,loss=bce+dice $(MOST) \
 	  --workdir runs/plain --config.start=$(BACKBONE) --config.steps=4871 \
@@ -56,8 +58,10 @@ models/mst-small: | data/folder/objects
 	  --workdir runs/scores --config.start=runs/plain --config.batch=16 --config.steps=200 \
 	  --config.optimizer.warmup=50 --config.average=0.98
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) \
-	  --workdir runs/mst-small --config.start=runs/scores --config.crop=224 --config.steps=500 \
-	  --config.optimizer.warmup=50 --config.optimizer.learning_rate=3e-4 --config.average=0.99
+	  --workdir runs/near --config.start=runs/scores --config.steps=500 $(LATE)
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) \
+	  --workdir runs/mst-small --config.start=runs/near --config.steps=1000 $(LATE) \
+	  --config.data.changes.close='(1.2,6.0)'
 	$(BIN)/python -m mst_jax.convert runs/mst-small $@ --half
 
 demo: $(INSTALLED)

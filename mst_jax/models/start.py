@@ -142,9 +142,8 @@ def _read_model(
 
 def _choose_blocks(depth: int, wanted: int) -> list[int]:
     """Numbers of `wanted` of `depth` blocks, or of all if there are no more."""
-    if depth <= wanted:
-        return list(range(depth))
-    return np.linspace(0, depth - 1, wanted).round().astype(int).tolist()
+    numbers = np.linspace(0, depth - 1, min(depth, wanted))
+    return numbers.round().astype(int).tolist()
 
 
 def _renumber_blocks(names: Iterable[str], kept: Sequence[int]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from mst_jax.demo import programs
 from mst_jax.demo.batcher import BATCHES, Batcher
-from mst_jax.inference.chosen import Cells, to_cells
-from mst_jax.inference.predictor import home
+from mst_jax.inference.chosen import Cells, both_scales
+from mst_jax.inference.placement import home
 from mst_jax.inference.session import Click, in_slots
 from mst_jax.interaction.bucket import pad, padded_size
 from mst_jax.interaction.predict import Model, as_tree
@@ -182,15 +182,9 @@ class Engine:
         """
         framed, region = self._framed(scene, clicks, shown)
         last = programs.choose(self._model, framed)[-1]
-        region = np.asarray(region)[0]
-        if self._zoom is None:
-            region = np.array([0, scene.height - 1, 0, scene.width - 1])
-        seen = framed.layers.shape[1:3]
-        fine, coarse = (
-            to_cells(jax.tree.map(lambda leaf: leaf[0], scale), region, seen=seen)
-            for scale in (last.fine, last.coarse)
-        )
-        return fine, coarse
+        last, region = jax.tree.map(lambda leaf: leaf[0], (last, region))
+        whole = scene.height, scene.width
+        return both_scales(last, np.asarray(region), whole=whole, zoom=self._zoom)
 
     def _framed(
         self, scene: Scene, clicks: tuple[Click, ...], shown: Shown

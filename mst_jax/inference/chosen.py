@@ -90,6 +90,30 @@ def to_cells(
     return Cells(boxes, np.asarray(chosen.scores)[index].astype(float))
 
 
+def both_scales(
+    choice: TokenChoice,
+    region: Int[np.ndarray, " 4"] | None = None,
+    *,
+    whole: tuple[int, int],
+    zoom: int | None = None,
+) -> tuple[Cells, Cells]:
+    """Finds the places of one example's fine and coarse tokens in the picture.
+
+    Args:
+        choice: of one example, without the batch's axis.
+        region: [4] what the network saw: top, bottom, left, right, inclusive.
+        whole: rows and columns of the picture.
+        zoom: side that the network saw the region with; None: it saw the whole picture.
+    """
+    seen = whole if zoom is None else (zoom, zoom)
+    if zoom is None:
+        region = np.array([0, whole[0] - 1, 0, whole[1] - 1])
+    fine, coarse = (
+        to_cells(scale, region, seen=seen) for scale in (choice.fine, choice.coarse)
+    )
+    return fine, coarse
+
+
 def draw_cells(
     image: UInt8[np.ndarray, "h w 3"], fine: Cells, coarse: Cells
 ) -> UInt8[np.ndarray, "h w 3"]:

@@ -8,11 +8,11 @@ from typing import SupportsFloat
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from mst_jax.inference import sam
-from mst_jax.inference.chosen import Cells, find_choices_once, to_cells
+from mst_jax.inference.chosen import Cells, both_scales, find_choices_once
+from mst_jax.inference.placement import home
 from mst_jax.inference.session import Click, Moment, Session, in_slots, untouched
 from mst_jax.interaction.bucket import pad, padded_size
 from mst_jax.interaction.predict import Model, as_tree, predict
@@ -173,19 +173,8 @@ class Predictor:
         Raises:
             ValueError: a mask of another size, with no pixel, or with NaN.
         """
-        session, mask = self._opened(), np.asarray(mask)
-        if mask.shape != (session.height, session.width):
-            raise ValueError(
-                f"mask is {list(mask.shape)}, expected "
-                f"{[session.height, session.width]} like the picture; resize it"
-            )
-        if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
-            raise ValueError(
-                f"mask is {mask.dtype} with values that are no numbers, expected bool"
-            )
-        if not mask.any():
-            raise ValueError("mask is empty, expected an object; click in place of it")
-        prob = (mask != 0).astype(np.float32)
+        session = self._opened()
+        prob = session.open_mask(mask).astype(np.float32)
         self.session = session.then(self._with_prob(prob))
         return self.mask
 
@@ -256,15 +245,9 @@ class Predictor:
                 "this model chooses no tokens; take one of the recipe mst or mst_adaptive"
             )
         whole = session.height, session.width
-        seen = whole if self._zoom is None else (self._zoom, self._zoom)
-        region = np.asarray(region[0])
-        if self._zoom is None:
-            region = np.array([0, session.height - 1, 0, session.width - 1])
+        choices, region = jax.tree.map(lambda leaf: leaf[0], (choices, region))
         return tuple(
-            tuple(
-                to_cells(jax.tree.map(lambda leaf: leaf[0], scale), region, seen=seen)
-                for scale in (choice.fine, choice.coarse)
-            )
+            both_scales(choice, np.asarray(region), whole=whole, zoom=self._zoom)
             for choice in choices
         )
 
@@ -293,20 +276,6 @@ class Predictor:
             region=jax.device_put(region, self._home),
             finished=session.present.finished,
         )
-
-
-def home(model: Model) -> jax.sharding.Sharding:
-    """Where the pictures of a model belong: on the devices of its parameters.
-
-    JAX compiles again for arrays that were not put anywhere in particular; so all that
-    a program is given more than once is put there from the first click on.
-    """
-    for leaf in jax.tree.leaves(model):
-        if isinstance(leaf, jax.Array):
-            if isinstance(leaf.sharding, NamedSharding):
-                return NamedSharding(leaf.sharding.mesh, PartitionSpec())
-            return leaf.sharding
-    return jax.device_put(np.zeros(())).sharding
 
 
 @functools.partial(jax.jit, static_argnames=("zoom", "zoom_min_side", "mirror"))

@@ -98,6 +98,22 @@ class Session:
             )
         return click
 
+    def open_mask(self, mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
+        """A mask of the picture's size; ValueError unless it is one of an object."""
+        mask = np.asarray(mask)
+        if mask.shape != (self.height, self.width):
+            raise ValueError(
+                f"mask is {list(mask.shape)}, expected {[self.height, self.width]} "
+                "like the picture; resize it"
+            )
+        if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
+            raise ValueError(
+                f"mask is {mask.dtype} with values that are no numbers, expected bool"
+            )
+        if not mask.any():
+            raise ValueError("mask is empty, expected an object; click in place of it")
+        return mask != 0
+
     def then(self, moment: Moment) -> Session:
         """Goes on to a new moment; what was taken back is forgotten."""
         past = (*self.past, self.present)

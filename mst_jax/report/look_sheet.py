@@ -6,7 +6,7 @@ from jaxtyping import UInt8
 
 from mst_jax.clicks.next_click import THRESHOLD
 from mst_jax.inference import overlay
-from mst_jax.inference.chosen import draw_cells, to_cells
+from mst_jax.inference.chosen import both_scales, draw_cells
 from mst_jax.report.sheet import TARGET_COLOR
 from mst_jax.structs import Look
 
@@ -46,12 +46,7 @@ def _row(look: Look) -> list[UInt8[np.ndarray, "h w 3"]]:
 
 def _draw_choice(image, choice):
     """The tokens of one selection, which saw the whole picture."""
-    height, width = image.shape[:2]
-    whole = np.array([0, height - 1, 0, width - 1])
-    fine, coarse = (
-        to_cells(scale, whole, seen=(height, width))
-        for scale in (choice.fine, choice.coarse)
-    )
+    fine, coarse = both_scales(choice, whole=image.shape[:2])
     return draw_cells(image, fine, coarse)
 
 

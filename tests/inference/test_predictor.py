@@ -1,26 +1,11 @@
-import dataclasses
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mst_jax.evaluation import simulate
-from mst_jax.inference.predictor import Predictor
-from mst_jax.structs import struct
-from tests.known_network import bumps, draw_picture
-
-IMAGE, TARGET = draw_picture()
-QUICK = dict(zoom=48, zoom_min_side=16, mirror=True)
-same = np.testing.assert_array_equal
-
-
-def opened(model=bumps, image=IMAGE, **changes):
-    predictor = Predictor(model, **{**QUICK, **changes})
-    predictor.set_image(image)
-    return predictor
+from tests.inference.opened import IMAGE, QUICK, TARGET, opened, same
+from tests.known_network import bumps
 
 
 def state(predictor):
@@ -197,89 +182,6 @@ def test_the_picture_may_be_written_over_after_it_was_opened():
     same(predictor.click(20, 42), opened().click(20, 42))
 
 
-class Counted:
-    """A model that counts how often it is traced, which is once a compilation."""
-
-    def __init__(self):
-        self.traces = 0
-
-    def __call__(self, image, clicks, previous):
-        self.traces += 1
-        return bumps(image, clicks, previous)
-
-
-def test_one_program_serves_a_bucket_whatever_the_number_of_clicks():
-    model = Counted()
-    predictor = opened(model)
-    for place in range(24):
-        predictor.click(place, 2 * place, place % 3 != 0)
-    predictor.undo()
-    predictor.finish()
-    predictor.load_mask(TARGET)
-    predictor.click(3, 3)
-    other = opened(model, IMAGE[:50, :70])
-    other.click(1, 1)
-    other.predict([[4, 5]], [1], mask_input=np.zeros((1, 8, 8)))
-    assert model.traces == 1
-
-
-def test_more_clicks_than_slots_find_room():
-    model = Counted()
-    predictor = opened(model)
-    for place in range(25):
-        mask = predictor.click(place, 2 * place)
-    assert model.traces == 2 and len(predictor.clicks) == 25
-    predictor.undo()
-    same(predictor.redo(), mask)
-
-
-@struct
-class Raised:
-    """A model with a parameter."""
-
-    bias: jax.Array
-
-    def __call__(self, image, clicks, previous):
-        TRACED.append(True)
-        return bumps(image, clicks, previous) + self.bias
-
-
-TRACED = []
-
-
-def test_new_parameters_need_no_new_program():
-    low, high = (Raised(jnp.float32(bias)) for bias in (0.0, 4.0))
-    small, large = opened(low).click(20, 42), opened(high).click(20, 42)
-    assert len(TRACED) == 1
-    assert small.sum() < large.sum()
-
-
-COMPILED = []
-jax.monitoring.register_event_duration_secs_listener(
-    lambda event, seconds, **_: "compile" in event and COMPILED.append(event)
-)
-
-
-@pytest.mark.parametrize("spread", [False, True])
-def test_parameters_that_were_put_on_a_device_compile_once(spread):
-    devices = np.array(jax.devices()[:1])
-    mesh = jax.sharding.Mesh(devices, "data")
-    place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    bias = jax.device_put(np.float32(0.5), place if spread else devices[0])
-    predictor = opened(Raised(bias))
-    before = len(COMPILED)
-    predictor.click(20, 42)
-    first = len(COMPILED)
-    predictor.click(30, 42)
-    predictor.load_mask(TARGET)
-    predictor.click(30, 2, False)
-    predictor.finish()
-    predictor.set_image(IMAGE[:50])
-    predictor.click(20, 42)
-    predictor.predict([[4, 5]], [1], mask_input=np.zeros(TARGET.shape))
-    assert before < first == len(COMPILED)
-
-
 def test_points_are_clicked_one_after_the_other():
     predictor = opened()
     for row, column, positive in [(20, 42, True), (50, 70, True), (35, 50, False)]:
@@ -310,75 +212,3 @@ def test_a_mask_input_of_another_size_is_resized():
     masks, _, _ = predictor.predict([[42, 20]], [1], mask_input=logits[:, ::2, ::2])
     full, _, _ = predictor.predict([[42, 20]], [1], mask_input=logits)
     assert (masks & full).sum() / (masks | full).sum() > 0.95
-
-
-@pytest.mark.parametrize(
-    ("action", "message"),
-    [
-        (lambda p: p.click(60, 0), "row 60, column 0 lies outside .* 60 rows and 84"),
-        (lambda p: p.click(0, 84), "outside the picture"),
-        (lambda p: p.click(-0.5, 3), "outside the picture"),
-        (lambda p: p.click(float("nan"), 3), "row nan, column 3 lies outside"),
-        (lambda p: p.click(3, float("inf")), "outside the picture"),
-        (lambda p: p.finish(), "the mask is empty"),
-        (lambda p: p.load_mask(TARGET[1:]), r"mask is \[59, 84\], expected \[60, 84\]"),
-        (lambda p: p.load_mask(TARGET & False), "mask is empty"),
-        (lambda p: p.load_mask(np.full(TARGET.shape, np.nan)), "no numbers"),
-        (lambda p: p.set_image(IMAGE / 255), "image is float64 .* expected uint8"),
-        (lambda p: p.set_image(IMAGE[..., 0]), r"image is uint8 \[60, 84\]"),
-        (lambda p: p.set_image(IMAGE[:0]), r"expected uint8 \[h w 3\]"),
-        (lambda p: p.predict([[84, 0]], [1]), "row 0, column 84 lies outside"),
-        (lambda p: p.predict([[np.nan, 0]], [1]), "column nan lies outside"),
-        (lambda p: p.predict([[1, 1]], [-1]), "expected 1 or 0 each"),
-        (lambda p: p.predict([], []), "at least one point"),
-        (lambda p: p.predict([[1, 1]], [1], np.ones((2, 4, 4))), "mask_input is"),
-    ],
-)
-def test_bad_input_is_one_sentence_and_changes_nothing(action, message):
-    predictor = opened()
-    before = predictor.session
-    with pytest.raises(ValueError, match=message) as caught:
-        action(predictor)
-    assert "\n" not in str(caught.value)
-    assert predictor.session is before
-
-
-@pytest.mark.parametrize(
-    "action",
-    [
-        lambda p: p.click(0, 0),
-        lambda p: p.undo(),
-        lambda p: p.redo(),
-        lambda p: p.reset(),
-        lambda p: p.finish(),
-        lambda p: p.load_mask(TARGET),
-        lambda p: p.predict([[0, 0]], [1]),
-        lambda p: p.mask,
-    ],
-)
-def test_there_must_be_a_picture(action):
-    with pytest.raises(ValueError, match="call set_image first"):
-        action(Predictor(bumps))
-
-
-@pytest.mark.parametrize("change", [{"zoom": 0}, {"zoom_min_side": -1}])
-def test_sides_are_positive(change):
-    with pytest.raises(ValueError, match="expected 1 pixel or more"):
-        Predictor(bumps, **change)
-
-
-def test_a_model_that_refuses_a_picture_changes_nothing():
-    def only_patches(image, clicks, previous):
-        if image.shape[1] % 16:
-            raise ValueError("image is 60x84, not a multiple of the 16-pixel patch")
-        return bumps(image, clicks, previous)
-
-    predictor = opened(only_patches, zoom=None)
-    with pytest.raises(ValueError, match="16-pixel patch"):
-        predictor.click(3, 3)
-    assert len(predictor.clicks) == 0
-
-
-def test_a_session_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        opened().session.height = 3

@@ -4,7 +4,7 @@ import numpy as np
 
 from mst_jax.training.look import make_look
 from tests.models.tiny_recipes import tiny_batch
-from tests.training.test_step import Threshold
+from tests.training.small_step import Threshold
 
 
 def test_a_look_is_a_prediction_after_clicks_of_the_training_kind():

@@ -1,0 +1,80 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mst_jax.inference.predictor import Predictor
+from tests.inference.opened import IMAGE, TARGET, opened
+from tests.known_network import bumps
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda p: p.click(60, 0), "row 60, column 0 lies outside .* 60 rows and 84"),
+        (lambda p: p.click(0, 84), "outside the picture"),
+        (lambda p: p.click(-0.5, 3), "outside the picture"),
+        (lambda p: p.click(float("nan"), 3), "row nan, column 3 lies outside"),
+        (lambda p: p.click(3, float("inf")), "outside the picture"),
+        (lambda p: p.finish(), "the mask is empty"),
+        (lambda p: p.load_mask(TARGET[1:]), r"mask is \[59, 84\], expected \[60, 84\]"),
+        (lambda p: p.load_mask(TARGET & False), "mask is empty"),
+        (lambda p: p.load_mask(np.full(TARGET.shape, np.nan)), "no numbers"),
+        (lambda p: p.set_image(IMAGE / 255), "image is float64 .* expected uint8"),
+        (lambda p: p.set_image(IMAGE[..., 0]), r"image is uint8 \[60, 84\]"),
+        (lambda p: p.set_image(IMAGE[:0]), r"expected uint8 \[h w 3\]"),
+        (lambda p: p.predict([[84, 0]], [1]), "row 0, column 84 lies outside"),
+        (lambda p: p.predict([[np.nan, 0]], [1]), "column nan lies outside"),
+        (lambda p: p.predict([[1, 1]], [-1]), "expected 1 or 0 each"),
+        (lambda p: p.predict([], []), "at least one point"),
+        (lambda p: p.predict([[1, 1]], [1], np.ones((2, 4, 4))), "mask_input is"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(action, message):
+    predictor = opened()
+    before = predictor.session
+    with pytest.raises(ValueError, match=message) as caught:
+        action(predictor)
+    assert "\n" not in str(caught.value)
+    assert predictor.session is before
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda p: p.click(0, 0),
+        lambda p: p.undo(),
+        lambda p: p.redo(),
+        lambda p: p.reset(),
+        lambda p: p.finish(),
+        lambda p: p.load_mask(TARGET),
+        lambda p: p.predict([[0, 0]], [1]),
+        lambda p: p.mask,
+    ],
+)
+def test_there_must_be_a_picture(action):
+    with pytest.raises(ValueError, match="call set_image first"):
+        action(Predictor(bumps))
+
+
+@pytest.mark.parametrize("change", [{"zoom": 0}, {"zoom_min_side": -1}])
+def test_sides_are_positive(change):
+    with pytest.raises(ValueError, match="expected 1 pixel or more"):
+        Predictor(bumps, **change)
+
+
+def test_a_model_that_refuses_a_picture_changes_nothing():
+    def only_patches(image, clicks, previous):
+        if image.shape[1] % 16:
+            raise ValueError("image is 60x84, not a multiple of the 16-pixel patch")
+        return bumps(image, clicks, previous)
+
+    predictor = opened(only_patches, zoom=None)
+    with pytest.raises(ValueError, match="16-pixel patch"):
+        predictor.click(3, 3)
+    assert len(predictor.clicks) == 0
+
+
+def test_a_session_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        opened().session.height = 3

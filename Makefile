@@ -45,23 +45,25 @@ mst-small: models/mst-small
 data/folder/objects: | $(INSTALLED)
 	$(BIN)/python -m mst_jax.prepare folder/objects --source $(OBJECTS) --data_dir data
 
-# 5 hours on 2 cores. Stopped and called again, it goes on.
+# 7 hours on 2 cores. Stopped and called again, it goes on.
 TRAIN := $(BIN)/python -m mst_jax.train --config configs/objects.py
-MOST := --config.data.split='train[:95%]'
-LATE := --config.crop=224 --config.optimizer.warmup=50 \
-  --config.optimizer.learning_rate=3e-4 --config.average=0.99
+MOST := --config.data.split='train[:95%]' --config.optimizer.warmup=50
+LATE := --config.optimizer.learning_rate=3e-4 --config.average=0.99
+WIDE := --config.data.changes.close='(1.2,6.0)'
 models/mst-small: | data/folder/objects
 	$(TRAIN):model=simpleclick,size=small,loss=bce+dice $(MOST) \
 	  --workdir runs/plain --config.start=$(BACKBONE) --config.steps=4871 \
-	  --config.optimizer.warmup=50 --config.optimizer.decay=none
+	  --config.optimizer.decay=none
 	$(TRAIN):model=mst,size=small,loss=scores $(MOST) \
 	  --workdir runs/scores --config.start=runs/plain --config.batch=16 --config.steps=200 \
-	  --config.optimizer.warmup=50 --config.average=0.98
-	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) \
-	  --workdir runs/near --config.start=runs/scores --config.steps=500 $(LATE)
-	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) \
-	  --workdir runs/mst-small --config.start=runs/near --config.steps=1000 $(LATE) \
-	  --config.data.changes.close='(1.2,6.0)'
+	  --config.average=0.98
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) \
+	  --workdir runs/near --config.start=runs/scores --config.crop=224 --config.steps=500
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDE) \
+	  --workdir runs/wide --config.start=runs/near --config.crop=224 --config.steps=1000
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDE) \
+	  --workdir runs/mst-small --config.start=runs/wide --config.crop=320 --config.steps=440 \
+	  --config.optimizer.warmup=20 --config.seed=19
 	$(BIN)/python -m mst_jax.convert runs/mst-small $@ --half
 
 demo: $(INSTALLED)

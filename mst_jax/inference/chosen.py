@@ -101,7 +101,8 @@ def both_scales(
 
     Args:
         choice: of one example, without the batch's axis.
-        region: [4] what the network saw: top, bottom, left, right, inclusive.
+        region: [4] what the network saw: top, bottom, left, right, inclusive; wanted
+            with `zoom` only.
         whole: rows and columns of the picture.
         zoom: side that the network saw the region with; None: it saw the whole picture.
     """

@@ -99,7 +99,14 @@ class Session:
         return click
 
     def open_mask(self, mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
-        """A mask of the picture's size; ValueError unless it is one of an object."""
+        """Takes a mask to begin from.
+
+        Args:
+            mask: [height width] of the picture's size; what is not 0 is the object.
+
+        Raises:
+            ValueError: another shape, not finite numbers, or no object.
+        """
         mask = np.asarray(mask)
         if mask.shape != (self.height, self.width):
             raise ValueError(

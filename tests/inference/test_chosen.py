@@ -3,13 +3,20 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from mst_jax.inference.chosen import COARSE, FINE, Cells, draw_cells, to_cells
+from mst_jax.inference.chosen import (
+    COARSE,
+    FINE,
+    Cells,
+    both_scales,
+    draw_cells,
+    to_cells,
+)
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.session import in_slots
 from mst_jax.models.load import TrainedModel
 from mst_jax.models.mst import mst
 from mst_jax.models.simpleclick import simpleclick
-from mst_jax.structs import Chosen, Clicks
+from mst_jax.structs import Chosen, Clicks, TokenChoice
 from tests.models.test_simpleclick import drawn_params
 
 SMALL = dict(
@@ -46,6 +53,27 @@ def test_a_picture_seen_as_it_is_keeps_its_pixels():
     """8x16 pixels, tokens of 4: two rows of four."""
     cells = to_cells(chosen([6], [True], 8), np.array([0, 7, 0, 15]), seen=(8, 16))
     np.testing.assert_array_equal(cells.boxes, [[4, 8, 8, 12]])
+
+
+def choice(fine, coarse):
+    return TokenChoice(click=None, fine=fine, coarse=coarse, fused=None)
+
+
+def test_both_scales_lie_in_the_region_seen():
+    """16x16 pixels seen of 8x8: fine tokens 4 by 4, coarse ones 2 by 2."""
+    both = choice(chosen([6], [True], 16), chosen([1], [True], 4))
+    region = np.array([0, 7, 4, 11])
+    fine, coarse = both_scales(both, region, whole=(8, 16), zoom=16)
+    np.testing.assert_array_equal(fine.boxes, [[2, 8, 4, 10]])
+    np.testing.assert_array_equal(coarse.boxes, [[0, 8, 4, 12]])
+
+
+def test_both_scales_lie_in_the_whole_picture():
+    """8x16 pixels as they are: fine tokens of 2 pixels, coarse ones of 4."""
+    both = choice(chosen([6], [True], 32), chosen([1], [True], 8))
+    fine, coarse = both_scales(both, whole=(8, 16))
+    np.testing.assert_array_equal(fine.boxes, [[0, 12, 2, 14]])
+    np.testing.assert_array_equal(coarse.boxes, [[0, 4, 4, 8]])
 
 
 def test_a_fine_cell_is_tinted_by_its_score():

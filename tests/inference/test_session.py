@@ -89,3 +89,25 @@ def test_a_click_in_the_picture(place):
 def test_a_click_outside(place):
     with pytest.raises(ValueError, match="outside the picture of 3 rows and 5 columns"):
         started().click_at(*place, True)
+
+
+def test_a_mask_to_begin_from():
+    given = np.zeros((3, 5), np.float32)
+    given[1, 2:4] = 0.2, -1
+    opened = started().open_mask(given)
+    assert opened.dtype == bool
+    np.testing.assert_array_equal(opened, given != 0)
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (np.ones((4, 8)), r"mask is \[4, 8\], expected \[3, 5\]"),
+        (np.full((3, 5), np.nan), "no numbers"),
+        (np.full((3, 5), "x"), "no numbers"),
+        (np.zeros((3, 5)), "mask is empty"),
+    ],
+)
+def test_no_mask_to_begin_from(mask, said):
+    with pytest.raises(ValueError, match=said):
+        started().open_mask(mask)

@@ -45,7 +45,7 @@ mst-small: models/mst-small
 data/folder/objects: | $(INSTALLED)
 	$(BIN)/python -m mst_jax.prepare folder/objects --source $(OBJECTS) --data_dir data
 
-# 7 hours on 2 cores. Stopped and called again, it goes on.
+# 8 hours on 2 cores. Stopped and called again, it goes on.
 TRAIN := $(BIN)/python -m mst_jax.train --config configs/objects.py
 MOST := --config.data.split='train[:95%]' --config.optimizer.warmup=50
 LATE := --config.optimizer.learning_rate=3e-4 --config.average=0.99
@@ -62,8 +62,12 @@ models/mst-small: | data/folder/objects
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDE) \
 	  --workdir runs/wide --config.start=runs/near --config.crop=224 --config.steps=1000
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDE) \
-	  --workdir runs/mst-small --config.start=runs/wide --config.crop=320 --config.steps=440 \
+	  --workdir runs/large --config.start=runs/wide --config.crop=320 --config.steps=440 \
 	  --config.optimizer.warmup=20 --config.seed=19
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) \
+	  --config.data.changes.close='(1.2,9.0)' \
+	  --workdir runs/mst-small --config.start=runs/large --config.crop=320 --config.steps=460 \
+	  --config.optimizer.warmup=20 --config.seed=21
 	$(BIN)/python -m mst_jax.convert runs/mst-small $@ --half
 
 demo: $(INSTALLED)

@@ -73,11 +73,9 @@ class Clicks:
             raise ValueError(f"clicks are (row, column) pairs, got {given}")
         yx = np.full((num_slots, 2), -1.0, np.float32)
         label = np.full(num_slots, EMPTY, np.int32)
-        if given:
-            yx[: len(given)] = given
-            label[: len(given)] = [POSITIVE] * len(positive) + [NEGATIVE] * len(
-                negative
-            )
+        yx[: len(given)] = np.reshape(given, (-1, 2))
+        label[: len(given)] = NEGATIVE
+        label[: len(positive)] = POSITIVE
         return cls(yx=jnp.asarray(yx), label=jnp.asarray(label))
 
     @property
@@ -109,8 +107,7 @@ class Clicks:
 
     def undo(self) -> Clicks:
         """Empties the last filled slot; without a click it changes nothing."""
-        slots = _last_index(self.label)
-        last = slots == self.num_clicks[..., None] - 1
+        last = _last_index(self.label) == self.num_clicks[..., None] - 1
         return Clicks(yx=self.yx, label=jnp.where(last, EMPTY, self.label))
 
 

@@ -41,6 +41,11 @@ FORMS = {
 NUM_IDLE = {"simpleclick": 21, "simpleclick-14": 21, "adaptiveclick": 6}
 
 
+def blank(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Arrays that take no memory."""
+    return {name: np.broadcast_to(np.float32(0), s) for name, s in shapes.items()}
+
+
 def published_arrays(model: dict, params: dict) -> dict[str, np.ndarray]:
     """The params by their published names; the class slot and idle arrays are not 0."""
     names = names_of(model, mst_jax.build(**model))

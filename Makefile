@@ -71,7 +71,8 @@ models/mst-small: | data/folder/objects
 	$(BIN)/python -m mst_jax.convert runs/mst-small $@ --half
 
 demo: $(INSTALLED)
-	$(BIN)/python -m mst_jax.serve --checkpoint $(CHECKPOINT)
+	$(BIN)/python -m mst_jax.serve --checkpoint $(CHECKPOINT) \
+	  --folder examples/photos --save masks
 
 # Two processes; the tests of a file stay together, for they share what they compile.
 test: $(INSTALLED)

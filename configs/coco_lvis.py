@@ -11,7 +11,7 @@ the models without token selection do; the others start from SimpleClick's COCO+
 
 Cost: mst slim-448 90 epochs of 99,388 pictures, batch 60, on 6 GPUs; adaptiveclick 60
 epochs of 30,000.
-Published: MST (ViT-B, 448) DAVIS NoC@90 4.55; more: `mst_jax/evaluation/published.json`.
+Published: MST (ViT-B, 448) DAVIS NoC@90 4.55.
 """
 
 from ml_collections import ConfigDict
@@ -52,6 +52,7 @@ def get_config(argument: str = "") -> ConfigDict:
         size=chosen["size"],
         crop=config.get_ref("crop"),
         dtype="bfloat16",
+        remat="none",
     )
     if has_tokens:
         config.model.release = chosen["release"]

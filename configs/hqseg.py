@@ -40,6 +40,7 @@ def get_config(argument: str = "") -> ConfigDict:
         release="1024",
         crop=config.get_ref("crop"),
         dtype="bfloat16",
+        remat="none",
     )
     config.data = dict(
         name="hqseg44k",

@@ -97,6 +97,8 @@ def get_config(argument: str = "") -> ConfigDict:
         crop=config.get_ref("crop"),
         patch=pick(chosen["size"]).patch,
         depth=pick(chosen["size"]).depth,
+        dtype="float32",
+        remat="none",
         **GLOBAL.get(chosen["model"], {}),
         **LEAN.get((chosen["model"], chosen["size"]), {}),
     )
@@ -133,7 +135,7 @@ def get_config(argument: str = "") -> ConfigDict:
         data_dir=config.data.get_ref("data_dir"),
         split="val",
         limit=500,
-        every=5000,
+        every=400,
     )
     config.watching = dict(tensorboard=True, pictures_every=1000, num_pictures=4)
     return config

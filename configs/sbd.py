@@ -11,7 +11,7 @@ difficulty: --config.data.difficulty=FILE, see docs/data.md.
 Cost: simpleclick 55 epochs of 8,498 pictures, batch 32; adaptiveclick 60, batch 48, on 4
 GPUs. MST was not trained on SBD: 90 epochs, batch 60, as on COCO+LVIS.
 Published, NoC@85/90: SimpleClick ViT-B GrabCut 1.40 / 1.54, Berkeley 1.44 / 2.46,
-SBD 3.28 / 5.24, DAVIS 4.10 / 5.48; AdaptiveClick: `mst_jax/evaluation/published.json`.
+SBD 3.28 / 5.24, DAVIS 4.10 / 5.48.
 """
 
 from ml_collections import ConfigDict
@@ -43,6 +43,7 @@ def get_config(argument: str = "") -> ConfigDict:
         size=chosen["size"],
         crop=config.get_ref("crop"),
         dtype="bfloat16",
+        remat="none",
     )
     config.data = dict(
         name="sbd",

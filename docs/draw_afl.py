@@ -1,7 +1,7 @@
 """Draws docs/pictures/afl.png: which pixels the losses teach most.
 
-`python docs/draw_afl.py [FILE]`; needs matplotlib (`pip install -e .[dev]`). Every number
-is jax.grad of a function of mst_jax.losses, without weights of the classes.
+`python docs/draw_afl.py [FILE]`. Every number is jax.grad of a function
+of mst_jax.losses, without weights of the classes.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Click-based interactive segmentation in JAX: click on an object, get its mask.
 
 The public names are imported on first use, so that `import mst_jax` costs nothing and
-`mst_jax.losses` needs nothing but jax.
+`mst_jax.losses` needs nothing but jax and jaxtyping.
 """
 
 import importlib

@@ -53,7 +53,7 @@ def choose_target(
     Where no object may be drawn, the largest one is taken.
     Source: the click literature's published sampler; it trains on COCO+LVIS with
     smallest 0, smallest_pixels 1000, stuff_prob 0.3, by_layer False; on SBD with
-    smallest 0, smallest_pixels 80.
+    smallest 0, smallest_pixels 80 (AdaptiveClick 20).
     Departure: pixels are counted in the picture in place of the crop.
 
     Args:

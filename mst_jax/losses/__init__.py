@@ -1,4 +1,4 @@
-"""Losses: pure functions of arrays that need nothing but jax."""
+"""Losses: pure functions of arrays that need jax and jaxtyping only."""
 
 from mst_jax.losses.adaptive import adaptive_focal_loss
 from mst_jax.losses.cross_entropy import (

@@ -137,7 +137,7 @@ def load(path: str | os.PathLike) -> TrainedModel:
     Args:
         path: "mst-small", the model in the box, unless there is a folder of this name;
             the workdir of a training run (its newest checkpoint is taken), one of its
-            `checkpoints/STEP`, a converted checkpoint, or a published `.pth`,
+            `checkpoints/STEP`, a converted checkpoint, or a published `.pth`, `.pt`,
             `.safetensors` or `.npz`. MAE's and DINOv2's become the plain model, with
             all but the ViT drawn afresh: for training, not for predictions.
 

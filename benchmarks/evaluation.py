@@ -22,8 +22,7 @@ from mst_jax.interaction.predict import Model, as_tree
 from mst_jax.models.build import build
 from mst_jax.models.load import TrainedModel, shapes_of_params
 
-SMALL = dict(patch=8, width=96, depth=6, num_heads=3, pyramid=(32, 48, 64, 96), head=64)
-TINY = dict(size="tiny", crop=96, window=0, **SMALL)
+NANO = dict(size="nano", crop=96, window=0)
 
 
 class Case(NamedTuple):
@@ -38,8 +37,8 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "tiny": Case(TINY, side=96, num_objects=8, max_clicks=20),
-    "tiny, ends at 70 %": Case(TINY, 96, 16, max_clicks=20, stop_iou=0.7),
+    "nano": Case(NANO, side=96, num_objects=8, max_clicks=20),
+    "nano, ends at 70 %": Case(NANO, 96, 16, max_clicks=20, stop_iou=0.7),
     "base": Case(dict(size="base", crop=448), 448, 2, max_clicks=2, repeats=1),
 }
 

@@ -41,6 +41,13 @@ ROOMS = (
 install_import_hook([f"mst_jax.{room}" for room in ROOMS], "beartype.beartype")
 
 
+@pytest.fixture(autouse=True)
+def signals():
+    """Ctrl-C and SIGTERM are as usual, though a command ran before that listens to them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @pytest.fixture
 def rng():
     """A NumPy generator that draws the same in every run."""

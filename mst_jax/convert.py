@@ -2,6 +2,7 @@
 
 python -m mst_jax.convert mst.pth models/mst
 python -m mst_jax.convert runs/mine models/mine --half
+python -m mst_jax.convert runs/one models/both --mean runs/other
 python -m mst_jax.convert runs/mine mine.safetensors --to-torch
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
+from jaxtyping import Array
 
 from mst_jax import settings
 from mst_jax.checkpoints import store
@@ -23,7 +25,7 @@ from mst_jax.checkpoints.published_file import (
 from mst_jax.checkpoints.torch_file import SAFETENSORS, write_safetensors
 from mst_jax.checkpoints.torch_names import write_names
 from mst_jax.models import published
-from mst_jax.models.load import load, make_published
+from mst_jax.models.load import TrainedModel, load, make_published
 
 STOPPED = 130
 
@@ -32,12 +34,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Converts what the command line names and prints the account."""
     parser = make_parser()
     options = parser.parse_args(argv)
+    if options.to_torch and options.mean:
+        parser.error("--mean makes a folder; convert that with --to-torch")
     source, destination = options.source, options.destination
     try:
         if options.to_torch:
             print(to_torch(source, destination))
         else:
-            print(to_folder(source, destination, half=options.half))
+            others = options.mean
+            print(to_folder(source, destination, half=options.half, others=others))
     except (ValueError, OSError) as error:
         parser.exit(2, f"convert: {error}\n")
     except KeyboardInterrupt:
@@ -65,6 +70,15 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DST",
         help="folder to make; with --to-torch a .safetensors",
     )
+    parser.add_argument(
+        "--mean",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="SRC",
+        help="more models of the same form, usually runs from one start: the mean of "
+        "all parameters is written, with the first one's config",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--half",
@@ -79,20 +93,28 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def to_folder(source: Path, destination: Path, *, half: bool = False) -> str:
+def to_folder(
+    source: Path,
+    destination: Path,
+    *,
+    half: bool = False,
+    others: Sequence[Path] = (),
+) -> str:
     """Writes a model without a run: a published one, or that of a run of ours.
 
     Args:
         source: whatever `load` takes.
         destination: folder to make.
         half: write float16.
+        others: models whose parameters are averaged with the source's, see `mean_of`.
 
     Returns:
         The account of a published file's arrays, and what was written.
 
     Raises:
-        ValueError: the source is no checkpoint of a model that we have, a number is too
-            large for float16, or the destination is there already.
+        ValueError: a source is no checkpoint of a model that we have, the others have
+            another form, a number is too large for float16, or the destination is there
+            already.
     """
     _check_free(destination)
     told = []
@@ -102,13 +124,45 @@ def to_folder(source: Path, destination: Path, *, half: bool = False) -> str:
     else:
         model = load(source)
     config = settings.as_json(model.config.to_dict())
-    params = model.params
+    params = mean_of(model, source, others)
     if half:
         params = jax.tree.map(lambda x: np.asarray(x).astype(np.float16), params)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
             raise ValueError(f"{source} has numbers too large for float16; no --half")
     store.write_model(destination, params, config)
     return "\n".join([_describe(config), *told, f"written to {destination}"])
+
+
+def mean_of(model: TrainedModel, source: Path, others: Sequence[Path]) -> dict:
+    """Averages a model's parameters with those of other models of its form.
+
+    Source: Wortsman et al., Model soups, ICML 2022, Section 2 (uniform soup).
+
+    Args:
+        model: the first.
+        source: where it came from, for the sentence.
+        others: whatever `load` takes, one or more; none: the parameters as they are.
+
+    Raises:
+        ValueError: another recipe, size or crop.
+    """
+    if not others:
+        return model.params
+    loaded = [load(place) for place in others]
+    for place, other in zip(others, loaded, strict=True):
+        if other.module != model.module:
+            raise ValueError(
+                f"{place} ({_describe(other.config.to_dict())}) is no model of the form "
+                f"of {source} ({_describe(model.config.to_dict())}); average runs of one "
+                "model"
+            )
+
+    def mean(*leaves: Array) -> np.ndarray:
+        return np.mean(
+            [np.asarray(leaf, np.float64) for leaf in leaves], axis=0
+        ).astype(np.float32)
+
+    return jax.tree.map(mean, model.params, *(other.params for other in loaded))
 
 
 def to_torch(source: Path, destination: Path) -> str:

@@ -13,7 +13,9 @@ from mst_jax.models.load import shapes_of_params
 from mst_jax.models.published import names_of
 from mst_jax.models.start import start_from
 from tests.bare_checkpoint import write_bare
+from tests.models.test_simpleclick import drawn_params
 from tests.published_checkpoint import FORMS, NUM_IDLE, SMALL, write_published
+from tests.small_checkpoint import CONFIG, MODEL
 from tests.torch_archive import write_pth
 
 
@@ -44,6 +46,36 @@ def test_a_model_of_half_the_size(tmp_path, capsys):
         convert.main([str(tmp_path / "large"), str(tmp_path / "no"), "--half"])
     assert "too large for float16" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
+
+
+def test_the_mean_of_several_models(tmp_path, capsys):
+    params = drawn_params(mst_jax.build(**MODEL))
+    factors = {"one": 1.0, "two": 2.0, "three": -1.5}
+    for name, factor in factors.items():
+        changed = jax.tree.map(lambda leaf, factor=factor: leaf * factor, params)
+        # A default that one of them names is no other form.
+        config = {"model": MODEL | {"dtype": "float32"}} if name == "two" else {}
+        store.write_model(tmp_path / name, changed, CONFIG | {"seed": name} | config)
+    one, *others = (str(tmp_path / name) for name in factors)
+    convert.main([one, str(tmp_path / "mean"), "--mean", *others])
+    model = mst_jax.load(tmp_path / "mean")
+    assert model.config.seed == "one"
+
+    def check(got, want):
+        np.testing.assert_allclose(got, 0.5 * want, rtol=1e-6, atol=1e-8)
+
+    jax.tree.map(check, model.params, params)
+    # Another form is refused, though its parameters have the same shapes.
+    store.write_model(
+        tmp_path / "wide", params, CONFIG | {"model": MODEL | {"window": 64}}
+    )
+    with pytest.raises(SystemExit):
+        convert.main([one, str(tmp_path / "new"), "--mean", str(tmp_path / "wide")])
+    sentence = (
+        r"wide \(simpleclick: .*window 64\) is no model of the form of .*window 32"
+    )
+    assert re.search(sentence, capsys.readouterr().err)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("form", ["simpleclick", "slim-448", "adaptiveclick"])
@@ -130,6 +162,7 @@ def test_a_run_of_ours_keeps_its_config(tmp_path):
         (["windows", "new.safetensors", "--to-torch"], "windows of 224 pixels, this"),
         (["good.pth"], "the following arguments are required: DST"),
         (["good.pth", "new", "--to_flax"], "unrecognized arguments"),
+        (["good.pth", "new", "--mean", "a", "--to-torch"], "--mean makes a folder"),
     ],
 )
 def test_wrong_use_is_one_sentence(tmp_path, capsys, monkeypatch, arguments, sentence):

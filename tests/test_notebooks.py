@@ -44,7 +44,7 @@ def pictures_in(story):
 def test_weights_picture_clicks_mask(run, tmp_path):
     checkpoint = write_checkpoint(tmp_path / "model")
     story = run(read_story("click_demo", CHECKPOINT=str(checkpoint)))
-    assert pictures_in(story) == 4
+    assert pictures_in(story) == 5
     views = [output for cell in code_of(story) for output in cell.outputs]
     widget = "application/vnd.jupyter.widget-view+json"
     assert sum(widget in view.get("data", ()) for view in views) == 1

@@ -14,24 +14,25 @@ pytestmark = pytest.mark.browser
 MOST_BYTES = 300_000
 PHOTOGRAPHS = Path(__file__).parents[2] / "examples" / "photos"
 DESK = {"width": 1280, "height": 800}
+ON, OFF = "left", "right"
 SCENES = {
     "page-light": (
         dict(color_scheme="light", viewport=DESK),
         "china",
-        [[(165, 160), (330, 280)], [(420, 60), (60, 300)]],
+        [[(165, 160, ON), (330, 280, OFF)], [(420, 60, ON), (60, 300, OFF)]],
     ),
     "page-dark": (
         dict(color_scheme="dark", viewport=DESK),
         "flower",
-        [[(245, 178), (280, 325)]],
+        [[(245, 178, ON), (280, 325, OFF), (250, 100, ON)]],
     ),
     "page-tablet": (
         dict(viewport={"width": 834, "height": 1112}, has_touch=True),
         "rocket",
-        [[(258, 200), (155, 230)]],
+        [[(258, 200, ON), (155, 230, OFF)]],
     ),
 }
-"""Browser, photograph, and objects: a click (x, y) on each, then clicks beside it."""
+"""Browser, photograph, and objects: clicks (x, y, on the object or beside it)."""
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,10 @@ def test_the_page_looks_as_it_should(browser, url, name, tmp_path):
         for clicks in objects:
             if annotator.shown:
                 annotator.press("Space")
-            for number, click in enumerate(clicks):
-                annotator.click(*click, button="right" if number else "left")
-        annotator.tab.mouse.move(*annotator.at(*objects[-1][0]))
+            for x, y, button in clicks:
+                annotator.click(x, y, button=button)
+        x, y, _ = objects[-1][0]
+        annotator.tab.mouse.move(*annotator.at(x, y))
         check_layout(annotator)
         shot = annotator.tab.screenshot(type="jpeg", quality=85)
         assert len(shot) < MOST_BYTES

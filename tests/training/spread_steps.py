@@ -2,7 +2,8 @@
 
 python -m tests.training.spread_steps '{"name": "mst", ...}' one,copied,split 1e-3 WORKDIR
 
-What was split is saved in WORKDIR, and must come back as copies.
+What was split is saved in WORKDIR, and must come back as copies. "nudged" is one device
+again, whose parameters begin a part in ten million larger or smaller: what rounding does.
 """
 
 import collections
@@ -63,6 +64,7 @@ def layouts() -> dict[str, sharding.Layout]:
     alone = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), sharding.AXES)
     return {
         "one": sharding.Layout(alone, "jit", sharding.COPIED),
+        "nudged": sharding.Layout(alone, "jit", sharding.COPIED),
         "copied": sharding.make_layout(NUM_EXAMPLES),
         "split": sharding.make_layout(NUM_EXAMPLES, rules=split),
         "by four": sharding.make_layout(
@@ -83,7 +85,17 @@ def bytes_held(tree) -> int:
     return max(held.values())
 
 
-def play(layout, module, losses, rate, crop) -> dict:
+def nudge(params):
+    """Each parameter larger or smaller by one part in ten million."""
+    rng = np.random.default_rng(0)
+
+    def nudged(leaf):
+        return leaf * np.float32(1 + rng.choice([-1e-7, 1e-7], leaf.shape))
+
+    return jax.tree.map(nudged, params)
+
+
+def play(layout, module, losses, rate, crop, change=lambda params: params) -> dict:
     """Losses, the parameters after the last step, bytes on a device."""
     # Gradients that are rounding alone, such as those of the keys' biases, must not become
     # whole steps: hence the epsilon.
@@ -105,7 +117,8 @@ def play(layout, module, losses, rate, crop) -> dict:
     )
 
     def start(key):
-        return start_state(module.init(key, *given)["params"], optimizer, key)
+        params = change(module.init(key, *given)["params"])
+        return start_state(params, optimizer, key)
 
     state, shardings = sharding.make_state(layout, start, jax.random.key(1))
     first = jax.device_get(state.params)
@@ -150,8 +163,9 @@ def main() -> None:
     recipe = json.loads(sys.argv[1])
     names, rate = sys.argv[2].split(","), float(sys.argv[3])
     module, losses = read_model(**recipe)
+    crop, change = recipe.get("crop", 32), {"nudged": dict(change=nudge)}
     played = {
-        name: play(layout, module, losses, rate, recipe.get("crop", 32))
+        name: play(layout, module, losses, rate, crop, **change.get(name, {}))
         for name, layout in layouts().items()
         if name in names
     }

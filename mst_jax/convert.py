@@ -141,7 +141,10 @@ def mean_of(model: TrainedModel, source: Path, others: Sequence[Path]) -> dict:
     Args:
         model: the first.
         source: where it came from, for the sentence.
-        others: whatever `load` takes, one or more; none: the parameters as they are.
+        others: whatever `load` takes; none: the parameters as they are.
+
+    Returns:
+        Parameters named and shaped as the model's, float32; summed in float64.
 
     Raises:
         ValueError: another recipe, size or crop.

@@ -89,13 +89,13 @@ def nudge(params):
     """Each parameter larger or smaller by one part in ten million."""
     rng = np.random.default_rng(0)
 
-    def nudged(leaf):
+    def nudge_one(leaf):
         return leaf * np.float32(1 + rng.choice([-1e-7, 1e-7], leaf.shape))
 
-    return jax.tree.map(nudged, params)
+    return jax.tree.map(nudge_one, params)
 
 
-def play(layout, module, losses, rate, crop, change=lambda params: params) -> dict:
+def play(layout, module, losses, rate, crop, *, nudged=False) -> dict:
     """Losses, the parameters after the last step, bytes on a device."""
     # Gradients that are rounding alone, such as those of the keys' biases, must not become
     # whole steps: hence the epsilon.
@@ -117,8 +117,8 @@ def play(layout, module, losses, rate, crop, change=lambda params: params) -> di
     )
 
     def start(key):
-        params = change(module.init(key, *given)["params"])
-        return start_state(params, optimizer, key)
+        params = module.init(key, *given)["params"]
+        return start_state(nudge(params) if nudged else params, optimizer, key)
 
     state, shardings = sharding.make_state(layout, start, jax.random.key(1))
     first = jax.device_get(state.params)
@@ -163,9 +163,9 @@ def main() -> None:
     recipe = json.loads(sys.argv[1])
     names, rate = sys.argv[2].split(","), float(sys.argv[3])
     module, losses = read_model(**recipe)
-    crop, change = recipe.get("crop", 32), {"nudged": dict(change=nudge)}
+    crop = recipe.get("crop", 32)
     played = {
-        name: play(layout, module, losses, rate, crop, **change.get(name, {}))
+        name: play(layout, module, losses, rate, crop, nudged=name == "nudged")
         for name, layout in layouts().items()
         if name in names
     }

@@ -25,7 +25,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 # First the model in the box on photographs, then a tiny one from nothing on drawn scenes.
 quickstart: $(INSTALLED)
 	$(BIN)/python -m mst_jax.predict examples/photos/flower.jpg \
-	  --positive 178,245 --negative 325,280 \
+	  --positive 178,245 --positive 100,250 --negative 325,280 \
 	  --out quickstart/flower.png --overlay quickstart/flower-overlay.jpg
 	$(BIN)/python -m mst_jax.predict examples/photos/china.jpg \
 	  --positive 160,165 --positive 210,130 --negative 280,330 \

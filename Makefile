@@ -89,8 +89,8 @@ test-browser: $(INSTALLED) chromium
 # the tests compile without optimisation.
 pictures: $(INSTALLED) chromium
 	XLA_FLAGS=--xla_backend_optimization_level=3 PICTURES=docs/pictures CHECKPOINT=$(CHECKPOINT) \
-	  $(BIN)/python -m pytest -m browser tests/demo/test_page_pictures.py \
-	  tests/demo/test_notebook_in_lab.py
+	  $(BIN)/python -m pytest -m browser tests/annotation/browser/test_page_screenshots.py \
+	  tests/notebook/test_notebook_in_lab.py
 
 chromium:
 	@command -v chromium >/dev/null \

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from unit import matrix_product
 
-from mst_jax.data.augment import augment
-from mst_jax.data.objects import choose_target
+from mst_jax.data.dataset import Source, open_source
 from mst_jax.data.pipeline import training_batches
-from mst_jax.data.store import Source, open_source
+from mst_jax.data.targets import choose_target
+from mst_jax.data.transforms.augment import augment
 
 BATCH = 16
 CHANGES = {

@@ -13,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Array
 from unit import in_units, matrix_product
 
-from mst_jax.layers import deformable
+from mst_jax.layers import deformable_attention
 from mst_jax.necks.pixel_decoder import DeformableLayer
 
 SIZES = ((14, 14), (28, 28), (56, 56))
@@ -26,7 +26,7 @@ def heads_together(values: Array, places: Array, weights: Array) -> Array:
 
     def alone(*head: Array) -> Array:
         head = (x[:, :, None] for x in head)
-        return deformable.read_levels(*head, sizes=SIZES)[:, :, 0]
+        return deformable_attention.read_levels(*head, sizes=SIZES)[:, :, 0]
 
     return jax.vmap(alone, in_axes=2, out_axes=2)(values, places, weights)
 
@@ -56,7 +56,7 @@ def draw() -> tuple[Array, Array, Array]:
     """Values, places two cells around each query's own, weights."""
     rng = np.random.default_rng(0)
     shape = (1, NUM_CELLS, HEADS, len(SIZES), POINTS)
-    own = deformable.cell_centres(SIZES)[:, None] * np.array(SIZES) - 0.5
+    own = deformable_attention.cell_centres(SIZES)[:, None] * np.array(SIZES) - 0.5
     places = own[None, :, None, :, None] + 2 * rng.normal(size=(*shape, 2))
     values = rng.normal(size=(1, NUM_CELLS, HEADS, WIDTH // HEADS))
     weights = rng.random(shape) / 6
@@ -84,7 +84,7 @@ def main() -> None:
     drawing = draw()
 
     def heads_in_turn(*drawing: Array) -> Array:
-        return deformable.read_levels(*drawing, sizes=SIZES)
+        return deformable_attention.read_levels(*drawing, sizes=SIZES)
 
     print(f"unit: {1000 * matrix_product():.0f} ms")
     want = heads_in_turn(*drawing)

@@ -15,10 +15,10 @@ import numpy as np
 from scipy import ndimage
 from unit import matrix_product
 
-from mst_jax.data.objects import EvaluationTarget
+from mst_jax.data.targets import EvaluationTarget
 from mst_jax.evaluation import simulate, simulate_many
-from mst_jax.evaluation.task import LANES
-from mst_jax.interaction.predict import Model, as_tree
+from mst_jax.evaluation.evaluation_task import LANES
+from mst_jax.interaction.zoom_predict import Model, as_tree
 from mst_jax.models.build import build
 from mst_jax.models.load import TrainedModel, shapes_of_params
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from unit import in_units
 
-from mst_jax.losses.total import total_loss
+from mst_jax.losses.total_loss import total_loss
 from mst_jax.models.build import build
 from mst_jax.models.load import shapes_of_params
 from mst_jax.models.recipes import LOSSES

@@ -25,7 +25,7 @@ from mst_jax.training.sharding import (
     bytes_per_device,
     shardings_of,
 )
-from mst_jax.training.state import start_state
+from mst_jax.training.train_state import start_state
 
 SPLIT = ((".*", AXES),)
 

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import ndimage
 from unit import matrix_product
 
-from mst_jax.data.pictures import encode_png
+from mst_jax.data.formats.images import encode_png
 
 HEIGHT, WIDTH = 480, 640
 CLICKS = 12  # on an object, then the next one begins

@@ -22,7 +22,7 @@ from mst_jax.layers.remat import REMATS
 from mst_jax.structs import Batch
 from mst_jax.training import devices
 from mst_jax.training.config import read_config
-from mst_jax.training.run import build_run
+from mst_jax.training.setup import build_run
 from mst_jax.training.sharding import put_batch
 
 

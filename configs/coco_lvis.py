@@ -16,7 +16,7 @@ Published: MST (ViT-B, 448) DAVIS NoC@90 4.55.
 
 from ml_collections import ConfigDict
 
-from mst_jax import settings
+from mst_jax import config_options
 from mst_jax.models.recipes import MILD_CHANGES, training_of
 
 PICTURES, SHORT_EPOCH = 99_388, 30_000
@@ -25,7 +25,7 @@ TOKEN_WEIGHT = {"224": 1e-3, "224-large": 1.0}
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    chosen = settings.read_argument(
+    chosen = config_options.read_argument(
         argument, model="mst", size="base", release="slim-448"
     )
     has_tokens = "mst" in chosen["model"]

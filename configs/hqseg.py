@@ -12,14 +12,14 @@ Published: the released weights mst+cl-B-3s-1024; no number beside them.
 
 from ml_collections import ConfigDict
 
-from mst_jax import settings
+from mst_jax import config_options
 from mst_jax.models.recipes import training_of
 
 EPOCHS, PICTURES, BATCH = 20, 44_320, 16
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    chosen = settings.read_argument(argument, size="base")
+    chosen = config_options.read_argument(argument, size="base")
     published = training_of("mst", pictures=PICTURES)
     config = ConfigDict()
     config.seed = 0

@@ -13,8 +13,8 @@ Cost and result: docs/results.md.
 
 from ml_collections import ConfigDict
 
-from mst_jax import settings
-from mst_jax.backbones.sizes import pick
+from mst_jax import config_options
+from mst_jax.backbones.vit_sizes import pick
 from mst_jax.models.recipes import LOSSES
 
 # The plain model and the query decoder's attend in windows; these pictures are small.
@@ -76,7 +76,9 @@ def make_losses(model: str, loss: str, weights: dict[str, float]) -> dict:
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    chosen = settings.read_argument(argument, model="simpleclick", size="nano", loss="")
+    chosen = config_options.read_argument(
+        argument, model="simpleclick", size="nano", loss=""
+    )
     from_nothing = chosen["size"] in FROM_NOTHING
     config = ConfigDict()
     config.seed = 0

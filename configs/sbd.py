@@ -16,14 +16,14 @@ SBD 3.28 / 5.24, DAVIS 4.10 / 5.48.
 
 from ml_collections import ConfigDict
 
-from mst_jax import settings
+from mst_jax import config_options
 from mst_jax.models.recipes import training_of
 
 PICTURES = 8498
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    chosen = settings.read_argument(argument, model="simpleclick", size="base")
+    chosen = config_options.read_argument(argument, model="simpleclick", size="base")
     published = training_of(chosen["model"], pictures=PICTURES)
     config = ConfigDict()
     config.seed = 0

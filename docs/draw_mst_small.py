@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mst_jax.data.pictures import decode_picture
+from mst_jax.data.formats.images import decode_picture
 from mst_jax.inference import overlay
 from mst_jax.inference.predictor import Predictor
 from mst_jax.models.load import TrainedModel, load

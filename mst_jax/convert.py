@@ -15,16 +15,16 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Array
 
-from mst_jax import settings
+from mst_jax import config_options
 from mst_jax.checkpoints import store
+from mst_jax.checkpoints.parameter_mapping import write_names
 from mst_jax.checkpoints.published_file import (
     SUFFIXES,
     is_published_file,
     read_published_file,
 )
 from mst_jax.checkpoints.torch_file import SAFETENSORS, write_safetensors
-from mst_jax.checkpoints.torch_names import write_names
-from mst_jax.models import published
+from mst_jax.models import detect_architecture
 from mst_jax.models.load import TrainedModel, load, make_published
 
 STOPPED = 130
@@ -123,7 +123,7 @@ def to_folder(
         told.append(str(account))
     else:
         model = load(source)
-    config = settings.as_json(model.config.to_dict())
+    config = config_options.as_json(model.config.to_dict())
     params = mean_of(model, source, others)
     if half:
         params = jax.tree.map(lambda x: np.asarray(x).astype(np.float16), params)
@@ -186,8 +186,8 @@ def to_torch(source: Path, destination: Path) -> str:
         raise ValueError(f"{destination} has another ending than {SAFETENSORS}")
     _check_free(destination)
     model = load(source)
-    config = settings.as_json(model.config.to_dict())
-    names = published.names_of(config["model"], model.module)
+    config = config_options.as_json(model.config.to_dict())
+    names = detect_architecture.names_of(config["model"], model.module)
     arrays = write_names(flatten_dict(model.params, sep="/"), names)
     write_safetensors(destination, arrays, config)
     num_idle = sum(name in names.unread for name in arrays)

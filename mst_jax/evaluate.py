@@ -15,15 +15,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mst_jax.data.store import list_splits
+from mst_jax.atomic_io import check_room, write_whole
+from mst_jax.data.dataset import list_splits
+from mst_jax.evaluation.evaluation_task import Task, click_set
 from mst_jax.evaluation.journal import Journal
 from mst_jax.evaluation.protocol import Protocol, published_view
-from mst_jax.evaluation.table import to_csv, to_markdown
-from mst_jax.evaluation.task import Task, click_set
+from mst_jax.evaluation.result_tables import to_csv, to_markdown
+from mst_jax.interaction.inference_options import choose_view, read_zoom
 from mst_jax.interaction.refine import STILL
-from mst_jax.interaction.view import choose_view, read_zoom
 from mst_jax.models.load import TrainedModel, load
-from mst_jax.whole_file import check_room, write_whole
 
 # The first of these that a set has is evaluated.
 SPLITS = ("test", "val", "validation", "train")
@@ -256,7 +256,7 @@ def write_report(
 ) -> None:
     """Writes `folder/index.html`: tables, plots, the worst and the best sessions."""
     # Plots need matplotlib, which an evaluation without report does not.
-    from mst_jax.report.assemble import assemble, tell_sessions
+    from mst_jax.reporting.evaluation_report import assemble, tell_sessions
 
     sheets = {
         task.dataset: tell_sessions(

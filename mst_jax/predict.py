@@ -13,20 +13,20 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from mst_jax.data import pictures
+from mst_jax.atomic_io import check_room, write_whole
+from mst_jax.data.formats import images
 from mst_jax.inference import overlay
-from mst_jax.inference.chosen import draw_cells
+from mst_jax.inference.click_session import Click
 from mst_jax.inference.predictor import Predictor
-from mst_jax.inference.session import Click
-from mst_jax.interaction.view import AS_TRAINED, read_zoom
+from mst_jax.inference.selected_tokens import draw_cells
+from mst_jax.interaction.inference_options import AS_TRAINED, read_zoom
 from mst_jax.models.load import DEFAULT, load
-from mst_jax.whole_file import check_room, write_whole
 
 STOPPED = 130
 ENCODERS: dict[str, Callable[[UInt8[np.ndarray, "h w *c"]], bytes]] = {
-    ".png": pictures.encode_png,
-    ".jpg": pictures.encode_jpeg,
-    ".jpeg": pictures.encode_jpeg,
+    ".png": images.encode_png,
+    ".jpg": images.encode_jpeg,
+    ".jpeg": images.encode_jpeg,
 }
 
 
@@ -109,7 +109,7 @@ def predict(options: argparse.Namespace) -> str:
     predictor.set_image(image)
     for click in clicks:
         mask = predictor.click(click.row, click.column, click.is_positive)
-    files = {options.out: pictures.encode_png(mask * np.uint8(255))}
+    files = {options.out: images.encode_png(mask * np.uint8(255))}
     if options.overlay:
         drawn = overlay.draw(image, mask, predictor.clicks)
         files[options.overlay] = ENCODERS[options.overlay.suffix.lower()](drawn)
@@ -138,7 +138,7 @@ def open_click(given: Given) -> Click:
 def open_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Reads a picture as 8-bit RGB, turned as its EXIF says; ValueError says what not."""
     try:
-        return pictures.decode_picture(pictures.read_picture(path).data)
+        return images.decode_picture(images.read_picture(path).data)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:

@@ -20,13 +20,13 @@ import cv2
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from mst_jax.data import store
+from mst_jax.atomic_io import check_room, write_whole
+from mst_jax.data import dataset
 from mst_jax.data.builders import BUILDERS
-from mst_jax.data.contact_sheet import draw_sheet, pick_evenly
-from mst_jax.data.pictures import encode_png
-from mst_jax.data.source_set import ANY
-from mst_jax.data.survey import print_form, take_survey
-from mst_jax.whole_file import check_room, write_whole
+from mst_jax.data.builders.folder_dataset import ANY
+from mst_jax.data.formats.images import encode_png
+from mst_jax.data.inspection.preview import draw_sheet, pick_evenly
+from mst_jax.data.inspection.statistics import print_form, take_survey
 
 STOPPED = 130
 _NUM_SHOWN = 20  # pictures in a preview, of all splits together
@@ -78,8 +78,8 @@ def prepare(options: argparse.Namespace) -> None:
     if options.preview:
         check_room(options.preview)
     arguments = _builder_arguments(options, builder_name)
-    if options.name in store.list_sets(options.data_dir) and not options.overwrite:
-        place = store.find_set(options.name, options.data_dir)
+    if options.name in dataset.list_sets(options.data_dir) and not options.overwrite:
+        place = dataset.find_set(options.name, options.data_dir)
         print(
             f"{options.name} is already prepared in {place}; --overwrite makes it anew"
         )
@@ -89,8 +89,8 @@ def prepare(options: argparse.Namespace) -> None:
         place = _write(options, BUILDERS[builder_name], config, arguments)
         print(f"{options.name} is prepared in {place}")
     sources = {
-        split: store.open_source(options.name, options.data_dir, split)
-        for split in store.list_splits(options.name, options.data_dir)
+        split: dataset.open_source(options.name, options.data_dir, split)
+        for split in dataset.list_splits(options.name, options.data_dir)
     }
     for split, source in sources.items():
         numbers = _show_progress(range(len(source)))
@@ -101,7 +101,7 @@ def prepare(options: argparse.Namespace) -> None:
         print(f"\nsome of its pictures are drawn in {options.preview}")
 
 
-def _draw_preview(sources: Mapping[str, store.Source], path: Path) -> None:
+def _draw_preview(sources: Mapping[str, dataset.Source], path: Path) -> None:
     """Writes a contact sheet of a few pictures of each split."""
     most = -(-_NUM_SHOWN // len(sources))
     shown = []
@@ -159,7 +159,7 @@ def _write(
         )
         return made[0]
 
-    place = store.write_set(make_builder, options.name, options.data_dir)
+    place = dataset.write_set(make_builder, options.name, options.data_dir)
     faults = made[0].faults
     if faults.lines:
         print(f"left out {len(faults.lines)} bad files:", file=sys.stderr)

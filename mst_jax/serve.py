@@ -17,16 +17,16 @@ import jax
 import uvicorn
 from fastapi import FastAPI
 
-from mst_jax.demo.engine import Engine
-from mst_jax.demo.guard import LOOPBACK
-from mst_jax.demo.limits import Limits
-from mst_jax.demo.picture_folder import PictureFolder
-from mst_jax.demo.saved import Saved
-from mst_jax.demo.server import SIZES, create_app
-from mst_jax.demo.sessions import Sessions
-from mst_jax.interaction.view import AS_TRAINED, read_zoom
+from mst_jax.annotation.app import SIZES, create_app
+from mst_jax.annotation.files.image_folder import PictureFolder
+from mst_jax.annotation.limits import Limits
+from mst_jax.annotation.middleware import LOOPBACK
+from mst_jax.annotation.serving.engine import Engine
+from mst_jax.annotation.sessions.autosave import Saved
+from mst_jax.annotation.sessions.registry import Sessions
+from mst_jax.atomic_io import check_room
+from mst_jax.interaction.inference_options import AS_TRAINED, read_zoom
 from mst_jax.models.load import DEFAULT, load
-from mst_jax.whole_file import check_room
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax").expanduser()
 

@@ -10,19 +10,19 @@ from functools import partial
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from mst_jax import settings
+from mst_jax import config_options
+from mst_jax.atomic_io import Place, check_room, place_of
 from mst_jax.checkpoints import store
-from mst_jax.report.watch import Watch
+from mst_jax.reporting.training_monitor import Watch
+from mst_jax.reporting.writers import import_wandb
 from mst_jax.structs import TrainState
-from mst_jax.training import hosts, loop, report, sharding
+from mst_jax.training import distributed, metrics_log, sharding, train_loop
 from mst_jax.training.config import read_config
+from mst_jax.training.preemption import CODES, listen
 from mst_jax.training.profiler import PROFILE, make_profiler, read_range
 from mst_jax.training.resume import resume, start_params, without_params
-from mst_jax.training.run import build_run, open_data
-from mst_jax.training.stop import CODES, listen
+from mst_jax.training.setup import build_run, open_data
 from mst_jax.training.workdir import check_same_model, taken
-from mst_jax.training.writers import import_wandb
-from mst_jax.whole_file import Place, check_room, place_of
 
 # Wrong use is argparse's 2; see `stop.CODES` for a run that was told to stop.
 FAILED = 1
@@ -65,16 +65,18 @@ def train(
     if config.start and not store.steps_of(workdir):
         state = start_params(state, config.start, fresh=config.fresh)
         state = sharding.put(state, run.shardings)
-    batches = settings.call(open_data, "config.data", config, **config.data.to_dict())
+    batches = config_options.call(
+        open_data, "config.data", config, **config.data.to_dict()
+    )
     watch = Watch(run, config)
     with (
         taken(workdir, config),
         store.open_checkpoints(workdir, num_kept=config.num_kept) as manager,
     ):
         state = resume(manager, state, batches)
-        writes, first = hosts.is_first(), int(state.step)
+        writes, first = distributed.is_first(), int(state.step)
         if writes:
-            store.write_config(workdir, settings.as_json(config.to_dict()))
+            store.write_config(workdir, config_options.as_json(config.to_dict()))
         bar = tqdm(
             total=config.steps,
             initial=first,
@@ -92,8 +94,8 @@ def train(
             found = watch.measured_at(step)
             store.save(manager, step, state.best_params, rest, batches, metrics=found)
 
-        with bar, contextlib.closing(watch), hosts.ending_together(workdir):
-            return loop.run(
+        with bar, contextlib.closing(watch), distributed.ending_together(workdir):
+            return train_loop.run(
                 run.update,
                 state,
                 batches,
@@ -104,7 +106,7 @@ def train(
                 on_checkpoint=on_checkpoint,
                 watchers=watch.watchers,
                 put=partial(sharding.put_batch, run.layout),
-                should_stop=hosts.together(should_stop),
+                should_stop=distributed.together(should_stop),
             )
 
 
@@ -131,12 +133,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--wandb", metavar="PROJECT", default="", help="tell Weights & Biases too"
     )
-    hosts.add_flags(parser)
+    distributed.add_flags(parser)
     known, changes = parser.parse_known_args(argv)
     told = listen()
     try:
         config = read_config(["--config", known.config, *changes])
-        hosts.join(known.coordinator, known.num_processes, known.process_id)
+        distributed.join(known.coordinator, known.num_processes, known.process_id)
         state = train(
             config,
             place_of(known.workdir),
@@ -152,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "command goes on\n"
         )
         sys.exit(FAILED)
-    except report.Diverged as error:
+    except metrics_log.Diverged as error:
         sys.stderr.write(
             f"{error}; the checkpoints before it are kept in {known.workdir}; lower "
             "config.optimizer.learning_rate or set clip_norm and start again, from an "

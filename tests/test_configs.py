@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from mst_jax.data.augment import augment
-from mst_jax.data.objects import choose_target
+from mst_jax.data.targets import choose_target
+from mst_jax.data.transforms.augment import augment
 from mst_jax.models.build import build
-from mst_jax.rules import any_matches
+from mst_jax.path_rules import any_matches
 from mst_jax.structs import Batch
 from mst_jax.training.config import read_config
-from mst_jax.training.run import build_run
+from mst_jax.training.setup import build_run
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 

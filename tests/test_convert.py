@@ -9,14 +9,14 @@ import mst_jax
 from mst_jax import convert
 from mst_jax.checkpoints import store
 from mst_jax.checkpoints.torch_file import read_torch_file
+from mst_jax.models.detect_architecture import names_of
 from mst_jax.models.load import shapes_of_params
-from mst_jax.models.published import names_of
-from mst_jax.models.start import start_from
-from tests.bare_checkpoint import write_bare
+from mst_jax.models.warm_start import start_from
+from tests.helpers.pretrained_vit_file import write_bare
+from tests.helpers.published_checkpoint import FORMS, NUM_IDLE, SMALL, write_published
+from tests.helpers.small_checkpoint import CONFIG, MODEL
+from tests.helpers.torch_archive import write_pth
 from tests.models.test_simpleclick import drawn_params
-from tests.published_checkpoint import FORMS, NUM_IDLE, SMALL, write_published
-from tests.small_checkpoint import CONFIG, MODEL
-from tests.torch_archive import write_pth
 
 
 def test_a_model_of_half_the_size(tmp_path, capsys):

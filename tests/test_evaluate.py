@@ -6,11 +6,11 @@ import pytest
 
 import mst_jax
 from mst_jax import evaluate, prepare
-from mst_jax.data.objects import evaluation_targets
-from mst_jax.data.store import open_source
+from mst_jax.data.dataset import open_source
+from mst_jax.data.targets import evaluation_targets
 from mst_jax.evaluation import simulate
 from mst_jax.evaluation.journal import Journal
-from tests.small_checkpoint import write_checkpoint
+from tests.helpers.small_checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")

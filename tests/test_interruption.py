@@ -18,8 +18,8 @@ import pytest
 import mst_jax
 from mst_jax import train
 from mst_jax.checkpoints import store
-from mst_jax.training import loop, report
-from tests.tiny_run import draw_scenes, make_command, metrics
+from mst_jax.training import metrics_log, train_loop
+from tests.helpers.tiny_run import draw_scenes, make_command, metrics
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
@@ -59,7 +59,7 @@ def interrupt(arguments, workdir, number, chance, *, latest):
     """
     log, begun = workdir / "metrics.jsonl", workdir.with_name("begun")
     first = max(store.steps_of(workdir), default=0)
-    report.keep_until(
+    metrics_log.keep_until(
         log, step=first
     )  # as the run itself will: new lines are new steps
     shutil.copytree(workdir, begun)
@@ -120,7 +120,7 @@ def test_a_run_goes_on_bit_equal_from_anywhere(unbroken, command, tmp_path, seed
 
 
 def told_while_compiling(patch):
-    run = loop.run
+    run = train_loop.run
 
     def be_told_and_run(update, *arguments, **settings):
         def first(*given):
@@ -129,7 +129,7 @@ def told_while_compiling(patch):
 
         return run(first, *arguments, **settings)
 
-    patch.setattr(loop, "run", be_told_and_run)
+    patch.setattr(train_loop, "run", be_told_and_run)
 
 
 def told_twice_while_saving(patch):
@@ -145,14 +145,14 @@ def told_twice_while_saving(patch):
 
 
 def no_room_for_the_log(patch):
-    write_line = report.write_line
+    write_line = metrics_log.write_line
 
     def write_some(path, step, means):
         if step == 7:
             raise OSError(28, "No space left on device", str(path))
         write_line(path, step, means)
 
-    patch.setattr(report, "write_line", write_some)
+    patch.setattr(metrics_log, "write_line", write_some)
 
 
 def test_whatever_happens_on_the_way_the_end_is_the_same(
@@ -249,7 +249,7 @@ def test_two_trainings_in_one_workdir(unbroken, command, capsys, monkeypatch):
         messages.append(refused(capsys, command(unbroken, "seed=9"), 2))
         return state
 
-    monkeypatch.setattr(loop, "run", run)
+    monkeypatch.setattr(train_loop, "run", run)
     train.main(command(unbroken))
     assert f"another training is at work in {unbroken}" in messages[0]
     assert (unbroken / "metrics.jsonl").read_text() == before

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from mst_jax.layers.remat import REMATS
-from mst_jax.losses.total import total_loss
+from mst_jax.losses.total_loss import total_loss
 from mst_jax.models.build import build
+from tests.helpers.tiny_models import TINY, recipe_losses, tiny_batch
 from tests.layers.test_remat import AS_ON_ACCELERATORS
 from tests.models.test_simpleclick import drawn_inputs, drawn_params
-from tests.models.tiny_recipes import TINY, recipe_losses, tiny_batch
 
 
 def loss_of_recipe(name, remat):

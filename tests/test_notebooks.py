@@ -9,9 +9,9 @@ from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 from mst_jax.data.builders.shapes import Shapes
-from mst_jax.data.store import write_set
-from tests.small_checkpoint import write_checkpoint
-from tests.stories import PLACES, ROOT, read_story
+from mst_jax.data.dataset import write_set
+from tests.helpers.session_figures import PLACES, ROOT, read_story
+from tests.helpers.small_checkpoint import write_checkpoint
 
 MOST_BYTES, MOST_LINES = 400_000, 15
 
@@ -56,7 +56,7 @@ def test_scenes_training_curve_clicks(run, tmp_path):
 
     write_set(small, "shapes", tmp_path)
     places = dict(DATA=str(tmp_path), RUN=str(tmp_path / "run"))
-    places["CONFIG"] = "tests/tiny_config.py"
+    places["CONFIG"] = "tests/helpers/tiny_config.py"
     assert pictures_in(run(read_story("train_tiny", **places))) == 4
 
 

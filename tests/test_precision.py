@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from mst_jax.losses.total import total_loss
+from mst_jax.losses.total_loss import total_loss
 from mst_jax.models.build import build
 from mst_jax.models.load import shapes_of_params
 from mst_jax.structs import Clicks
 from mst_jax.training.optimizer import make_optimizer
-from mst_jax.training.state import start_state
-from mst_jax.training.step import make_step
-from tests.models.tiny_recipes import TINY, recipe_losses, tiny_batch
+from mst_jax.training.train_state import start_state
+from mst_jax.training.train_step import make_step
+from tests.helpers.tiny_models import TINY, recipe_losses, tiny_batch
 
 # Softmax, sigmoid, losses, norms, distances and choices are made of these.
 EXACT = {"exp", "exp2", "log", "log1p", "rsqrt", "sqrt", "logistic", "div"} | {

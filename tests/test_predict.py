@@ -8,9 +8,9 @@ import pytest
 
 import mst_jax
 from mst_jax import predict
-from mst_jax.data import pictures
-from tests.known_network import draw_picture
-from tests.small_checkpoint import write_checkpoint
+from mst_jax.data.formats import images
+from tests.helpers.analytic_network import draw_picture
+from tests.helpers.small_checkpoint import write_checkpoint
 
 IMAGE, _ = draw_picture(60, 84)
 
@@ -23,7 +23,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture
 def picture(tmp_path):
     path = tmp_path / "picture.png"
-    path.write_bytes(pictures.encode_png(IMAGE))
+    path.write_bytes(images.encode_png(IMAGE))
     return path
 
 
@@ -88,7 +88,7 @@ def test_the_order_of_clicks_counts(command, monkeypatch):
 
 def test_zoom_and_mirror_may_be_switched_off(command, tmp_path):
     image = cv2.resize(IMAGE, (96, 64))
-    (tmp_path / "whole.png").write_bytes(pictures.encode_png(image))
+    (tmp_path / "whole.png").write_bytes(images.encode_png(image))
     words = command("--no-mirror", picture="{}/whole.png", zoom="none")
     predict.main(words)
     assert read(tmp_path / "mask.png").shape == (64, 96)

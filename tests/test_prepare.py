@@ -2,10 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mst_jax.data import store
+from mst_jax.data import dataset
 from mst_jax.prepare import main
 from tests.data.builders.test_sbd import SPARSE, write_instances, write_sbd
-from tests.data.pictures_on_disk import write_folder, write_grabcut
+from tests.helpers.image_files import write_folder, write_grabcut
 
 
 def fails(capsys, *argv):
@@ -21,9 +21,9 @@ def test_folders_of_several_names_live_side_by_side(tmp_path, capsys):
     for name, number in (("folder/birds", 3), ("folder", 2)):
         source = write_folder(tmp_path / name.replace("/", "-"), num_pictures=number)
         main([name, "--source", str(source), "--data_dir", data_dir])
-    assert list(store.list_sets(data_dir)) == ["folder", "folder/birds"]
-    assert len(store.open_source("folder/birds", data_dir, "train")) == 3
-    assert len(store.open_source("folder", data_dir, "train")) == 2
+    assert list(dataset.list_sets(data_dir)) == ["folder", "folder/birds"]
+    assert len(dataset.open_source("folder/birds", data_dir, "train")) == 3
+    assert len(dataset.open_source("folder", data_dir, "train")) == 2
     out = capsys.readouterr().out
     assert "folder/birds, split train: 3 pictures, 6 objects in 3 layers" in out
     assert "Downloading" not in out
@@ -43,20 +43,20 @@ def test_a_prepared_set_is_kept_unless_it_is_to_be_made_anew(tmp_path, capsys):
     main(argv)
     out = capsys.readouterr().out
     assert "already prepared" in out and "--overwrite" in out
-    assert len(store.open_source("folder", tmp_path / "d", "train")) == 1
+    assert len(dataset.open_source("folder", tmp_path / "d", "train")) == 1
     main(["folder", "--data_dir", str(tmp_path / "d")])  # a survey needs no source
     for foreign in (["--size", 9], ["--seed", 1]):
         said = fails(capsys, *argv, *foreign)
         assert f"{foreign[0]} has no meaning for folder; leave it out" in said
     main([*argv, "--overwrite"])
-    assert len(store.open_source("folder", tmp_path / "d", "train")) == 4
+    assert len(dataset.open_source("folder", tmp_path / "d", "train")) == 4
 
 
 def test_shapes_need_no_source(tmp_path):
     counts = ["--num-train", "2", "--num-validation", "1"]
     look = ["--size", "32", "--seed", "3"]
     main(["shapes", *counts, *look, "--data_dir", str(tmp_path)])
-    source = store.open_source("shapes", tmp_path, "train")
+    source = dataset.open_source("shapes", tmp_path, "train")
     assert len(source) == 2 and source[0].image.shape == (32, 32, 3)
     assert np.unique(source[0].layers).size > 1
 

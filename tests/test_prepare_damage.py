@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from mst_jax.data import store
+from mst_jax.data import dataset
 from mst_jax.prepare import main
-from tests.data.pictures_on_disk import write_palette
+from tests.helpers.image_files import write_palette
 
 SIZE = (24, 32)
 CUT, NOISE, FLIPPED, EMPTY, RESIZED = "cut", "noise", "flipped", "empty", "resized"
@@ -140,12 +140,12 @@ def test_damaged_files_are_named_and_the_sound_ones_kept(name, num, tmp_path, ca
     assert caught.value.code == 2
     said = capfd.readouterr().err
     assert "bad files, repair them" in said and "Traceback" not in said
-    assert store.list_sets(tmp_path / "data") == {}
+    assert dataset.list_sets(tmp_path / "data") == {}
 
     main([*argv, "--skip-bad"])
     left_out = capfd.readouterr().err
-    (split,) = store.list_splits(name, tmp_path / "data")
-    source = store.open_source(name, tmp_path / "data", split)
+    (split,) = dataset.list_splits(name, tmp_path / "data")
+    source = dataset.open_source(name, tmp_path / "data", split)
     found = {example.id.split("-")[0]: example for example in source}
     for stem, (files, how) in told.items():
         named = any(str(f.relative_to(root)) in left_out for f in files)

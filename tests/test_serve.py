@@ -10,9 +10,9 @@ import urllib.request
 import pytest
 
 from mst_jax import serve
-from mst_jax.data.pictures import encode_png
-from tests.known_network import draw_picture
-from tests.small_checkpoint import write_checkpoint
+from mst_jax.data.formats.images import encode_png
+from tests.helpers.analytic_network import draw_picture
+from tests.helpers.small_checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 import mst_jax
 from mst_jax import prepare
-from mst_jax.training.hosts import PATIENCE
+from mst_jax.training.distributed import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def start(tmp_path_factory):
                 "--workdir",
                 str(folder / name),
             ]
-            call += ["--config", "tests/tiny_config.py", *words]
+            call += ["--config", "tests/helpers/tiny_config.py", *words]
             if num > 1 and not environment:
                 call += ["--coordinator", f"127.0.0.1:{port}", "--num_processes", "2"]
                 call += ["--process_id", str(number)]

@@ -9,7 +9,7 @@ import pytest
 import mst_jax
 from mst_jax import train
 from mst_jax.checkpoints import store
-from tests.tiny_run import draw_scenes, make_command, metrics
+from tests.helpers.tiny_run import draw_scenes, make_command, metrics
 
 
 @pytest.fixture(scope="module")

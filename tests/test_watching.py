@@ -10,11 +10,11 @@ import pytest
 import mst_jax
 from mst_jax import train
 from mst_jax.checkpoints import store
-from mst_jax.evaluation import many
-from mst_jax.training.clock import CLOCKED
-from tests.tiny_config import get_config
-from tests.tiny_run import draw_scenes, metrics
-from tests.training.events import read_scalars
+from mst_jax.evaluation import batched
+from mst_jax.training.telemetry import CLOCKED
+from tests.helpers.tensorboard_events import read_scalars
+from tests.helpers.tiny_config import get_config
+from tests.helpers.tiny_run import draw_scenes, metrics
 
 
 def watched_config(data_dir):
@@ -48,13 +48,15 @@ def test_validation_is_a_line_of_its_own_and_uses_the_average(watched, config):
     assert [row["step"] for row in found] == [2, 4, 6, 8]
     assert all(1 <= row["validation_noc80"] <= 3 for row in found)
     # What is kept is what was measured.
-    from mst_jax.data.objects import evaluation_targets
-    from mst_jax.data.store import open_source
+    from mst_jax.data.dataset import open_source
+    from mst_jax.data.targets import evaluation_targets
 
     source = open_source("shapes", config.data.data_dir, "validation")
     targets = list(evaluation_targets(source))[:2]
     view = {"zoom": 32, "zoom_min_side": 40, "max_clicks": 3}
-    sessions = many.simulate_many(mst_jax.load(watched), targets, num_lanes=1, **view)
+    sessions = batched.simulate_many(
+        mst_jax.load(watched), targets, num_lanes=1, **view
+    )
     first = np.mean([session.ious[0] for _, session in sessions])
     np.testing.assert_allclose(found[-1]["validation_iou1"], first, atol=1e-5)
 

@@ -2,9 +2,9 @@
 
 import shutil
 
+from mst_jax.atomic_io import Place
 from mst_jax.checkpoints import store
-from mst_jax.checkpoints.checksums import find_damage
-from mst_jax.whole_file import Place
+from mst_jax.checkpoints.integrity import find_damage
 
 
 def set_damaged_aside(workdir: Place) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mst_jax.checkpoints.torch_names import NameTable, Rule
+from mst_jax.checkpoints.parameter_mapping import NameTable, Rule
 from mst_jax.checkpoints.torch_vit import Measures, axes_of, count_layers
 
 SUFFIX = ".npz"

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 
-from mst_jax.whole_file import Place
+from mst_jax.atomic_io import Place
 
 LOCK = ".lock"
 

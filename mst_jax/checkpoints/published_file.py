@@ -1,8 +1,8 @@
 """Files of weights as other programs publish them."""
 
+from mst_jax.atomic_io import Place
 from mst_jax.checkpoints import dinov2, torch_file
 from mst_jax.checkpoints.torch_file import TorchFile, read_torch_file
-from mst_jax.whole_file import Place
 
 SUFFIXES = (*torch_file.SUFFIXES, dinov2.SUFFIX)
 

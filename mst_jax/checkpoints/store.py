@@ -23,9 +23,9 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
-from mst_jax.checkpoints.checksums import find_damage, write_checksums
+from mst_jax.atomic_io import Place, write_whole
+from mst_jax.checkpoints.integrity import find_damage, write_checksums
 from mst_jax.checkpoints.write_errors import told_shortly
-from mst_jax.whole_file import Place, write_whole
 
 CHECKPOINTS, CONFIG, PARAMS, DATA = "checkpoints", "config.json", "params", "data"
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mst_jax.checkpoints.torch_names import NameTable, Rule
+from mst_jax.checkpoints.parameter_mapping import NameTable, Rule
 from mst_jax.checkpoints.torch_vit import (
     axes_of,
     cell_rules,

@@ -17,8 +17,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from mst_jax.checkpoints.inert_pickle import Record, read_records
-from mst_jax.whole_file import write_whole
+from mst_jax.atomic_io import write_whole
+from mst_jax.safe_pickle import Record, read_records
 
 ARCHIVES, SAFETENSORS = (".pth", ".pt"), ".safetensors"
 SUFFIXES = (*ARCHIVES, SAFETENSORS)

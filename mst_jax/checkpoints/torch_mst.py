@@ -6,7 +6,7 @@ arXiv 2401.04403, five releases. In their names `_s` means fine and `_l` coarse.
 
 from collections.abc import Sequence
 
-from mst_jax.checkpoints.torch_names import NameTable, Rule
+from mst_jax.checkpoints.parameter_mapping import NameTable, Rule
 from mst_jax.checkpoints.torch_vit import (
     dense_rules,
     head_rules,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mst_jax.checkpoints.torch_names import NameTable, Rule, Shape
+from mst_jax.checkpoints.parameter_mapping import NameTable, Rule, Shape
 
 # What MAE's files hold besides the encoder: the class token, norms and heads that came
 # after it, and the decoder.

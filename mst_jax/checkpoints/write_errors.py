@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from mst_jax.whole_file import Place
+from mst_jax.atomic_io import Place
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from mst_jax.clicks.draw import draw_pixels
+from mst_jax.clicks.sample_pixels import draw_pixels
 from mst_jax.geometry.distance import squared_distance
 from mst_jax.structs import EMPTY, NEGATIVE, POSITIVE, Clicks
 

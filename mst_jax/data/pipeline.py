@@ -12,12 +12,12 @@ from pathlib import Path
 import grain
 import numpy as np
 
-from mst_jax.data.augment import augment, check_changes
+from mst_jax.config_options import check_block, is_number
 from mst_jax.data.batches import Batches
-from mst_jax.data.difficulty import DrawNumber, draw_shares, read_scores
 from mst_jax.data.example import Example
-from mst_jax.data.objects import check_choosing, choose_target
-from mst_jax.settings import check_block, is_number
+from mst_jax.data.importance_sampling import DrawNumber, draw_shares, read_scores
+from mst_jax.data.targets import check_choosing, choose_target
+from mst_jax.data.transforms.augment import augment, check_changes
 
 
 class DrawSample(grain.transforms.RandomMap):

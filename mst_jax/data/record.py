@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt16
 
 from mst_jax.data.example import Example
-from mst_jax.data.pictures import decode_picture, encode_png
+from mst_jax.data.formats.images import decode_picture, encode_png
 
 # TFDS hands over the picture's bytes, which are decoded here only when it is asked for.
 SKIP_DECODING = {"image": tfds.decode.SkipDecoding()}

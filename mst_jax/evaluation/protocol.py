@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from mst_jax.clicks.habits import careless_click
 from mst_jax.clicks.next_click import evaluation_click
-from mst_jax.interaction.predict import Model, predict
+from mst_jax.clicks.noisy_clicks import careless_click
 from mst_jax.interaction.refine import refine
 from mst_jax.interaction.rollout import Answer, Predict, rollout, start_rollout
+from mst_jax.interaction.zoom_predict import Model, predict
 from mst_jax.structs import Clicks, Rollout
 
 LITERATURE = {"zoom": 448, "zoom_min_side": 200, "mirror": True, "drop_outside": False}
@@ -46,7 +46,7 @@ class Protocol:
         look_clicks: only the first so many clicks are looked at again; None: all.
         least_change: no further look after one that changed no more pixels; None: all
             looks are made.
-        spread: how far the user's clicks fall from the best place, see `clicks.habits`.
+        spread: how far the user's clicks fall from the best place, see `clicks.noisy_clicks`.
         first: the first click falls on the "best" place or "anywhere" on the object.
     """
 

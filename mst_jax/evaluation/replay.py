@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from mst_jax.clicks.next_click import THRESHOLD
-from mst_jax.data.objects import EvaluationTarget
-from mst_jax.evaluation.compiled import compiled
+from mst_jax.data.targets import EvaluationTarget
+from mst_jax.evaluation.ahead_of_time import compiled
 from mst_jax.evaluation.protocol import Protocol, make_ask
-from mst_jax.interaction.bucket import pad, padded_size
-from mst_jax.interaction.predict import Model, as_tree
+from mst_jax.interaction.padding import pad, padded_size
+from mst_jax.interaction.zoom_predict import Model, as_tree
 from mst_jax.structs import EMPTY, Clicks
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mst_jax.evaluation import measures
-from mst_jax.evaluation.record import Record
+from mst_jax.evaluation import metrics
+from mst_jax.evaluation.session_record import Record
 
 QUALITIES = (80, 85, 90, 95)
 """The wanted IoUs of NoC and NoF, in percent."""
@@ -46,7 +46,7 @@ def summarise(
         raise ValueError("no object was evaluated; give at least one record")
     percents = [q for q in QUALITIES if q / 100 <= stop_iou]
     clicks = {str(q): _clicks(records, q, max_clicks) for q in percents}
-    curves = [measures.lengthen(record.ious, max_clicks) for record in records]
+    curves = [metrics.lengthen(record.ious, max_clicks) for record in records]
     whole = stop_iou > 1
     seconds = [record.seconds for record in records]
     limits = {"max_clicks": max_clicks}
@@ -61,11 +61,11 @@ def summarise(
         "noc": {q: float(clicks[q].mean()) for q in clicks},
         "noc_std": {q: float(clicks[q].std()) for q in clicks},
         "noc_interval": {
-            q: list(measures.bootstrap_interval(_by_object(records, clicks[q])))
+            q: list(metrics.bootstrap_interval(_by_object(records, clicks[q])))
             for q in clicks
         },
         "nof": {
-            str(q): measures.number_of_failures(curves, target_iou=q / 100, **limits)
+            str(q): metrics.number_of_failures(curves, target_iou=q / 100, **limits)
             for q in percents
         },
         "miou": np.mean(curves, axis=0).tolist() if whole else [],
@@ -73,7 +73,7 @@ def summarise(
         "boundary_iou": float(np.mean([record.boundary_iou for record in records])),
         "by_size": _by_size(records, clicks, curves),
         "users": _by_user(records, clicks),
-        "spc": measures.seconds_per_click(seconds, [len(one.ious) for one in records]),
+        "spc": metrics.seconds_per_click(seconds, [len(one.ious) for one in records]),
         "seconds": float(sum(seconds)),
         "objects": [record.to_plain() for record in records],
     }
@@ -83,7 +83,7 @@ def _clicks(records: Sequence[Record], percent: int, max_clicks: int) -> np.ndar
     """[n] clicks that each session needed."""
     limits = {"target_iou": percent / 100, "max_clicks": max_clicks}
     return np.array(
-        [measures.clicks_needed(record.ious, **limits) for record in records]
+        [metrics.clicks_needed(record.ious, **limits) for record in records]
     )
 
 
@@ -116,7 +116,7 @@ def _by_size(
                     "noc": {q: float(clicks[q][here].mean()) for q in clicks},
                     "noc_std": {q: float(clicks[q][here].std()) for q in clicks},
                     "nof": {
-                        q: int((best[here] < int(q) / 100 - measures.ROUNDING).sum())
+                        q: int((best[here] < int(q) / 100 - metrics.ROUNDING).sum())
                         for q in clicks
                     },
                 }

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import jax
 
-from mst_jax.evaluation.many import simulate_many
-from mst_jax.evaluation.measures import clicks_needed
+from mst_jax.evaluation.batched import simulate_many
+from mst_jax.evaluation.evaluation_task import LANES, Task
+from mst_jax.evaluation.metrics import clicks_needed
 from mst_jax.evaluation.protocol import Protocol
 from mst_jax.evaluation.summary import QUALITIES
-from mst_jax.evaluation.task import LANES, Task
-from mst_jax.interaction.predict import Model
+from mst_jax.interaction.zoom_predict import Model
 
 
 def plan_validation(

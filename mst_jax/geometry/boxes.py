@@ -8,7 +8,7 @@ from fractions import Fraction
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from mst_jax.geometry.sample import read_columns, read_rows
+from mst_jax.geometry.interpolation import read_columns, read_rows
 
 
 def box_of(mask: Bool[Array, "h w"]) -> Int[Array, " 4"]:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mst_jax.interaction.predict import Model
+from mst_jax.interaction.zoom_predict import Model
 
 
 def home(model: Model) -> jax.sharding.Sharding:

@@ -10,13 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from mst_jax.inference import sam
-from mst_jax.inference.chosen import Cells, both_scales, find_choices_once
+from mst_jax.inference import sam_interface
+from mst_jax.inference.click_session import Click, Moment, Session, in_slots, untouched
 from mst_jax.inference.placement import home
-from mst_jax.inference.session import Click, Moment, Session, in_slots, untouched
-from mst_jax.interaction.bucket import pad, padded_size
-from mst_jax.interaction.predict import Model, as_tree, predict
-from mst_jax.interaction.view import AS_TRAINED, AsTrained, choose_view, config_of
+from mst_jax.inference.selected_tokens import Cells, both_scales, find_choices_once
+from mst_jax.interaction.inference_options import (
+    AS_TRAINED,
+    AsTrained,
+    choose_view,
+    config_of,
+)
+from mst_jax.interaction.padding import pad, padded_size
+from mst_jax.interaction.zoom_predict import Model, as_tree, predict
 from mst_jax.models.load import TrainedModel
 from mst_jax.structs import Clicks
 
@@ -26,7 +31,7 @@ class Predictor:
 
     A mask is where the probability is above 0.49, as in the evaluation; the same clicks
     give the same masks as there, if the view is the same. One program is compiled for
-    each model, view and size of picture (rounded up, see `interaction.bucket`), at the
+    each model, view and size of picture (rounded up, see `interaction.padding`), at the
     first click; it serves all predictors. Clicks in any number need no other program,
     except that the 25th, 49th, 97th ... on one object doubles the slots. A model that JAX
     knows as a tree may be replaced by one with other parameters without compiling.
@@ -183,7 +188,7 @@ class Predictor:
         point_coords: Sequence | np.ndarray,
         point_labels: Sequence | np.ndarray,
         mask_input: np.ndarray | None = None,
-    ) -> sam.Answer:
+    ) -> sam_interface.Answer:
         """Answers in the shape that users of Segment Anything know.
 
         The clicks, masks and undo of the other methods are neither used nor changed.
@@ -201,23 +206,23 @@ class Predictor:
             may be given back as `mask_input`.
         """
         session = self._opened()
-        clicks = sam.open_points(point_coords, point_labels, session)
+        clicks = sam_interface.open_points(point_coords, point_labels, session)
         if mask_input is None:
             moment = untouched(session.image)
             for click in clicks:
                 moment = self._after(moment, (click,))
         else:
             size = (session.height, session.width)
-            moment = self._with_prob(sam.open_mask_input(mask_input, *size))
+            moment = self._with_prob(sam_interface.open_mask_input(mask_input, *size))
             moment = self._after(moment, clicks)
-        return sam.answer(session.then(moment).prob)
+        return sam_interface.answer(session.then(moment).prob)
 
     def chosen(self) -> tuple[tuple[Cells, Cells], ...]:
         """Finds the tokens that the model looks at now, given clicks and mask.
 
         Returns:
             Fine and coarse tokens of each token selection, in the order of the blocks;
-            boxes are in pixels of the picture. `inference.chosen.draw_cells` draws them.
+            boxes are in pixels of the picture. `inference.selected_tokens.draw_cells` draws them.
 
         Raises:
             ValueError: the model has no token selection, or there is no click yet.

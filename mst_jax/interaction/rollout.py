@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from mst_jax.clicks.next_click import THRESHOLD
-from mst_jax.geometry.overlap import iou
+from mst_jax.geometry.iou import iou
 from mst_jax.structs import Clicks, Rollout
 
 T = TypeVar("T")

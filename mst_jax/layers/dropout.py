@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mst_jax import whole_batch
+from mst_jax import collectives
 
 
 class DropChannels(nn.Module):
@@ -28,7 +28,7 @@ class DropChannels(nn.Module):
         if not train or self.share == 0:
             return x
         num_examples, _, _, width = x.shape
-        shape = (whole_batch.num_shares() * num_examples, 1, 1, width)
+        shape = (collectives.num_shares() * num_examples, 1, 1, width)
         drawn = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - self.share, shape)
-        kept = whole_batch.own_share(drawn)
+        kept = collectives.own_share(drawn)
         return jnp.where(kept, x / (1.0 - self.share), jnp.zeros_like(x))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from mst_jax.losses.pixels import Axes, read_pixels
+from mst_jax.losses.pixel_errors import Axes, read_pixels
 
 
 def binary_cross_entropy_loss(

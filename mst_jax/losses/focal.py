@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from mst_jax.losses.pixels import Axes, fade, normalized_fade, read_pixels
+from mst_jax.losses.pixel_errors import Axes, fade, normalized_fade, read_pixels
 
 
 def focal_loss(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from mst_jax.losses.costs import MASK_COSTS, dice_cost
+from mst_jax.losses.matching_costs import MASK_COSTS, dice_cost
 
 Assign = Callable[[Float[Array, "q t"]], tuple[Int[Array, " t"], Int[Array, " t"]]]
 

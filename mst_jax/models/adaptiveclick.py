@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from mst_jax import settings
-from mst_jax.backbones.sizes import Size, pick
-from mst_jax.decoders.click_queries import ClickQueries
+from mst_jax import config_options
+from mst_jax.backbones.vit_sizes import Size, pick
+from mst_jax.decoders.click_aware_decoder import ClickQueries
 from mst_jax.models.click_model import ClickModel
-from mst_jax.models.trunk import make_trunk, read_dtype
+from mst_jax.models.encoder import make_trunk, read_dtype
 from mst_jax.necks.pixel_decoder import PixelDecoder
 from mst_jax.necks.simple_pyramid import SimplePyramid
 
@@ -20,7 +20,7 @@ def pick_wide(size: str, **changes: object) -> Size:
     huge; the other sizes are ours.
 
     Args:
-        size: a row of `backbones.sizes.SIZES`.
+        size: a row of `backbones.vit_sizes.SIZES`.
         **changes: numbers of the row to change.
 
     Raises:
@@ -52,7 +52,7 @@ def make_query_decoder(
         ValueError: an unknown field, or a width that cannot be divided.
     """
     kind, width = read_dtype(dtype), row.head
-    neck = settings.call(
+    neck = config_options.call(
         PixelDecoder,
         "config.model.pixels",
         **{"width": width, "hidden": 4 * width, **pixels},
@@ -60,7 +60,7 @@ def make_query_decoder(
         dtype=kind,
         remat=remat,
     )
-    decoder = settings.call(
+    decoder = config_options.call(
         ClickQueries,
         "config.model.queries",
         **{"hidden": 8 * width, **queries},
@@ -98,7 +98,7 @@ def adaptiveclick(
     arXiv 2305.04276. Without its decoder it is the recipe `simpleclick`.
 
     Args:
-        size: a row of `backbones.sizes.SIZES`; `head` is the width of both decoders.
+        size: a row of `backbones.vit_sizes.SIZES`; `head` is the width of both decoders.
         crop: pixels; the learned positions cover a crop x crop picture.
         window: side of the attention windows in pixels; 0 = every block is global.
         pixels: fields of `PixelDecoder` to change, such as `num_layers`.

@@ -1,6 +1,6 @@
 """Name and plain values to model."""
 
-from mst_jax import settings
+from mst_jax import config_options
 from mst_jax.models.adaptiveclick import adaptiveclick
 from mst_jax.models.click_model import ClickModel
 from mst_jax.models.mst import mst
@@ -31,4 +31,4 @@ def build(name: str, **kwargs: object) -> ClickModel:
     """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}; choose one of {', '.join(MODELS)}")
-    return settings.call(MODELS[name], f"model {name!r}", **kwargs)
+    return config_options.call(MODELS[name], f"model {name!r}", **kwargs)

@@ -13,17 +13,17 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array
 from ml_collections import FrozenConfigDict
 
-from mst_jax import settings
+from mst_jax import config_options
+from mst_jax.atomic_io import Place, place_of
 from mst_jax.checkpoints import store
-from mst_jax.checkpoints.bare_vit import find_bare_vit
+from mst_jax.checkpoints.parameter_mapping import Account, read_names
+from mst_jax.checkpoints.pretrained_vit import find_bare_vit
 from mst_jax.checkpoints.published_file import is_published_file, read_published_file
 from mst_jax.checkpoints.torch_file import TorchFile
-from mst_jax.checkpoints.torch_names import Account, read_names
-from mst_jax.models import published
+from mst_jax.models import detect_architecture
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
 from mst_jax.structs import Clicks, Outputs
-from mst_jax.whole_file import Place, place_of
 
 BUNDLED = Path(__file__).parents[1] / "weights"
 DEFAULT = "mst-small"
@@ -163,7 +163,9 @@ def load(path: str | os.PathLike) -> TrainedModel:
         raise ValueError(
             f"{config_folder}/config.json names no model; expected a key 'model'"
         )
-    module = settings.call(build, f"'model' in {config_folder}", **config["model"])
+    module = config_options.call(
+        build, f"'model' in {config_folder}", **config["model"]
+    )
     params = store.read_params(params_folder, shapes_of_params(module))
     return TrainedModel(params, module, FrozenConfigDict(config))
 
@@ -190,12 +192,12 @@ def make_published(path: Place, file: TorchFile) -> tuple[TrainedModel, Account]
         ValueError: it holds no model that we have, or lacks something.
     """
     try:
-        model = published.find_model(file)
-        module = settings.call(build, "its model", **model)
+        model = detect_architecture.find_model(file)
+        module = config_options.call(build, "its model", **model)
         shapes = flatten_dict(shapes_of_params(module), sep="/")
         shapes = {path: leaf.shape for path, leaf in shapes.items()}
         bare = find_bare_vit(file.arrays)
-        names = bare.table if bare else published.names_of(model, module)
+        names = bare.table if bare else detect_architecture.names_of(model, module)
         told = {path for rule in names.rules for path in rule.paths} if bare else shapes
         flat, account = read_names(
             file.arrays, names, {path: shapes[path] for path in told}

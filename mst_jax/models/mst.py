@@ -3,15 +3,15 @@
 import dataclasses
 from collections.abc import Mapping
 
-from mst_jax import settings
-from mst_jax.backbones.sizes import Size, pick
+from mst_jax import config_options
+from mst_jax.backbones.vit_sizes import Size, pick
 from mst_jax.decoders.mlp_head import MLPHead
 from mst_jax.layers.remat import with_remat
 from mst_jax.models.click_model import ClickModel
-from mst_jax.models.trunk import make_trunk, read_dtype
+from mst_jax.models.encoder import make_trunk, read_dtype
 from mst_jax.necks.simple_pyramid import SimplePyramid
-from mst_jax.tokens.fuse import TokenSelection
-from mst_jax.tokens.topk import TOP_K
+from mst_jax.tokens.selection import TokenSelection
+from mst_jax.tokens.top_k import TOP_K
 
 MST_PATCH = 16  # at every size: 8, 16 and 32 pixels in all releases
 
@@ -66,7 +66,7 @@ def make_selections(
         every: blocks in a group, each of which has one selection; None: 8 in a ViT of
             more than 12 blocks, else a third of its depth.
         selection: fields of the row and their new values.
-        top_k: a name in `tokens.topk.TOP_K`.
+        top_k: a name in `tokens.top_k.TOP_K`.
         dtype: of the products.
         remat: see `layers.remat`.
 
@@ -79,7 +79,7 @@ def make_selections(
             f"{', '.join(RELEASES)} and one of {', '.join(TOP_K)}"
         )
     values = dataclasses.asdict(RELEASES[release]) | dict(selection)
-    fields = settings.call(Release, "config.model.selection", **values)
+    fields = config_options.call(Release, "config.model.selection", **values)
     for field in dataclasses.fields(fields):
         value = getattr(fields, field.name)
         if field.type is int and (type(value) is not int or value < 1):
@@ -137,12 +137,12 @@ def mst(
     Departure: the smallest pictures choose one token of each scale, never none.
 
     Args:
-        size: a row of `backbones.sizes.SIZES`; patches have 16 pixels at every size.
+        size: a row of `backbones.vit_sizes.SIZES`; patches have 16 pixels at every size.
         release: a row of `RELEASES`.
         crop: pixels; the learned positions cover a crop x crop picture.
         every: blocks in a group, each of which has one token selection; None: 8 in a
             ViT of more than 12 blocks, else a third of its depth.
-        top_k: how tokens are chosen, a name in `tokens.topk.TOP_K`.
+        top_k: how tokens are chosen, a name in `tokens.top_k.TOP_K`.
         selection: numbers of the release's row to change.
         dropout: share of the head's channels that training drops.
         dtype: of the products, "float32" or "bfloat16".

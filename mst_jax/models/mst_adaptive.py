@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from mst_jax.models.adaptiveclick import make_query_decoder, pick_wide
 from mst_jax.models.click_model import ClickModel
+from mst_jax.models.encoder import make_trunk
 from mst_jax.models.mst import MST_PATCH, make_selections
-from mst_jax.models.trunk import make_trunk
 
 
 def mst_adaptive(
@@ -27,7 +27,7 @@ def mst_adaptive(
     Source: the recipes `mst` and `adaptiveclick`; together they were never published.
 
     Args:
-        size: a row of `backbones.sizes.SIZES`; patches have 16 pixels at every size.
+        size: a row of `backbones.vit_sizes.SIZES`; patches have 16 pixels at every size.
         release: see `mst`.
         crop: pixels; the learned positions cover a crop x crop picture.
         every: see `mst`.

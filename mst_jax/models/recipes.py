@@ -14,7 +14,7 @@ LOSSES = {
     "adaptiveclick": _QUERIES,
     "mst_adaptive": _QUERIES | _TOKENS,
 }
-"""Weights. The contrast is the mended one; see `losses.contrast` for the released."""
+"""Weights. The contrast is the mended one; see `losses.token_contrast` for the released."""
 
 _PIXELS = dict(brightness=0.25, contrast=(-0.15, 0.4), rgb_shift=10)
 _SBD = dict(scale=(0.75, 1.25), symmetry="all", shift=0.03, rotate=3.0, **_PIXELS)

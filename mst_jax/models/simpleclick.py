@@ -1,9 +1,9 @@
 """The plain model: ViT, pyramid, MLP head."""
 
-from mst_jax.backbones.sizes import pick
+from mst_jax.backbones.vit_sizes import pick
 from mst_jax.decoders.mlp_head import MLPHead
 from mst_jax.models.click_model import ClickModel
-from mst_jax.models.trunk import make_trunk, read_dtype
+from mst_jax.models.encoder import make_trunk, read_dtype
 from mst_jax.necks.simple_pyramid import SimplePyramid
 
 
@@ -22,7 +22,7 @@ def simpleclick(
     Source: Liu et al., SimpleClick, ICCV 2023, Table 1.
 
     Args:
-        size: a row of `backbones.sizes.SIZES`.
+        size: a row of `backbones.vit_sizes.SIZES`.
         crop: pixels; the learned positions cover a crop x crop picture.
         window: side of the attention windows in pixels; 0 = every block is global.
         dropout: share of the head's channels that training drops.

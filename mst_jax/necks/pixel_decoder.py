@@ -7,7 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.geometry.resize import resize_pixel_centres
-from mst_jax.layers.deformable import (
+from mst_jax.layers.deformable_attention import (
     DeformableAttention,
     Sizes,
     cell_centres,

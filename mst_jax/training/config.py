@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mst_jax import settings
-from mst_jax.interaction.view import choose_view
+from mst_jax import config_options
+from mst_jax.interaction.inference_options import choose_view
 
 # Every key of a config and its kind; blocks go whole to the function that reads them.
 KEYS = {
@@ -68,7 +68,7 @@ def check_config(config: ConfigDict) -> None:
 
     What stands in a block is checked by the function that reads it.
     """
-    settings.check_keys("the config", config, KEYS)
+    config_options.check_keys("the config", config, KEYS)
     for name, kind in KEYS.items():
         if not isinstance(config[name], kind):
             raise ValueError(

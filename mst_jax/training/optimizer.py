@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 import optax
 
-from mst_jax.rules import Rules, any_matches, apply_rules, map_paths
+from mst_jax.path_rules import Rules, any_matches, apply_rules, map_paths
 
 OPTIMIZERS = ("adamw", "adam")
 DECAYS = ("cosine", "steps", "none")

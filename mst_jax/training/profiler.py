@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import jax
 
+from mst_jax.atomic_io import Place
 from mst_jax.structs import TrainState
-from mst_jax.whole_file import Place
 
 PROFILE = "profile"
 

@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from tqdm import tqdm
 
 from mst_jax.checkpoints import store
-from mst_jax.models.start import start_from
+from mst_jax.models.warm_start import start_from
 from mst_jax.structs import TrainState
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from einops import rearrange
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mst_jax.rules import Rules, apply_rules, path_of
+from mst_jax.collectives import EXAMPLES
+from mst_jax.path_rules import Rules, apply_rules, path_of
 from mst_jax.structs import Batch, TrainState
-from mst_jax.training.step import StepFunction
-from mst_jax.whole_batch import EXAMPLES
+from mst_jax.training.train_step import StepFunction
 
 AXES = ("data", "model")
 COPIED = ((".*", ()),)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from mst_jax import settings
+from mst_jax import config_options
+from mst_jax.atomic_io import Place
 from mst_jax.checkpoints import store
 from mst_jax.checkpoints.damage import set_damaged_aside
 from mst_jax.checkpoints.lock import only_run
-from mst_jax.training import hosts
-from mst_jax.whole_file import Place
+from mst_jax.training import distributed
 
 # What may change at a break without changing what is learned after it.
 FREE = (
@@ -29,14 +29,14 @@ def taken(workdir: Place, config: ConfigDict) -> Iterator[None]:
         ValueError: another run is at work there, or all its checkpoints are damaged.
         OSError: it cannot be written to.
     """
-    if hosts.is_first():
+    if distributed.is_first():
         with only_run(workdir):
             for sentence in [*set_damaged_aside(workdir), *changes(workdir, config)]:
                 tqdm.write(sentence, sys.stderr)
-            hosts.wait("the workdir is in order")
+            distributed.wait("the workdir is in order")
             yield
     else:
-        hosts.wait("the workdir is in order")
+        distributed.wait("the workdir is in order")
         yield
 
 
@@ -45,7 +45,7 @@ def check_same_model(workdir: Place, config: ConfigDict) -> None:
     if not (workdir / store.CONFIG).exists():
         return
     before, now = store.read_config(workdir).get("model"), config.model.to_dict()
-    if before != settings.as_json(now):
+    if before != config_options.as_json(now):
         raise ValueError(
             f"{workdir} holds a run of the model {before}, the config says {now}; use "
             "the config of that run or another --workdir"
@@ -61,7 +61,7 @@ def changes(workdir: Place, config: ConfigDict) -> list[str]:
     if not store.steps_of(workdir):
         return []
     before = _flat(store.read_config(workdir))
-    now = _flat(settings.as_json(config.to_dict()))
+    now = _flat(config_options.as_json(config.to_dict()))
     others = [
         f"config.{key} was {before.get(key)!r} and is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mst_jax.checkpoints.dinov2 import dinov2_table, measure_dinov2, read_npz
-from mst_jax.checkpoints.torch_names import read_names, write_names
+from mst_jax.checkpoints.parameter_mapping import read_names, write_names
 
 SHAPES = {
     "embed/image/kernel": (2, 2, 3, 4),

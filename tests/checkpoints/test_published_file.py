@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mst_jax.checkpoints.published_file import is_published_file, read_published_file
-from tests.torch_archive import write_pth
+from tests.helpers.torch_archive import write_pth
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.npz"])

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
+from mst_jax.checkpoints.parameter_mapping import NameTable, read_names, write_names
 from mst_jax.checkpoints.torch_adaptiveclick import (
     adaptiveclick_table,
     measure_decoders,
     pixel_rules,
     query_rules,
 )
-from mst_jax.checkpoints.torch_names import NameTable, read_names, write_names
 from mst_jax.layers.attention import Attention
-from mst_jax.layers.deformable import DeformableAttention, cell_centres
+from mst_jax.layers.deformable_attention import DeformableAttention, cell_centres
 
 DEFORMABLE = "pixel_decoder.transformer.encoder.layers.0.self_attn"
 PARTS = ("weight", "bias")

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from mst_jax.checkpoints.inert_pickle import Record
 from mst_jax.checkpoints.torch_file import (
     OLD_FORMAT,
     is_torch_file,
     read_torch_file,
     write_safetensors,
 )
-from tests.torch_archive import (
+from mst_jax.safe_pickle import Record
+from tests.helpers.torch_archive import (
     Call,
     Name,
     Storage,

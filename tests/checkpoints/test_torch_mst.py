@@ -2,8 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
+from mst_jax.checkpoints.parameter_mapping import NameTable, read_names
 from mst_jax.checkpoints.torch_mst import mst_table, selection_rules
-from mst_jax.checkpoints.torch_names import NameTable, read_names
 from mst_jax.layers.attention import Attention
 
 

@@ -7,7 +7,7 @@ import pytest
 from flax.traverse_util import unflatten_dict
 
 from mst_jax.checkpoints import torch_vit
-from mst_jax.checkpoints.torch_names import NameTable, read_names, write_names
+from mst_jax.checkpoints.parameter_mapping import NameTable, read_names, write_names
 from mst_jax.layers.attention import Attention
 from mst_jax.layers.patchify import Patchify
 from mst_jax.necks.simple_pyramid import Enlarge

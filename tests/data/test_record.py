@@ -3,9 +3,9 @@ import io
 import cv2
 import numpy as np
 
-from mst_jax.data.pictures import encode_png
+from mst_jax.data.formats.images import encode_png
 from mst_jax.data.record import make_record, open_layers, open_record
-from tests.data.pictures_on_disk import IMAGE, LABELS
+from tests.helpers.image_files import IMAGE, LABELS
 
 
 def as_read(record):

@@ -11,7 +11,7 @@ import sys
 import jax
 import numpy as np
 from mst_jax.evaluation import simulate_many
-from tests.known_network import bumps, draw_targets
+from tests.helpers.analytic_network import bumps, draw_targets
 
 assert len(jax.devices()) == 8
 targets = draw_targets([(40 + n, 60 - n) for n in range(11)])

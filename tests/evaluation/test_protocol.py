@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mst_jax.evaluation.protocol import Protocol, play, published_view, session_seed
-from tests.known_network import bumps, draw_targets
+from tests.helpers.analytic_network import bumps, draw_targets
 
 CARELESS = dict(max_clicks=3, zoom=48, zoom_min_side=16, spread=0.6)
 run = jax.jit(play, static_argnames=("model", "protocol"))

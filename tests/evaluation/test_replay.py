@@ -4,7 +4,7 @@ import pytest
 from mst_jax.clicks.next_click import THRESHOLD
 from mst_jax.evaluation import simulate
 from mst_jax.evaluation.replay import replay
-from tests.known_network import bumps, draw_targets
+from tests.helpers.analytic_network import bumps, draw_targets
 
 SETTINGS = dict(max_clicks=5, zoom=48, zoom_min_side=16)
 

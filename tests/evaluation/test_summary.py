@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mst_jax.evaluation import summary
-from mst_jax.evaluation.record import Record
+from mst_jax.evaluation.session_record import Record
 
 
 def record(name, ious, seconds=1.0, share=0.05, seed=0):

@@ -4,13 +4,13 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 from mst_jax.evaluation import validation
-from mst_jax.evaluation.compiled import _compiled
-from mst_jax.evaluation.many import simulate_many
-from mst_jax.evaluation.measures import clicks_needed
+from mst_jax.evaluation.ahead_of_time import _compiled
+from mst_jax.evaluation.batched import simulate_many
+from mst_jax.evaluation.metrics import clicks_needed
 from mst_jax.models.build import build
 from mst_jax.models.load import TrainedModel
+from tests.helpers.tiny_run import draw_scenes
 from tests.models.test_simpleclick import SMALL, drawn_params
-from tests.tiny_run import draw_scenes
 
 VIEW = {"zoom": 32, "zoom_min_side": 16, "mirror": False}
 

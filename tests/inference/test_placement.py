@@ -4,7 +4,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mst_jax.inference.placement import home
-from tests.known_network import bumps
+from tests.helpers.analytic_network import bumps
 
 
 def with_params(*params):

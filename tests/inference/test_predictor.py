@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mst_jax.evaluation import simulate
-from tests.inference.opened import IMAGE, QUICK, TARGET, opened, same
-from tests.known_network import bumps
+from tests.helpers.analytic_network import bumps
+from tests.helpers.open_predictor import IMAGE, QUICK, TARGET, opened, same
 
 
 def state(predictor):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mst_jax.structs import struct
-from tests.inference.opened import IMAGE, TARGET, opened, same
-from tests.known_network import bumps
+from tests.helpers.analytic_network import bumps
+from tests.helpers.open_predictor import IMAGE, TARGET, opened, same
 
 
 class Counted:

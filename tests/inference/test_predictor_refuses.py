@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mst_jax.inference.predictor import Predictor
-from tests.inference.opened import IMAGE, TARGET, opened
-from tests.known_network import bumps
+from tests.helpers.analytic_network import bumps
+from tests.helpers.open_predictor import IMAGE, TARGET, opened
 
 
 @pytest.mark.parametrize(

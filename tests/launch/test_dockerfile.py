@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tests.launch.stage import LAUNCH
+from tests.helpers.launch_stage import LAUNCH
 
 ROOT = LAUNCH.parent
 LINES = re.sub(r"\\\n\s*", "", (LAUNCH / "Dockerfile").read_text()).splitlines()

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from tests.launch.stage import Stage
+from tests.helpers.launch_stage import Stage
 
 WHERE = ("--cluster", "c", "--zone", "z")
 IMAGE = ("--image", "r/mst_jax:1")

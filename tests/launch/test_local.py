@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.launch.stage import LAUNCH, Stage
+from tests.helpers.launch_stage import LAUNCH, Stage
 
 TRAIN = ("--", "--config", "c.py", "--workdir", "my runs/a")
 CALL = ["python", "-m", "mst_jax.train", "--config", "c.py", "--workdir", "my runs/a"]

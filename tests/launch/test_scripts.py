@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mst_jax.training.stop import CODES
-from tests.launch.stage import LAUNCH, Stage
+from mst_jax.training.preemption import CODES
+from tests.helpers.launch_stage import LAUNCH, Stage
 
 SCRIPTS = sorted(path.name for path in LAUNCH.glob("*.sh"))
 COMMANDS = sorted(set(SCRIPTS) - {"flags.sh"})

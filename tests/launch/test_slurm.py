@@ -1,6 +1,6 @@
 import pytest
 
-from tests.launch.stage import LAUNCH, Stage
+from tests.helpers.launch_stage import LAUNCH, Stage
 
 TRAIN = ("--", "--config", "c.py", "--workdir", "my runs")
 SRUN = "srun --kill-on-bad-exit=0 .venv/bin/python -m mst_jax.train --config c.py"

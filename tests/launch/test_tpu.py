@@ -1,6 +1,6 @@
 import pytest
 
-from tests.launch.stage import Stage
+from tests.helpers.launch_stage import Stage
 
 NODE = ("--name", "n", "--zone", "z")
 TRAIN = ("--", "--config", "c.py", "--workdir", "gs://b/r", "--config.start=a b.pth")

@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mst_jax import whole_batch
+from mst_jax import collectives
 from mst_jax.layers.dropout import DropChannels
 
 KEYS = {"dropout": jax.random.key(3)}
@@ -42,7 +42,7 @@ def test_nothing_is_dropped_without_training_or_a_share():
 def test_shares_drop_what_the_whole_batch_drops():
     x = jnp.ones((6, 2, 2, 16))
     apart = jax.vmap(
-        lambda x: Ours().apply({}, x, rngs=KEYS), axis_name=whole_batch.EXAMPLES
+        lambda x: Ours().apply({}, x, rngs=KEYS), axis_name=collectives.EXAMPLES
     )(x.reshape(3, 2, 2, 2, 16))
     whole = Ours().apply({}, x, rngs=KEYS)
     np.testing.assert_array_equal(apart.reshape(x.shape), whole)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from mst_jax.losses.mask import MASK_LOSSES
-from mst_jax.losses.total import check_terms
+from mst_jax.losses.mask_losses import MASK_LOSSES
+from mst_jax.losses.total_loss import check_terms
 
 DOCS = Path(__file__).parents[2] / "docs"
 

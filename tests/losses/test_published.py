@@ -14,7 +14,7 @@ from mst_jax.losses import (
     focal_loss,
     normalized_focal_loss,
 )
-from mst_jax.losses.mask import MASK_LOSSES
+from mst_jax.losses.mask_losses import MASK_LOSSES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses.npz"
 

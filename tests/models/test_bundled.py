@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 import mst_jax
-from mst_jax.data.pictures import decode_picture
+from mst_jax.data.formats.images import decode_picture
 from mst_jax.models.load import BUNDLED, DEFAULT, load
-from tests.small_checkpoint import write_checkpoint
+from tests.helpers.small_checkpoint import write_checkpoint
 
 FLOWER = Path(__file__).parents[2] / "examples" / "photos" / "flower.jpg"
 

@@ -11,9 +11,9 @@ from mst_jax.checkpoints import store
 from mst_jax.checkpoints.published_file import read_published_file
 from mst_jax.models.load import make_published, shapes_of_params
 from mst_jax.structs import Clicks
-from tests.bare_checkpoint import WIDE, write_bare
+from tests.helpers.pretrained_vit_file import WIDE, write_bare
+from tests.helpers.published_checkpoint import write_published
 from tests.models.test_simpleclick import SMALL, drawn_inputs, drawn_params
-from tests.published_checkpoint import write_published
 
 CONFIG = {"model": {"name": "simpleclick", "size": "tiny", **SMALL}, "crop": 64}
 

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.losses.total import total_loss
+from mst_jax.losses.total_loss import total_loss
 from mst_jax.models.load import shapes_of_params
 from mst_jax.models.mst import mst
 from mst_jax.structs import Batch
-from tests.models.counting import (
+from tests.helpers.count_parameters import (
     count_head,
     count_pyramid,
     count_selection,

@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.losses.total import total_loss
+from mst_jax.losses.total_loss import total_loss
 from mst_jax.models.load import shapes_of_params
 from mst_jax.models.mst_adaptive import mst_adaptive
-from tests.models.counting import (
+from tests.helpers.count_parameters import (
     count_pixel_decoder,
     count_pyramid,
     count_queries,

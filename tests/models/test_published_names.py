@@ -5,11 +5,11 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 import mst_jax
+from mst_jax.checkpoints.parameter_mapping import write_names
 from mst_jax.checkpoints.torch_file import TorchFile
-from mst_jax.checkpoints.torch_names import write_names
+from mst_jax.models.detect_architecture import find_model, names_of
 from mst_jax.models.load import shapes_of_params
-from mst_jax.models.published import find_model, names_of
-from tests.published_checkpoint import blank
+from tests.helpers.published_checkpoint import blank
 
 # Names, shapes and blocks of small checkpoints that the published programs wrote; they
 # have 12 blocks, 224-large 24, of which the tests build the first.

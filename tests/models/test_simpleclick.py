@@ -8,7 +8,7 @@ import pytest
 from mst_jax.models.load import shapes_of_params
 from mst_jax.models.simpleclick import simpleclick
 from mst_jax.structs import Clicks
-from tests.models.counting import count_head, count_pyramid, count_vit
+from tests.helpers.count_parameters import count_head, count_pyramid, count_vit
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "simpleclick.npz"
 SMALL = dict(

@@ -6,7 +6,7 @@ import pytest
 from mst_jax.layers.positions import sine_positions
 from mst_jax.necks.pixel_decoder import DeformableLayer, PixelDecoder
 from mst_jax.necks.simple_pyramid import SimplePyramid
-from tests.slow_reading import read_levels_slowly
+from tests.helpers.slow_dataset import read_levels_slowly
 
 WIDTHS = (4, 4, 6, 8)
 SMALL = dict(width=8, num_layers=2, num_heads=2, num_points=2, hidden=6, num_groups=2)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mst_jax.tokens.topk import TOP_K, gumbel, perturbed
+from mst_jax.tokens.top_k import TOP_K, gumbel, perturbed
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXAMPLES = settings(max_examples=15)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mst_jax.checkpoints import store
-from tests.models.tiny_recipes import TINY
+from tests.helpers.tiny_models import TINY
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_lev
 
 def play(workdir, layouts, *, rate=3e-3, **recipe):
     """What `spread_steps` tells of each layout."""
-    call = [sys.executable, "-m", "tests.training.spread_steps", json.dumps(recipe)]
+    call = [sys.executable, "-m", "tests.helpers.sharded_steps", json.dumps(recipe)]
     flags = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
     done = subprocess.run(
         [*call, layouts, str(rate), str(workdir)],

@@ -4,7 +4,7 @@ import optax
 import pytest
 
 from mst_jax.training.profiler import make_profiler, read_range
-from mst_jax.training.state import start_state
+from mst_jax.training.train_state import start_state
 
 
 def test_a_range_is_two_numbers():

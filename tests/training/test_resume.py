@@ -10,9 +10,9 @@ import optax
 import mst_jax
 from mst_jax.checkpoints import store
 from mst_jax.training.resume import resume, start_params, without_params
-from mst_jax.training.state import start_state
-from tests import small_checkpoint
+from mst_jax.training.train_state import start_state
 from tests.checkpoints.test_store import batches
+from tests.helpers import small_checkpoint
 
 
 def state_of(value, *, seed=0):

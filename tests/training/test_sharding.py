@@ -8,7 +8,7 @@ import pytest
 from jax.sharding import AbstractMesh, PartitionSpec
 
 from mst_jax.training import sharding
-from mst_jax.training.state import start_state
+from mst_jax.training.train_state import start_state
 
 BOTH = ("data", "model")
 

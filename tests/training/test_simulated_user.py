@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mst_jax.training.step import simulate_user
-from tests.models.tiny_recipes import tiny_batch
-from tests.training.small_step import SIDE, Threshold, draw_batch, make_small_step
+from mst_jax.training.train_step import simulate_user
+from tests.helpers.small_step import SIDE, Threshold, draw_batch, make_small_step
+from tests.helpers.tiny_models import tiny_batch
 
 BATCH = draw_batch()
 

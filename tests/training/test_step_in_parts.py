@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mst_jax.models.build import build
+from tests.helpers.small_step import Threshold, make_small_step
+from tests.helpers.tiny_models import TINY, recipe_losses, tiny_batch
 from tests.models.test_simpleclick import drawn_params
-from tests.models.tiny_recipes import TINY, recipe_losses, tiny_batch
-from tests.training.small_step import Threshold, make_small_step
 
 
 def check_same(params, module, losses, batch):

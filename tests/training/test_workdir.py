@@ -1,15 +1,15 @@
 import pytest
 
-from mst_jax import settings
+from mst_jax import config_options
 from mst_jax.checkpoints import store
 from mst_jax.training.workdir import changes, check_same_model, taken
-from tests.tiny_config import get_config
+from tests.helpers.tiny_config import get_config
 
 
 @pytest.fixture
 def workdir(tmp_path):
     """Of a run that has made a checkpoint."""
-    store.write_config(tmp_path, settings.as_json(get_config().to_dict()))
+    store.write_config(tmp_path, config_options.as_json(get_config().to_dict()))
     (tmp_path / "checkpoints" / "4" / "params" / "d").mkdir(parents=True)
     return tmp_path
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.pictures import PICTURE_SUFFIXES, read_foreground
-from mst_jax.data.source_folder import Item, find_by_stem
-from mst_jax.data.source_set import SourceSet
+from mst_jax.data.builders.discovery import Item, find_by_stem
+from mst_jax.data.builders.folder_dataset import SourceSet
+from mst_jax.data.formats.images import PICTURE_SUFFIXES, read_foreground
 
 _THRESHOLD = 127
 _NUMBERED = re.compile(r"(?P<id>\d+)[a-z]?")  # 189011, 189011a, 189011b

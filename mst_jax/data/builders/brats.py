@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.pictures import read_foreground
-from mst_jax.data.slice_set import SliceSet
-from mst_jax.data.source_folder import Item, find_pairs
-from mst_jax.data.volumes import volume_stem
+from mst_jax.data.builders.discovery import Item, find_pairs
+from mst_jax.data.builders.slice_dataset import SliceSet
+from mst_jax.data.formats.images import read_foreground
+from mst_jax.data.formats.nifti import volume_stem
 
 _MARKS, _MODALITY = "_seg", "_flair"
 

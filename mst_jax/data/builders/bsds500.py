@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data import matlab
-from mst_jax.data.pictures import as_labels
-from mst_jax.data.source_folder import Item, find_pairs
-from mst_jax.data.source_set import SourceSet
+from mst_jax.data.builders.discovery import Item, find_pairs
+from mst_jax.data.builders.folder_dataset import SourceSet
+from mst_jax.data.formats import matlab
+from mst_jax.data.formats.images import as_labels
 
 _SPLITS = ("train", "val", "test")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mst_jax.data.listed_set import ListedSet
-from mst_jax.data.source_folder import Item
-from mst_jax.data.source_set import ANY
+from mst_jax.data.builders.coco_dataset import ListedSet
+from mst_jax.data.builders.discovery import Item
+from mst_jax.data.builders.folder_dataset import ANY
 
 _SPLITS = ("train", "val", "test")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt16
 
-from mst_jax.data.coco_file import Listed
-from mst_jax.data.faults import BadFile
-from mst_jax.data.listed_set import ListedSet
-from mst_jax.data.overlaps import find_doubles, find_known, stack_layers
-from mst_jax.data.packed_layers import Note, find_packed, read_packed
-from mst_jax.data.panoptic import Segments, open_segments, read_panoptic
-from mst_jax.data.source_folder import Item
+from mst_jax.data.builders.coco_dataset import ListedSet
+from mst_jax.data.builders.discovery import Item
+from mst_jax.data.errors import BadFile
+from mst_jax.data.formats.coco import Listed
+from mst_jax.data.formats.coco_panoptic import Segments, open_segments, read_panoptic
+from mst_jax.data.formats.ritm_pickle import Note, find_packed, read_packed
+from mst_jax.data.overlap_layers import find_doubles, find_known, stack_layers
 
 _PACKED = "hannotation.pickle"
 _LISTS = ("lvis_v1_{}.json", "annotations/lvis_v1_{}.json")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.pictures import read_foreground
-from mst_jax.data.source_folder import Item, find_pairs
-from mst_jax.data.source_set import SourceSet
+from mst_jax.data.builders.discovery import Item, find_pairs
+from mst_jax.data.builders.folder_dataset import SourceSet
+from mst_jax.data.formats.images import read_foreground
 
 
 class Davis(SourceSet):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mst_jax.data.source_folder import Item, find_pairs, read_names
-from mst_jax.data.source_set import SourceSet
+from mst_jax.data.builders.discovery import Item, find_pairs, read_names
+from mst_jax.data.builders.folder_dataset import SourceSet
 
 _SIZES = ("480p", "Full-Resolution")
 _LISTS = "ImageSets/2017"

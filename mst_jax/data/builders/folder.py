@@ -6,9 +6,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from mst_jax.data.pictures import PICTURE_SUFFIXES
-from mst_jax.data.source_folder import Item, find_by_stem, list_files
-from mst_jax.data.source_set import ANY, SourceSet
+from mst_jax.data.builders.discovery import Item, find_by_stem, list_files
+from mst_jax.data.builders.folder_dataset import ANY, SourceSet
+from mst_jax.data.formats.images import PICTURE_SUFFIXES
 
 _LAYER = re.compile(r"(?P<stem>.+)_(?P<number>\d+)")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
+from mst_jax.data.builders.discovery import Item, find_pairs
+from mst_jax.data.builders.folder_dataset import SourceSet
 from mst_jax.data.example import IGNORED
-from mst_jax.data.pictures import read_labels
-from mst_jax.data.source_folder import Item, find_pairs
-from mst_jax.data.source_set import SourceSet
+from mst_jax.data.formats.images import read_labels
 
 _OBJECT, _UNSURE = 255, 128
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
+from mst_jax.data.builders.discovery import Item, find_pairs
+from mst_jax.data.builders.folder_dataset import SourceSet
 from mst_jax.data.example import IGNORED
-from mst_jax.data.packed_layers import (
+from mst_jax.data.formats.images import read_labels
+from mst_jax.data.formats.label_maps import drop_labels, find_small, part_regions
+from mst_jax.data.formats.ritm_pickle import (
     Note,
     find_packed,
     read_packed,
     read_size_classes,
 )
-from mst_jax.data.pictures import read_labels
-from mst_jax.data.regions import drop_labels, find_small, part_regions
-from mst_jax.data.source_folder import Item, find_pairs
-from mst_jax.data.source_set import SourceSet
 
 _NO_DATA, _OBJECTS = 0, range(2, 8)  # 1 = background; buildings, roads, ... farmland
 _LEAST_AREA = 1001

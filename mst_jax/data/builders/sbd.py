@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data import matlab
-from mst_jax.data.pictures import as_labels
-from mst_jax.data.regions import drop_labels, find_sparse
-from mst_jax.data.source_folder import Item, read_names
-from mst_jax.data.source_set import SourceSet, has_object
+from mst_jax.data.builders.discovery import Item, read_names
+from mst_jax.data.builders.folder_dataset import SourceSet, has_object
+from mst_jax.data.formats import matlab
+from mst_jax.data.formats.images import as_labels
+from mst_jax.data.formats.label_maps import drop_labels, find_sparse
 
 _LEAST_SHARE = 0.08
 

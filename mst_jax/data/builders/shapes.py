@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from mst_jax.data import record
-from mst_jax.data.faults import Faults
-from mst_jax.data.pictures import encode_jpeg
-from mst_jax.data.scenes import draw_scene
+from mst_jax.data.errors import Faults
+from mst_jax.data.formats.images import encode_jpeg
+from mst_jax.data.synthetic.scenes import draw_scene
 
 _SPLITS = ("train", "validation")
 

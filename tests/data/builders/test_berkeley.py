@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.berkeley import Berkeley
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import write_image
+from tests.helpers.image_files import write_image
+from tests.helpers.prepare_dataset import prepare
 
 WHOLE = np.zeros((3, 4, 3), np.uint8)
 WHOLE[1:, :2] = 255

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.brats import Brats
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import LABELS, write_image
-from tests.data.volumes_on_disk import MARKS, VOXELS, write_volume
+from tests.helpers.image_files import LABELS, write_image
+from tests.helpers.prepare_dataset import prepare
+from tests.helpers.volume_files import MARKS, VOXELS, write_volume
 
 
 def test_folders_of_slices(tmp_path):

@@ -3,8 +3,8 @@ import pytest
 import scipy.io
 
 from mst_jax.data.builders.bsds500 import Bsds500
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import write_image
+from tests.helpers.image_files import write_image
+from tests.helpers.prepare_dataset import prepare
 
 ONE = np.array([[1, 1, 2, 2]] * 3, np.uint16)
 OTHER = np.array([[1, 1, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]], np.uint16)

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.coco_json import CocoJson
-from tests.data.builders.preparing import prepare
-from tests.data.coco_on_disk import (
+from tests.helpers.coco_files import (
     PART,
     WHOLE,
     polygon,
@@ -11,6 +10,7 @@ from tests.data.coco_on_disk import (
     write_blank,
     write_coco,
 )
+from tests.helpers.prepare_dataset import prepare
 
 
 def test_polygons_and_run_lengths_become_layers_and_parts(tmp_path):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.coco_lvis import CocoLvis
-from tests.data.builders.preparing import prepare
-from tests.data.coco_on_disk import PART, WHOLE, polygon, write_blank, write_coco
-from tests.data.packed_set import PARTS, STUFF, WHOLES, write_packed
-from tests.data.panoptic_on_disk import write_panoptic
+from tests.helpers.coco_files import PART, WHOLE, polygon, write_blank, write_coco
+from tests.helpers.panoptic_files import write_panoptic
+from tests.helpers.prepare_dataset import prepare
+from tests.helpers.ritm_files import PARTS, STUFF, WHOLES, write_packed
 
 
 def test_the_packed_form_keeps_parts_and_stuff(tmp_path):

@@ -1,8 +1,8 @@
 import numpy as np
 
 from mst_jax.data.builders.coco_mval import CocoMval
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import LABELS, write_image
+from tests.helpers.image_files import LABELS, write_image
+from tests.helpers.prepare_dataset import prepare
 
 
 def test_names_with_blanks_and_any_label(tmp_path):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.davis import Davis
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import write_image, write_palette
+from tests.helpers.image_files import write_image, write_palette
+from tests.helpers.prepare_dataset import prepare
 
 MASK = np.array([[0, 1, 2, 0], [0, 1, 2, 0], [0, 0, 0, 0]], np.uint8)
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.davis2017 import Davis2017
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import LABELS, write_image, write_palette
+from tests.helpers.image_files import LABELS, write_image, write_palette
+from tests.helpers.prepare_dataset import prepare
 
 
 def write_davis(root, size="480p"):

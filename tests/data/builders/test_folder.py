@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.folder import Folder
-from tests.data.builders import preparing
-from tests.data.pictures_on_disk import IMAGE, LABELS, write_folder, write_image
+from tests.helpers import prepare_dataset
+from tests.helpers.image_files import IMAGE, LABELS, write_folder, write_image
 
 
 def prepare(source, data_dir, **options):
-    splits, faults = preparing.prepare(Folder, source, data_dir, **options)
+    splits, faults = prepare_dataset.prepare(Folder, source, data_dir, **options)
     return splits["train"], faults.lines
 
 

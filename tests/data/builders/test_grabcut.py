@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.grabcut import Grabcut
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import write_grabcut, write_image
+from tests.helpers.image_files import write_grabcut, write_image
+from tests.helpers.prepare_dataset import prepare
 
 
 def test_object_unsure_and_background(tmp_path):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.hqseg44k import _PARTS, Hqseg44k
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import LABELS, write_image
+from tests.helpers.image_files import LABELS, write_image
+from tests.helpers.prepare_dataset import prepare
 
 MASK = (LABELS > 0).astype(np.uint8) * 255
 

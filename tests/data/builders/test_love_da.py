@@ -5,9 +5,9 @@ import pytest
 
 from mst_jax.data.builders import love_da
 from mst_jax.data.builders.love_da import LoveDa, part_classes
-from tests.data.builders.preparing import prepare
-from tests.data.packed_set import WHOLES, write_packed
-from tests.data.pictures_on_disk import write_image
+from tests.helpers.image_files import write_image
+from tests.helpers.prepare_dataset import prepare
+from tests.helpers.ritm_files import WHOLES, write_packed
 
 CLASSES = np.ones((300, 400), np.uint8)
 CLASSES[:5, :5] = 0

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.pascal_voc import PascalVoc
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import write_image, write_palette
+from tests.helpers.image_files import write_image, write_palette
+from tests.helpers.prepare_dataset import prepare
 
 LABELS = np.array([[0, 255, 1, 255], [2, 255, 1, 255], [2, 255, 255, 255]], np.uint8)
 OURS = np.where(LABELS == 255, 65535, LABELS.astype(np.uint16))

@@ -3,8 +3,8 @@ import pytest
 import scipy.io
 
 from mst_jax.data.builders.sbd import Sbd
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import write_image
+from tests.helpers.image_files import write_image
+from tests.helpers.prepare_dataset import prepare
 
 LABELS = np.zeros((10, 12), np.uint8)
 LABELS[1:4, 1:4], LABELS[5:9, 2:8] = 1, 2

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mst_jax.data import store
+from mst_jax.data import dataset
 from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.example import list_objects
 
@@ -10,11 +10,11 @@ def prepare(data_dir, **options):
     def make(place):
         return Shapes(data_dir=place, size=48, num_validation=2, **options)
 
-    store.write_set(make, "shapes", data_dir)
+    dataset.write_set(make, "shapes", data_dir)
     return {
         example.id: example
         for split in ("train", "validation")
-        for example in store.open_source("shapes", data_dir, split)
+        for example in dataset.open_source("shapes", data_dir, split)
     }
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 
 from mst_jax.data.builders.sstem import Sstem
-from tests.data.builders.preparing import prepare
-from tests.data.pictures_on_disk import write_image
+from tests.helpers.image_files import write_image
+from tests.helpers.prepare_dataset import prepare
 
 
 def test_each_4_connected_region_of_whatever_grey_is_an_object(tmp_path):

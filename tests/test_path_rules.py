@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from mst_jax.path_rules import any_matches, apply_rules, map_paths
+
+TREE = {
+    "decoder": {"kernel": np.zeros(2), "bias": np.zeros(1)},
+    "vit": {"block1": {"kernel": np.zeros(3)}, "block10": {"kernel": np.zeros(3)}},
+}
+
+
+def test_the_first_rule_that_matches_the_whole_path_counts():
+    rules = (("vit/block1/.*", "first"), (".*/kernel", ("a", None)), ("decoder/.*", 3))
+    assert apply_rules(rules, TREE, block="config.rules") == {
+        "decoder": {"kernel": ("a", None), "bias": 3},
+        "vit": {"block1": {"kernel": "first"}, "block10": {"kernel": ("a", None)}},
+    }
+
+
+def test_the_order_decides():
+    rules = ((".*/kernel", 1), (".*", 2))
+    swapped = apply_rules(rules[::-1], TREE, block="config.rules")
+    assert apply_rules(rules, TREE, block="config.rules")["decoder"]["kernel"] == 1
+    assert swapped["decoder"]["kernel"] == 2
+
+
+def test_a_list_in_the_tree_is_numbered():
+    assert map_paths(str, {"a": [1, (2, 3)]}) == {"a": ["a/0", ("a/1/0", "a/1/1")]}
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ((), "config.rules has no rule for decoder/bias; add one"),
+        (((".*/kernel", 1),), "no rule for decoder/bias"),
+        ((("bias", 1), (".*/kernel", 1)), "no rule for decoder/bias"),
+        ((("(", 1),), r"config.rules: \('\(', 1\) is no rule"),
+        ((".*",), "config.rules: '.*' is no rule"),
+        (("decoder",), "config.rules: 'decoder' is no rule"),
+        (((1, 1),), "is no rule"),
+    ],
+)
+def test_what_has_no_value_is_named(rules, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        apply_rules(rules, TREE, block="config.rules")
+
+
+def test_patterns_mark_paths_and_each_must_match_one():
+    found = any_matches((".*/bias", "vit/.*"), TREE, block="config.frozen")
+    assert found["decoder"] == {"kernel": False, "bias": True}
+    assert found["vit"]["block10"] == {"kernel": True}
+    assert not any(
+        any_matches((), TREE, block="config.frozen")["vit"]["block1"].values()
+    )
+    with pytest.raises(
+        ValueError, match=r"config.frozen: 'vit' matches none of 4 paths"
+    ):
+        any_matches(("vit",), TREE, block="config.frozen")

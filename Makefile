@@ -1,7 +1,7 @@
-# make quickstart: everything once, small. make test: the tests.
+# make quickstart: predict, prepare, train and evaluate in minutes. make test: the tests.
 PYTHON ?= python3
 BIN := .venv/bin
-# Training on a CPU: a sixth of a step goes into small pages, see docs/training.md.
+# Training on a CPU: small memory pages cost a sixth of a step, see docs/training.md.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 # The model of `demo` and `pictures`.
 CHECKPOINT ?= mst-small
@@ -9,11 +9,12 @@ CHECKPOINT ?= mst-small
 # The stamp is newer than the lists of packages when the environment is up to date.
 INSTALLED := .venv/installed
 
-# Where the model in the box comes from, see docs/mst-small.md.
+# Inputs of the training of the bundled model, see docs/mst-small.md.
 OBJECTS ?= objects
 BACKBONE ?= vit_small_patch14_dinov2.npz
 
-.PHONY: quickstart mst-small demo test test-slow test-browser pictures chromium lint check clean
+.PHONY: quickstart mst-small demo test test-fast test-slow test-browser pictures chromium lint \
+  docs check clean
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -22,7 +23,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# First the model in the box on photographs, then a tiny one from nothing on drawn scenes.
+# First the bundled model on photographs, then a tiny model trained on synthetic scenes.
 quickstart: $(INSTALLED)
 	$(BIN)/python -m mst_jax.predict examples/photos/flower.jpg \
 	  --positive 178,245 --positive 100,250 --negative 325,280 \
@@ -30,63 +31,68 @@ quickstart: $(INSTALLED)
 	$(BIN)/python -m mst_jax.predict examples/photos/china.jpg \
 	  --positive 160,165 --positive 210,130 --negative 280,330 \
 	  --out quickstart/tower.png --overlay quickstart/tower-overlay.jpg
-	$(BIN)/python -m mst_jax.prepare shapes --data_dir quickstart/data
+	$(BIN)/python -m mst_jax.prepare shapes --data-dir quickstart/data
 	$(BIN)/python -m mst_jax.train --config configs/quickstart.py \
 	  --workdir quickstart/run --config.data.data_dir=quickstart/data
 	$(BIN)/python -m mst_jax.evaluate --checkpoint quickstart/run --dataset shapes \
-	  --data_dir quickstart/data --limit 200 --out quickstart/clicks.json
+	  --data-dir quickstart/data --limit 200 --out quickstart/clicks.json
 	$(BIN)/python -m mst_jax.predict docs/pictures/scene.png \
 	  --checkpoint quickstart/run --positive 50,75 --negative 115,88 \
 	  --out quickstart/mask.png --overlay quickstart/overlay.png
 	@echo "Look at quickstart/flower-overlay.jpg, tower-overlay.jpg and overlay.png"
 
-mst-small: models/mst-small
+mst-small: models/mst_small.safetensors
 
 data/folder/objects: | $(INSTALLED)
-	$(BIN)/python -m mst_jax.prepare folder/objects --source $(OBJECTS) --data_dir data
+	$(BIN)/python -m mst_jax.prepare folder/objects --source $(OBJECTS) --data-dir data
 
-# 9 hours on 2 cores. Stopped and called again, it goes on.
+# 9 hours on 2 cores. After an interruption the same command resumes.
 TRAIN := $(BIN)/python -m mst_jax.train --config configs/objects.py
-MOST := --config.data.split='train[:95%]' --config.optimizer.warmup=50
-LATE := --config.optimizer.learning_rate=3e-4 --config.average=0.99
-WIDE := --config.data.changes.close='(1.2,6.0)'
-WIDER := --config.data.changes.close='(1.2,9.0)' --config.crop=320 --config.optimizer.warmup=20
-models/mst-small: | data/folder/objects
-	$(TRAIN):model=simpleclick,size=small,loss=bce+dice $(MOST) \
-	  --workdir runs/plain --config.start=$(BACKBONE) --config.steps=4871 \
-	  --config.optimizer.decay=none
-	$(TRAIN):model=mst,size=small,loss=scores $(MOST) \
-	  --workdir runs/scores --config.start=runs/plain --config.batch=16 --config.steps=200 \
-	  --config.average=0.98
-	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) \
-	  --workdir runs/near --config.start=runs/scores --config.crop=224 --config.steps=500
-	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDE) \
-	  --workdir runs/wide --config.start=runs/near --config.crop=224 --config.steps=1000
-	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDE) \
-	  --workdir runs/large --config.start=runs/wide --config.crop=320 --config.steps=440 \
+TRAIN_SPLIT := --config.data.split='train[:95%]' --config.optimizer.warmup=50
+LOW_RATE := --config.optimizer.learning_rate=3e-4 --config.ema_decay=0.99
+WIDE := --config.data.augmentation.object_scale='(1.2,6.0)'
+WIDER := --config.data.augmentation.object_scale='(1.2,9.0)' --config.crop=320 --config.optimizer.warmup=20
+models/mst_small.safetensors: | data/folder/objects
+	$(TRAIN):model=simpleclick,size=small,loss=bce+dice $(TRAIN_SPLIT) \
+	  --workdir runs/plain --config.init_from=$(BACKBONE) --config.steps=4871 \
+	  --config.optimizer.schedule=none
+	$(TRAIN):model=mst,size=small,loss=scores $(TRAIN_SPLIT) \
+	  --workdir runs/scores --config.init_from=runs/plain --config.batch=16 --config.steps=200 \
+	  --config.ema_decay=0.98
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) \
+	  --workdir runs/near --config.init_from=runs/scores --config.crop=224 --config.steps=500
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDE) \
+	  --workdir runs/wide --config.init_from=runs/near --config.crop=224 --config.steps=1000
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDE) \
+	  --workdir runs/large --config.init_from=runs/wide --config.crop=320 --config.steps=440 \
 	  --config.optimizer.warmup=20 --config.seed=19
-	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDER) \
-	  --workdir runs/wider --config.start=runs/large --config.steps=460 --config.seed=21
-	$(TRAIN):model=mst,size=small,loss=normalized+dice $(MOST) $(LATE) $(WIDER) \
-	  --workdir runs/last --config.start=runs/wider --config.steps=220 --config.seed=23
-	$(BIN)/python -m mst_jax.convert runs/wider $@ --mean runs/last --half
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDER) \
+	  --workdir runs/wider --config.init_from=runs/large --config.steps=460 --config.seed=21
+	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDER) \
+	  --workdir runs/last --config.init_from=runs/wider --config.steps=220 --config.seed=23
+	$(BIN)/python -m mst_jax.convert runs/wider $@ --mean runs/last --half \
+	  --card mst_jax/weights/mst_small.json
 
 demo: $(INSTALLED)
 	$(BIN)/python -m mst_jax.serve --checkpoint $(CHECKPOINT) \
 	  --folder examples/photos --save masks
 
-# Two processes; the tests of a file stay together, for they share what they compile.
+# Two processes; the tests of a file stay together because they share compiled programs.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# For the inner loop: without the files of tests/helpers/heavy_files.py.
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not browser and not heavy'
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
 test-browser: $(INSTALLED) chromium
-	$(BIN)/python -m pytest -m browser tests/demo
+	$(BIN)/python -m pytest -m browser tests/annotation tests/notebook
 
-# The screenshots of docs/pictures, with a model that is worth looking at, as quick as it is:
-# the tests compile without optimisation.
+# The screenshots of docs/pictures, with the bundled model and an optimizing compiler, which
+# the tests switch off.
 pictures: $(INSTALLED) chromium
 	XLA_FLAGS=--xla_backend_optimization_level=3 PICTURES=docs/pictures CHECKPOINT=$(CHECKPOINT) \
 	  $(BIN)/python -m pytest -m browser tests/annotation/browser/test_page_screenshots.py \
@@ -100,8 +106,14 @@ chromium:
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/shellcheck launch/*.sh .ci/run
+
+# The documentation site, in site/. Every warning is an error.
+docs: $(INSTALLED)
+	$(BIN)/python -m mkdocs build --strict
 
 check: lint test
 
 clean:
-	rm -rf .venv quickstart
+	rm -rf .venv quickstart site

@@ -1,28 +1,37 @@
-"""Full-size models on a 448 picture: forward and training step, in units of `unit.py`.
+"""Time full-size models on a 448x448 image, in units of `unit.py`.
 
 python benchmarks/models.py [RECIPE ...]
 """
 
 import sys
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from unit import in_units
+from jaxtyping import Array
+from unit import measure_in_units
 
+sys.path.append(str(Path(__file__).parents[1]))  # the configs are not installed
+
+from configs.published import MODEL_LOSSES
 from mst_jax.losses.total_loss import total_loss
 from mst_jax.models.build import build
-from mst_jax.models.load import shapes_of_params
-from mst_jax.models.recipes import LOSSES
+from mst_jax.models.load import parameter_shapes
 from mst_jax.structs import Batch, Clicks, Outputs
 
-SIDE = 448
+IMAGE_SIDE = 448
+NUM_CLICK_SLOTS = 51
 
 
-def draw(num_examples: int) -> tuple[Batch, Clicks, jax.Array]:
-    """Examples, clicks and previous masks; what they show does not matter."""
-    shape = (num_examples, SIDE, SIDE)
+def draw_examples(num_examples: int) -> tuple[Batch, Clicks, Array]:
+    """Draw examples, clicks and empty previous masks; their content does not matter.
+
+    Args:
+        num_examples: Number of examples.
+    """
+    shape = (num_examples, IMAGE_SIDE, IMAGE_SIDE)
     rng = np.random.default_rng(0)
     batch = Batch(
         image=jnp.asarray(rng.random((*shape, 3)), jnp.float32),
@@ -30,7 +39,7 @@ def draw(num_examples: int) -> tuple[Batch, Clicks, jax.Array]:
         valid=jnp.ones(shape, bool),
         others=jnp.zeros(shape, bool),
     )
-    label = np.full((num_examples, 51), -1)
+    label = np.full((num_examples, NUM_CLICK_SLOTS), -1)
     label[:, :3] = 1, 0, 1
     clicks = Clicks(
         yx=jnp.asarray(rng.uniform(150, 300, (*label.shape, 2)), jnp.float32),
@@ -40,36 +49,49 @@ def draw(num_examples: int) -> tuple[Batch, Clicks, jax.Array]:
 
 
 def time_recipe(name: str) -> None:
-    """Prints forward (one picture) and forward with backward (two pictures)."""
+    """Print the time of the forward pass (one image) and of a training step (two images).
+
+    Args:
+        name: Name of the recipe.
+    """
     module = build(name, size="base")
     rng = np.random.default_rng(0)
     params = jax.tree.map(
         lambda leaf: jnp.asarray(0.02 * rng.normal(size=leaf.shape), jnp.float32),
-        shapes_of_params(module),
+        parameter_shapes(module),
     )
 
-    def look(
-        params: dict, batch: Batch, clicks: Clicks, previous: jax.Array
+    def forward(
+        params: dict, batch: Batch, clicks: Clicks, prev_mask: Array
     ) -> Outputs:
-        return module.apply({"params": params}, batch.image, clicks, previous)
+        outputs = module.apply({"params": params}, batch.image, clicks, prev_mask)
+        assert isinstance(outputs, Outputs)
+        return outputs
 
-    def loss_of(params: dict, batch: Batch, *said: jax.Array) -> jax.Array:
-        return total_loss(look(params, batch, *said), batch, losses=LOSSES[name])[0]
+    def predict_logits(
+        params: dict, batch: Batch, clicks: Clicks, prev_mask: Array
+    ) -> Array:
+        return forward(params, batch, clicks, prev_mask).logits
+
+    def loss_of(params: dict, batch: Batch, clicks: Clicks, prev_mask: Array) -> Array:
+        outputs = forward(params, batch, clicks, prev_mask)
+        return total_loss(outputs, batch, losses=MODEL_LOSSES[name])[0]
 
     programs = {
-        "forward": (jax.jit(lambda *given: look(*given).logits), 1),
+        "forward": (jax.jit(predict_logits), 1),
         "step": (jax.jit(jax.value_and_grad(loss_of)), 2),
     }
-    for what, (program, num_examples) in programs.items():
-        call = partial(program, params, *draw(num_examples))
-        took, units = (cost / num_examples for cost in in_units(call))
+    for program_name, (program, num_examples) in programs.items():
+        run_program = partial(program, params, *draw_examples(num_examples))
+        # Per image, so that programs of different batches compare.
+        seconds, units = (cost / num_examples for cost in measure_in_units(run_program))
         print(
-            f"{name:14} {what:8} {took:.2f} s = {units:.1f} units a picture "
-            f"(unit: {1000 * took / units:.0f} ms)",
+            f"{name:14} {program_name:8} {seconds:.2f} s = {units:.1f} units per image "
+            f"(unit: {1000 * seconds / units:.0f} ms)",
             flush=True,
         )
 
 
 if __name__ == "__main__":
-    for recipe in sys.argv[1:] or LOSSES:
-        time_recipe(recipe)
+    for recipe_name in sys.argv[1:] or MODEL_LOSSES:
+        time_recipe(recipe_name)

@@ -1,4 +1,4 @@
-"""How long users wait for a mask: twenty who click at once for a minute, and one alone.
+"""Measure how long users wait for a mask: one alone, and twenty who click for a minute.
 
 python benchmarks/serving.py quickstart/run
 """
@@ -19,141 +19,213 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from unit import matrix_product
+from unit import measure_unit
 
 from mst_jax.data.formats.images import encode_png
 
 HEIGHT, WIDTH = 480, 640
-CLICKS = 12  # on an object, then the next one begins
-ALONE = 60  # clicks of the one user
-JSON = {"content-type": "application/json"}
+CLICKS_PER_OBJECT = 12
+NUM_SINGLE_CLICKS = 60  # clicks of the user who is alone
+JSON_HEADERS = {"content-type": "application/json"}
 
 
-class User:
-    """One who opens a picture of their own and clicks as soon as the mask is there."""
+class SimulatedUser:
+    """Opens an image of their own and clicks as soon as the last mask has arrived.
+
+    Attributes:
+        wait_ms: Time from each click to its mask in milliseconds.
+        server_ms: The part of it that the server reports.
+    """
 
     def __init__(self, port: int, seed: int) -> None:
-        """Opens the picture."""
-        self._line = HTTPConnection("127.0.0.1", port)
-        self._rng = np.random.default_rng(seed)
-        noise = self._rng.normal(size=(HEIGHT, WIDTH, 3))
-        smooth = ndimage.gaussian_filter(noise, (12, 12, 0))
-        picture = np.clip(128 + 2500 * smooth, 0, 255).astype(np.uint8)
-        kind = {"content-type": "image/png"}
-        opened = self._ask("POST", "/api/sessions", encode_png(picture), kind)
-        self._objects = f"/api/sessions/{opened['session']}/objects"
-        self.waits: list[float] = []
-        self.server: list[float] = []
+        """Open an image.
 
-    def begin(self) -> None:
-        """Begins an object."""
-        number = self._ask("POST", self._objects, b"{}", JSON)["number"]
-        self._clicks = f"{self._objects}/{number}/clicks"
+        Args:
+            port: Port of the server on this machine.
+            seed: Seed of the image and the clicks.
+        """
+        self._connection = HTTPConnection("127.0.0.1", port)
+        self._rng = np.random.default_rng(seed)
+        # Smooth noise: compresses like a photograph, and no two users share an image.
+        white_noise = self._rng.normal(size=(HEIGHT, WIDTH, 3))
+        smooth_noise = ndimage.gaussian_filter(white_noise, (12, 12, 0))
+        image = np.clip(128 + 2500 * smooth_noise, 0, 255).astype(np.uint8)
+        headers = {"content-type": "image/png"}
+        opened_session = self._call_server(
+            "POST", "/api/sessions", encode_png(image), headers
+        )
+        self._objects_url = f"/api/sessions/{opened_session['session_id']}/objects"
+        self._clicks_url = ""
+        self.wait_ms: list[float] = []
+        self.server_ms: list[float] = []
+
+    def add_object(self) -> None:
+        """Add an object; the next clicks belong to it."""
+        created_object = self._call_server(
+            "POST", self._objects_url, b"{}", JSON_HEADERS
+        )
+        self._clicks_url = f"{self._objects_url}/{created_object['object_id']}/clicks"
 
     def click(self) -> None:
-        """Clicks somewhere and notes how long the mask took."""
+        """Click at a random position and record the time until the mask arrives."""
+        is_first = len(self.wait_ms) % CLICKS_PER_OBJECT == 0
+        # The first click on an object must be positive; later ones are mixed.
         click = {
             "x": float(self._rng.uniform(0, WIDTH - 1)),
             "y": float(self._rng.uniform(0, HEIGHT - 1)),
-            "positive": bool(len(self.waits) % CLICKS == 0 or self._rng.random() < 0.6),
+            "positive": bool(is_first or self._rng.random() < 0.6),
         }
-        start = time.perf_counter()
-        answer = self._ask("POST", self._clicks, json.dumps(click).encode(), JSON)
-        self.waits.append(1000 * (time.perf_counter() - start))
-        self.server.append(answer["milliseconds"])
+        body = json.dumps(click).encode()
+        start_time = time.perf_counter()
+        http_response = self._call_server("POST", self._clicks_url, body, JSON_HEADERS)
+        self.wait_ms.append(1000 * (time.perf_counter() - start_time))
+        self.server_ms.append(http_response["elapsed_ms"])
 
-    def go_on(self, *, seconds: float = np.inf, clicks: float = np.inf) -> None:
-        """Clicks for so long, or so often."""
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end and len(self.waits) < clicks:
-            if len(self.waits) % CLICKS == 0:
-                self.begin()
+    def click_repeatedly(
+        self, *, seconds: float = np.inf, num_clicks: float = np.inf
+    ) -> None:
+        """Click until the time is over or the number of clicks is reached.
+
+        Args:
+            seconds: Time in seconds.
+            num_clicks: Number of clicks.
+        """
+        end_time = time.perf_counter() + seconds
+        while time.perf_counter() < end_time and len(self.wait_ms) < num_clicks:
+            if len(self.wait_ms) % CLICKS_PER_OBJECT == 0:
+                self.add_object()
             self.click()
 
-    def _ask(self, method: str, address: str, body: bytes, headers: dict) -> dict:
-        self._line.request(method, address, body, headers)
-        answer = self._line.getresponse()
-        told = json.loads(answer.read())
-        if answer.status >= 400:
-            raise RuntimeError(f"{answer.status}: {told['error']}")
-        return told
+    def _call_server(
+        self, http_method: str, url_path: str, body: bytes, headers: dict
+    ) -> dict:
+        self._connection.request(http_method, url_path, body, headers)
+        http_response = self._connection.getresponse()
+        response_json = json.loads(http_response.read())
+        if http_response.status >= 400:
+            raise RuntimeError(f"{http_response.status}: {response_json['error']}")
+        return response_json
 
 
 @contextlib.contextmanager
-def served(checkpoint: Path, *, users: int) -> Iterator[int]:
-    """Starts the server, waits until it has compiled, and stops it; its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        words = ["--checkpoint", checkpoint, "--sessions", folder, "--port", port]
-        words += ["--max-awake", users + 1]
-        command = [sys.executable, "-m", "mst_jax.serve", *map(str, words)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+def run_server(checkpoint: Path, *, num_users: int) -> Iterator[int]:
+    """Start the server, yield its port once everything is compiled, and stop it.
+
+    Args:
+        checkpoint: Checkpoint to serve.
+        num_users: Number of sessions that stay in memory, besides that of the first
+            user.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free_socket:
+        port = free_socket.getsockname()[1]
+    with tempfile.TemporaryDirectory() as sessions_dir:
+        server_command = [sys.executable, "-m", "mst_jax.serve"]
+        server_command += ["--checkpoint", str(checkpoint), "--sessions", sessions_dir]
+        server_command += ["--port", str(port), "--max-in-memory", str(num_users + 1)]
+        server_process = subprocess.Popen(server_command, stdout=subprocess.DEVNULL)
+        # The server may also end on its own, for example for a bad checkpoint.
         try:
-            while process.poll() is None and not is_ready(port):
+            while server_process.poll() is None and not is_ready(port):
                 time.sleep(0.5)
-            if process.poll() is not None:
+            if server_process.poll() is not None:
                 raise SystemExit("the server did not start")
             yield port
         finally:
-            process.terminate()
-            process.wait()
+            server_process.terminate()
+            server_process.wait()
 
 
 def is_ready(port: int) -> bool:
-    """Has the server compiled everything?"""
-    line = HTTPConnection("127.0.0.1", port)
+    """Return True once the server has compiled everything.
+
+    Args:
+        port: Port of the server on this machine.
+    """
+    http_connection = HTTPConnection("127.0.0.1", port)
     try:
-        line.request("GET", "/api/about")
-        return json.load(line.getresponse())["ready"]
-    except OSError:
+        http_connection.request("GET", "/api/about")
+        return json.load(http_connection.getresponse())["ready"]
+    except OSError:  # not listening yet
         return False
 
 
-def report(name: str, users: list[User], seconds: float, errors: int) -> None:
-    """Prints one row."""
-    waits = np.concatenate([user.waits for user in users])
-    half, most = np.percentile(waits, [50, 95])
-    server = np.percentile(np.concatenate([user.server for user in users]), 50)
+def print_row(
+    name: str, users: list[SimulatedUser], seconds: float, num_errors: int
+) -> None:
+    """Print one row of the table.
+
+    Args:
+        name: Text of the first column.
+        users: Users who clicked at the same time.
+        seconds: Duration of their work in seconds.
+        num_errors: Number of users who ended with an error.
+    """
+    wait_ms = np.concatenate([user.wait_ms for user in users])
+    server_ms = np.concatenate([user.server_ms for user in users])
+    median_ms, percentile_95 = np.percentile(wait_ms, [50, 95])
     print(
-        f"| {name} | {len(waits)} | {errors} | {len(waits) / seconds:.1f} | {half:.0f} | "
-        f"{most:.0f} | {waits.max():.0f} | {server:.0f} |",
+        f"| {name} | {len(wait_ms)} | {num_errors} | {len(wait_ms) / seconds:.1f} | "
+        f"{median_ms:.0f} | {percentile_95:.0f} | {wait_ms.max():.0f} | "
+        f"{np.percentile(server_ms, 50):.0f} |",
         flush=True,
     )
 
 
+def measure_single_user(port: int) -> None:
+    """Measure one user alone and print the row.
+
+    Args:
+        port: Port of the server on this machine.
+    """
+    start_time, user = time.perf_counter(), SimulatedUser(port, 0)
+    user.click_repeatedly(num_clicks=NUM_SINGLE_CLICKS)
+    print_row("one", [user], time.perf_counter() - start_time, 0)
+
+
+def measure_concurrent_users(port: int, num_users: int, seconds: float) -> None:
+    """Measure many users who click at the same time and print the row.
+
+    Args:
+        port: Port of the server on this machine.
+        num_users: Number of users.
+        seconds: Duration in seconds.
+    """
+    users = [SimulatedUser(port, 1 + seed) for seed in range(num_users)]
+    # All begin together, once every image is open.
+    start_barrier = threading.Barrier(num_users)
+
+    def has_error(user: SimulatedUser) -> bool:
+        start_barrier.wait()
+        try:
+            user.click_repeatedly(seconds=seconds)
+        except (RuntimeError, OSError, ValueError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return True
+        return False
+
+    with ThreadPoolExecutor(num_users) as thread_pool:
+        start_time = time.perf_counter()
+        num_errors = sum(thread_pool.map(has_error, users))
+        print_row(str(num_users), users, time.perf_counter() - start_time, num_errors)
+
+
 def main() -> None:
-    """Prints a table: one user alone, then many at once."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Print a table: one user alone, then many at the same time."""
+    parser = argparse.ArgumentParser(
+        description="Measure how long users of the annotation server wait for a mask."
+    )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0)
-    options = parser.parse_args()
-    print(f"unit: {1000 * matrix_product():.0f} ms")
-    head = "users clicks errors clicks/s p50 p95 longest p50_in_the_server"
-    print("|", " | ".join(head.replace("_", "\0").split()).replace("\0", " "), "|")
+    flags = parser.parse_args()
+    # The speed of this machine before and after, to compare runs.
+    print(f"unit: {1000 * measure_unit():.0f} ms")
+    print("| users | clicks | errors | clicks/s | p50 | p95 | longest | server p50 |")
     print("|---|" + "---:|" * 7)
-    with served(options.checkpoint, users=options.users) as port:
-        start, alone = time.perf_counter(), User(port, 0)
-        alone.go_on(clicks=ALONE)
-        report("one", [alone], time.perf_counter() - start, 0)
-        users = [User(port, 1 + seed) for seed in range(options.users)]
-        with ThreadPoolExecutor(options.users) as pool:
-            begin = threading.Barrier(options.users)
-
-            def work(user: User) -> bool:
-                begin.wait()
-                try:
-                    user.go_on(seconds=options.seconds)
-                except (RuntimeError, OSError, ValueError) as error:
-                    print(f"error: {error}", file=sys.stderr)
-                    return True
-                return False
-
-            start = time.perf_counter()
-            errors = sum(pool.map(work, users))
-            report(str(options.users), users, time.perf_counter() - start, errors)
-    print(f"unit: {1000 * matrix_product():.0f} ms")
+    with run_server(flags.checkpoint, num_users=flags.users) as port:
+        measure_single_user(port)
+        measure_concurrent_users(port, flags.users, flags.seconds)
+    print(f"unit: {1000 * measure_unit():.0f} ms")
 
 
 if __name__ == "__main__":

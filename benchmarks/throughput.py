@@ -1,127 +1,190 @@
-"""How many examples a second, and how busy the chip is: batches and remat swept.
+"""Measure examples per second and MFU of training steps, over batch sizes and remat.
 
 python benchmarks/throughput.py configs/sbd.py:model=mst --batch 8,16,32 \
   --config.model.dtype=bfloat16
 
 Each row is a training step without rounds: clicks, forward, backward, update. Its model
-FLOP utilisation takes the operations that the compiler counts in the program before it is
-optimised, with nothing computed again. The last line is the fastest row's step with the
-rounds that the config allows; each step draws how many are played. Further flags change
-the config. Where memory grows from row to row, GiB is the most so far.
+FLOP utilization (MFU) takes the operations that the compiler counts in the program
+before it is optimized, without rematerialization. The last line is the step of the
+fastest row with the rounds that the config allows; each step draws how many are run.
+Further flags change the config. Where memory grows from row to row, GiB is the maximum
+so far.
 """
 
 import argparse
 import itertools
+from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from unit import seconds
+from unit import measure_seconds
 
-from mst_jax.layers.remat import REMATS
+from mst_jax.layers.remat import REMAT_MODES
 from mst_jax.structs import Batch
-from mst_jax.training import devices
+from mst_jax.training import telemetry
 from mst_jax.training.config import read_config
-from mst_jax.training.setup import build_run
-from mst_jax.training.sharding import put_batch
+from mst_jax.training.sharding import shard_batch
+from mst_jax.training.training_run import TrainingRun, build_run
+
+TABLE_HEAD = (
+    "| batch | remat | seconds | examples/s | TFLOP | MFU | GiB |\n"
+    "| ----: | ----- | ------: | ---------: | ----: | --: | --: |"
+)
 
 
 def main() -> None:
-    """Prints a row for each batch and remat."""
-    parser = argparse.ArgumentParser(prog="python benchmarks/throughput.py")
-    parser.add_argument("config", metavar="FILE")
-    parser.add_argument("--batch", default="8", help="as many sizes as wanted: 8,16,32")
-    parser.add_argument("--remat", default=",".join(REMATS))
-    parser.add_argument("--steps", type=int, default=10)
-    options, flags = parser.parse_known_args()
-    device = jax.devices()[0]
-    peak = devices.peak_of(device.device_kind)
+    """Print a row for each batch size and remat policy."""
+    options, config_flags = parse_flags()
+    first_device = jax.devices()[0]
     print(
-        f"{options.config} {' '.join(flags)}: {jax.device_count()} x {device.device_kind}"
+        f"{options.config} {' '.join(config_flags)}: {jax.device_count()} x "
+        f"{first_device.device_kind}"
     )
-    if peak is None:
-        print("nobody told us this chip's peak: no FLOP utilisation")
-    print("| batch | remat | seconds | examples/s | TFLOP | MFU | GiB |")
-    print("| ----: | ----- | ------: | ---------: | ----: | --: | --: |")
-    rates = {}
-    sizes = [int(size) for size in options.batch.split(",")]
-    for size, remat in itertools.product(sizes, options.remat.split(",")):
-        config = configure(options.config, flags, size, alone=True)
-        counted = count(config)
+    if telemetry.peak_flops(first_device.device_kind) is None:
+        print("the peak of this device is not known: no MFU")
+    print(TABLE_HEAD)
+    row_rates: dict[tuple[int, str], float] = {}
+    batch_sizes = [int(size) for size in options.batch.split(",")]
+    remat_modes: list[str] = options.remat.split(",")
+    for batch_size, remat in itertools.product(batch_sizes, remat_modes):
+        config = change_config(
+            options.config, config_flags, batch_size, without_rounds=True
+        )
+        # Counted without remat, whose recomputation is not work of the model.
+        num_flops = count_flops(config)
         config.model.remat = remat
         try:
-            took = time_step(config, options.steps)
+            step_seconds = time_step(config, options.steps)
+        # Out of memory: the next row may fit.
         except jax.errors.JaxRuntimeError as error:
-            print(f"| {size} | {remat} | {str(error).splitlines()[0][:60]} |")
+            print(f"| {batch_size} | {remat} | {str(error).splitlines()[0][:60]} |")
             continue
-        rates[size, remat] = size / took
-        share = f"{counted / took / peak / jax.device_count():.1%}" if peak else "-"
-        held = devices.memory_in_use().get("device_memory_gib")
-        print(
-            f"| {size} | {remat} | {took:.3f} | {size / took:.1f} "
-            f"| {counted / 1e12:.3g} | {share} | {f'{held:.1f}' if held else '-'} |",
-            flush=True,
-        )
-    if not rates:
+        row_rates[batch_size, remat] = batch_size / step_seconds
+        print(table_row(batch_size, remat, step_seconds, num_flops), flush=True)
+    if not row_rates:
         return
-    size, remat = max(rates, key=rates.get)
-    config = configure(options.config, flags, size)
+    # The fastest row again, with rounds.
+    batch_size, remat = max(row_rates, key=lambda row: row_rates[row])
+    config = change_config(options.config, config_flags, batch_size)
     config.model.remat = remat
-    took = time_step(config, options.steps)
-    print(f"with rounds, {size} {remat}: {took:.3f} s, {size / took:.1f} examples/s")
+    step_seconds = time_step(config, options.steps)
+    print(
+        f"with rounds, {batch_size} {remat}: {step_seconds:.3f} s, "
+        f"{batch_size / step_seconds:.1f} examples/s"
+    )
 
 
-def configure(
-    path: str, flags: list[str], size: int, *, alone: bool = False
-) -> ConfigDict:
-    """The config with another batch, without remat; alone: without rounds, too."""
-    config = read_config(["--config", path, *flags])
+def parse_flags() -> tuple[argparse.Namespace, list[str]]:
+    """Return the flags of this command, and those that change the config."""
+    parser = argparse.ArgumentParser(prog="python benchmarks/throughput.py")
+    parser.add_argument("config", metavar="FILE")
+    parser.add_argument("--batch", default="8", help="batch sizes: 8,16,32")
+    parser.add_argument("--remat", default=",".join(REMAT_MODES))
+    parser.add_argument("--steps", type=int, default=10)
+    return parser.parse_known_args()
+
+
+def table_row(
+    batch_size: int, remat: str, step_seconds: float, num_flops: float
+) -> str:
+    """Return a row of the table.
+
+    Args:
+        batch_size: Number of examples in a batch.
+        remat: Remat policy.
+        step_seconds: Seconds of a step.
+        num_flops: FLOP of a step, on all devices together.
+    """
+    device_peak = telemetry.peak_flops(jax.devices()[0].device_kind)
+    mfu_text = (
+        f"{num_flops / step_seconds / device_peak / jax.device_count():.1%}"
+        if device_peak
+        else "-"
+    )
+    memory_gib = telemetry.memory_metric().get("device_memory_gib")
+    return (
+        f"| {batch_size} | {remat} | {step_seconds:.3f} "
+        f"| {batch_size / step_seconds:.1f} | {num_flops / 1e12:.3g} | {mfu_text} "
+        f"| {f'{memory_gib:.1f}' if memory_gib else '-'} |"
+    )
+
+
+def change_config(
+    path: str, config_flags: list[str], batch_size: int, *, without_rounds: bool = False
+) -> Any:
+    """Read a config, with another batch size and without remat.
+
+    Args:
+        path: File of the config, with its argument.
+        config_flags: Flags that change the config.
+        batch_size: Number of examples in a batch.
+        without_rounds: Simulate initial clicks only.
+    """
+    config: Any = read_config(["--config", path, *config_flags])
     with config.unlocked():
-        config.batch, config.model.remat = size, "none"
-        if alone:
-            config.clicks = dict(max_first=config.clicks.max_first, max_rounds=0)
+        config.batch, config.model.remat = batch_size, "none"
+        if without_rounds:
+            max_initial = config.clicks.max_initial
+            config.clicks = dict(max_initial=max_initial, max_rounds=0)
     return config
 
 
-def count(config: ConfigDict) -> float:
-    """FLOP of an update, by its program as it was written."""
-    made = []
+def count_flops(config: ConfigDict) -> float:
+    """Return the FLOP of a step, of its program before it is optimized."""
+    built_runs: list[TrainingRun] = []
 
-    def start() -> object:
+    def build_state() -> Any:
         run = build_run(config)
-        made.append(run.update)
+        built_runs.append(run)
         return run.state
 
-    state = jax.eval_shape(start)
-    return made[0].lower(state, draw(config)).cost_analysis()["flops"]
+    # Only shapes are computed: the state of a large model need not fit here.
+    state = jax.eval_shape(build_state)
+    (run,) = built_runs
+    batch = draw_batch(run.options.batch, run.options.crop)
+    train_step: Any = run.train_step
+    return train_step.lower(state, batch).cost_analysis()["flops"]
 
 
-def time_step(config: ConfigDict, steps: int) -> float:
-    """Mean seconds of a step after the first, which compiles."""
+def time_step(config: ConfigDict, num_steps: int) -> float:
+    """Return the mean seconds of a step after the first, which compiles."""
     run = build_run(config)
-    batch = put_batch(run.layout, vars(draw(config)))
-    held = [run.state]
+    host_batch = vars(draw_batch(run.options.batch, run.options.crop))
+    # `teacher_logits` is absent.
+    present_fields = {
+        name: array for name, array in host_batch.items() if array is not None
+    }
+    batch = shard_batch(run.layout, present_fields)
+    # The step reuses the memory of the state that it is given: keep the newest only.
+    newest_state = [run.state]
 
-    def step() -> jax.Array:
-        held[0], metrics = run.update(held[0], batch)
+    def step_loss() -> jax.Array:
+        newest_state[0], metrics = run.train_step(newest_state[0], batch)
         return metrics["loss"]
 
-    jax.block_until_ready(step())
-    return seconds(lambda: [step() for _ in range(steps)]) / steps
+    jax.block_until_ready(step_loss())
+    return measure_seconds(lambda: [step_loss() for _ in range(num_steps)]) / num_steps
 
 
-def draw(config: ConfigDict) -> Batch:
-    """A batch of drawn pixels with a square object each."""
-    shape = (config.batch, config.crop, config.crop)
+def draw_batch(batch_size: int, crop_size: int) -> Batch:
+    """Draw a batch of random pixels with a rectangular object each.
+
+    Args:
+        batch_size: Number of examples.
+        crop_size: Height and width of the images in pixels.
+    """
+    shape = (batch_size, crop_size, crop_size)
     rng = np.random.default_rng(0)
     target = np.zeros(shape, bool)
-    target[:, config.crop // 4 : config.crop // 2, 20:60] = True
-    return Batch(
+    target[:, crop_size // 4 : crop_size // 2, 20:60] = True
+    batch_fields: dict[str, Any] = dict(
         image=rng.integers(0, 256, (*shape, 3)).astype(np.uint8),
         target=target,
         valid=np.ones(shape, bool),
         others=np.zeros(shape, bool),
     )
+    return Batch(**batch_fields)
 
 
 if __name__ == "__main__":

@@ -1,38 +1,49 @@
-"""The unit of time: one product of two 2048x2048 float32 NumPy matrices on this machine."""
+"""Measure times in units of a 2048x2048 float32 NumPy matrix product."""
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
-MATRIX = np.random.default_rng(0).random((2048, 2048), np.float32)
+UNIT_MATRIX = np.random.default_rng(0).random((2048, 2048), np.float32)
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Wall time of one call, arrays and all."""
-    start = time.perf_counter()
+def measure_seconds(function: Callable[[], Any]) -> float:
+    """Return the wall time of one call, until its arrays are computed."""
+    start_time = time.perf_counter()
     jax.block_until_ready(function())
-    return time.perf_counter() - start
+    return time.perf_counter() - start_time
 
 
-def matrix_product() -> float:
-    """Seconds of the unit: the median of five."""
-    return float(np.median([seconds(lambda: MATRIX @ MATRIX) for _ in range(5)]))
+def measure_unit() -> float:
+    """Return the seconds of the matrix product: the median of five."""
+    return float(
+        np.median(
+            [measure_seconds(lambda: UNIT_MATRIX @ UNIT_MATRIX) for _ in range(5)]
+        )
+    )
 
 
-def in_units(
-    function: Callable[[], object], *, repeats: int = 5
+def measure_in_units(
+    function: Callable[[], Any], *, repeats: int = 5
 ) -> tuple[float, float]:
-    """Medians over calls of (seconds, units), after one call that does not count.
+    """Return the median time of a call in seconds and in units.
 
-    A machine's speed changes within minutes: each call has its own unit, measured before
-    and after it.
+    The speed of a machine changes within minutes, so each call has its own unit,
+    measured before and after it.
+
+    Args:
+        function: Function to measure; its first call does not count.
+        repeats: Number of calls.
     """
+    # The first call compiles.
     jax.block_until_ready(function())
-    times, before = [], matrix_product()
+    call_times, unit_before = [], measure_unit()
     for _ in range(repeats):
-        took, after = seconds(function), matrix_product()
-        times.append((took, 2 * took / (before + after)))
-        before = after
-    return tuple(np.median(times, axis=0))
+        call_seconds, unit_after = measure_seconds(function), measure_unit()
+        call_times.append((call_seconds, 2 * call_seconds / (unit_before + unit_after)))
+        unit_before = unit_after
+    median_seconds, median_units = np.median(call_times, axis=0)
+    return float(median_seconds), float(median_units)

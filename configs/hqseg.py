@@ -1,42 +1,35 @@
 r"""HQSeg-44K at 1024 pixels: MST's finest masks.
 
-    python -m mst_jax.prepare hqseg44k --source DIR --data_dir data
+    python -m mst_jax.prepare hqseg44k --source DIR --data-dir data
     python -m mst_jax.train --config configs/hqseg.py:size=base \
-      --config.start=runs/coco_lvis --workdir runs/hqseg
+      --config.init_from=runs/coco_lvis --workdir runs/hqseg
 
-Starts from a model of COCO+LVIS; positions are resized. Cost: 4,096 tokens a picture, five
-times as many as at 448, and attention to all of them: plan 10 times the time a picture.
-The length of the published training is not known; 20 epochs of 44,320 pictures here.
+Starts from a model of COCO+LVIS; positions are resized. Cost: 4,096 tokens per image,
+five times as many as at 448, and attention to all of them: plan 10 times the time an
+image. The length of the published training is not known; 20 epochs of 44,320 images
+here.
 Published: the released weights mst+cl-B-3s-1024; no number beside them.
 """
 
 from ml_collections import ConfigDict
 
-from mst_jax import config_options
-from mst_jax.models.recipes import training_of
+from configs.defaults import add_defaults
+from configs.published import published_training
+from mst_jax.config_options import parse_config_argument
 
-EPOCHS, PICTURES, BATCH = 20, 44_320, 16
+NUM_EPOCHS, NUM_IMAGES, BATCH_SIZE = 20, 44_320, 16
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    chosen = config_options.read_argument(argument, size="base")
-    published = training_of("mst", pictures=PICTURES)
+    options = parse_config_argument(argument, size="base")
+    published = published_training("mst", num_images=NUM_IMAGES)
     config = ConfigDict()
-    config.seed = 0
-    config.start = ""
-    config.fresh = ()
-    config.teacher = ""
-    config.batch = BATCH
-    config.accumulate = 1
-    config.average = 0.0
-    config.steps = EPOCHS * PICTURES // BATCH
+    config.batch = BATCH_SIZE
+    config.steps = NUM_EPOCHS * NUM_IMAGES // BATCH_SIZE
     config.crop = 1024
-    config.log_every = 50
-    config.checkpoint_every = 1000
-    config.num_kept = 3
     config.model = dict(
         name="mst",
-        size=chosen["size"],
+        size=options["size"],
         release="1024",
         crop=config.get_ref("crop"),
         dtype="bfloat16",
@@ -47,8 +40,8 @@ def get_config(argument: str = "") -> ConfigDict:
         data_dir="data",
         split="train",
         num_workers=8,
-        choosing=dict(smallest=0.0, smallest_pixels=1000),
-        changes=published["changes"],
+        target_sampling=dict(min_area_fraction=0.0, min_area_pixels=1000),
+        augmentation=published["augmentation"],
     )
     config.clicks = published["clicks"]
     config.losses = dict(
@@ -57,14 +50,5 @@ def get_config(argument: str = "") -> ConfigDict:
         token_score=dict(weight=1.0, form="squared"),
     )
     config.optimizer = published["optimizer"]
-    config.parallel = dict(step="jit", model=1, rules=((".*", ()),))
-    config.evaluation = dict(zoom=config.get_ref("crop"), zoom_min_side=20)
-    config.validation = dict(
-        name="",  # a prepared set; empty: none
-        data_dir=config.data.get_ref("data_dir"),
-        split="val",
-        limit=500,
-        every=5000,
-    )
-    config.watching = dict(tensorboard=True, pictures_every=1000, num_pictures=4)
-    return config
+    config.zoom = dict(min_side=20)
+    return add_defaults(config)

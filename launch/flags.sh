@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Flags, dry runs and errors of the scripts beside; sourced, not run. A script sets $script
-# (itself), $values and $switches (its flags) and a default for each.
+# Flags, dry runs and errors of the launch scripts; sourced, not run. A script sets $script
+# (its own name), $values and $switches (its flags) and a default for each.
 # shellcheck disable=SC2154
 
-# train leaves with it when it was told to stop (SIGTERM) and has saved; see README.md.
+# The exit code of a training that was stopped (SIGTERM) and has saved; see README.md.
 # shellcheck disable=SC2034 # read by the scripts
 readonly PREEMPTED=75
 
@@ -44,7 +44,7 @@ read_flags() {
         return
         ;;
       --*) _flag=${_flag#--} ;;
-      *) fail "unexpected '$1'; what train shall read follows --, see --help" ;;
+      *) fail "unexpected '$1'; flags of the training follow --, see --help" ;;
     esac
     if [[ " $switches " == *" $_flag "* ]]; then
       [[ $1 == "--$_flag" ]] || fail "--$_flag takes no value, got '$1'"
@@ -63,7 +63,7 @@ read_flags() {
   done
 }
 
-# need NAME...: these flags must have been given.
+# need NAME...: these flags are required.
 need() {
   local _flag
   for _flag; do
@@ -71,27 +71,27 @@ need() {
   done
 }
 
-# need_number NAME LEAST: the flag is a whole number, LEAST or more.
+# need_number NAME MIN: the flag is a whole number, MIN or more.
 need_number() {
   if ! [[ ${!1} =~ ^[0-9]{1,9}$ ]] || ((10#${!1} < $2)); then
     fail "--${1//_/-} is '${!1}', expected a whole number, $2 or more"
   fi
 }
 
-# need_train: something for train was given.
+# need_train: flags of the training were given.
 need_train() {
   ((${#train[@]})) ||
     fail "nothing to train; expected -- --config FILE --workdir DIR at the end"
 }
 
-# need_bucket: the workdir of this training outlives the machine.
+# need_bucket: the workdir of the training outlives the machine.
 need_bucket() {
   need_train
   [[ " ${train[*]}" =~ \ --workdir[=\ ]gs:// ]] ||
     fail "expected --workdir gs://BUCKET/RUN after --: these machines and their disks vanish"
 }
 
-# quoted WORD...: one line that bash would read as these words.
+# quoted WORD...: one line that bash reads as these words.
 quoted() {
   local word line=''
   for word; do
@@ -101,7 +101,7 @@ quoted() {
   echo "${line# }"
 }
 
-# run WORD...: runs the command; with --dry-run prints it only.
+# run WORD...: run the command; with --dry-run only print it.
 run() {
   if [[ -n $dry_run ]]; then
     quoted "$@"

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Trains on GKE through XPK (pip install xpk), on TPU slices or GPU nodes.
+# Train on GKE through XPK (pip install xpk), on TPU slices or GPU nodes.
 #
 #   launch/gke.sh ACTION --cluster NAME --zone ZONE [FLAGS] [-- --config FILE --workdir gs://... ...]
 #
-#   cluster         make a cluster with these machines
+#   cluster         create a cluster with these machines
 #   image           build launch/Dockerfile for them and push it
-#   run             queue the training; Kubernetes starts it again when it was preempted
+#   run             queue the training; Kubernetes restarts it after a preemption
 #   logs            follow the log of process 0
-#   delete          end the training
-#   delete-cluster  give the machines back
+#   delete          stop the training
+#   delete-cluster  delete the machines
 #
 #   --type TYPE     such as v4-32, v5litepod-16 or h100-80gb-8 (cluster, image, run)
 #   --num N         TPU slices, or GPU nodes (1)
 #   --image NAME    such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/mst_jax:1 (image, run)
 #   --name NAME     of the training (run, logs, delete)
-#   --spot          cheaper machines that may be taken away (cluster, run)
+#   --spot          cheaper machines that may be preempted (cluster, run)
 #   --project ID    (that of gcloud's configuration)
-#   --restarts N    go on after preemptions so many times at most (20)
-#   --dry-run       print the commands, run nothing
+#   --restarts N    maximum number of restarts after preemptions (20)
+#   --dry-run       print the commands, do not run them
 
 set -euo pipefail
 script=$0
@@ -48,31 +48,31 @@ cd "$(dirname "$script")/.."
 
 where=(--cluster "$cluster" --zone "$zone")
 [[ -z $project ]] || where+=(--project "$project")
-kind=()
-[[ -z $spot ]] || kind=(--spot)
+machine_flags=()
+[[ -z $spot ]] || machine_flags=(--spot)
 
-# TPU types begin with v and the generation. JAX finds the processes of TPU slices by
-# itself; those of GPU nodes are told what XPK puts into their environment.
+# TPU types begin with v and the generation. JAX detects the processes of TPU slices;
+# those of GPU nodes get flags from the environment variables that XPK sets.
 if [[ $type =~ ^v[0-9] ]]; then
   extra=tpu count=(--num-slices "$num") processes=''
 else
   extra=cuda12 count=(--num-nodes "$num")
   # shellcheck disable=SC2016 # the container's variables
-  processes=' --coordinator=$JAX_COORDINATOR_ADDRESS:$JAX_COORDINATOR_PORT --num_processes=$NNODES --process_id=$NODE_RANK'
+  processes=' --coordinator=$JAX_COORDINATOR_ADDRESS:$JAX_COORDINATOR_PORT --num-processes=$NNODES --process-id=$NODE_RANK'
 fi
 
 case $action in
   cluster)
-    run xpk cluster create "${where[@]}" --device-type "$type" "${count[@]}" "${kind[@]}"
+    run xpk cluster create "${where[@]}" --device-type "$type" "${count[@]}" "${machine_flags[@]}"
     ;;
   image)
     run docker build --file launch/Dockerfile --build-arg "EXTRA=$extra" --tag "$image" .
     run docker push "$image"
     ;;
   run)
-    # exec: XPK hands SIGTERM to its child, which must be train itself.
+    # exec: XPK forwards SIGTERM to its child, which must be the training itself.
     run xpk workload create "${where[@]}" --workload "$name" --device-type "$type" \
-      "${count[@]}" "${kind[@]}" --docker-image "$image" --max-restarts "$restarts" \
+      "${count[@]}" "${machine_flags[@]}" --docker-image "$image" --max-restarts "$restarts" \
       --restart-on-exit-codes "$PREEMPTED" --termination-grace-period-seconds 120 \
       --command "exec python -m mst_jax.train $(quoted "${train[@]}")$processes"
     ;;

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Trains on this machine, with all its accelerators or none. Train that was preempted
-# (exit code 75) is started again and goes on; any other code ends the script with it.
-# SIGTERM and Ctrl-C go through to train, which saves; then nothing is started again.
+# Train on this machine, with all its accelerators or none. A preempted training (exit
+# code 75) is restarted and resumes; any other exit code ends the script with that code.
+# SIGTERM and Ctrl-C are forwarded to the training, which saves; then nothing is restarted.
 #
 #   launch/local.sh [FLAGS] -- --config FILE --workdir DIR [--config.KEY=VALUE ...]
 #
-#   --restarts N   start again so many times at most (20)
+#   --restarts N   maximum number of restarts (20)
 #   --python FILE  the environment's Python (.venv/bin/python of the repository, else python)
-#   --dry-run      print the command, run nothing
+#   --dry-run      print the command, do not run it
 
 set -euo pipefail
 script=$0
@@ -30,14 +30,14 @@ if [[ -n $dry_run ]]; then
   exit
 fi
 
-# On a CPU: glibc asks Linux for large pages, or a sixth of a step goes into small ones.
+# On a CPU: with large pages; small ones cost a sixth of a step.
 export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
 
-# With job control train is a process group of its own: Ctrl-C reaches it once, from here.
+# With job control the training is its own process group: Ctrl-C reaches it once, from here.
 set -m
-told='' interrupted='' child=''
+stop_requested='' interrupted='' child=''
 forward() {
-  told=yes interrupted=yes
+  stop_requested=yes interrupted=yes
   [[ -z $child ]] || kill -s "$1" "$child" 2>/dev/null || true
 }
 trap 'forward TERM' TERM
@@ -46,18 +46,18 @@ trap 'forward INT' INT
 for ((started = 0; ; started++)); do
   "${command[@]}" &
   child=$!
-  # A signal came while train was being started.
-  [[ -z $told ]] || kill -s TERM "$child" 2>/dev/null || true
+  # A signal came while the training was being started.
+  [[ -z $stop_requested ]] || kill -s TERM "$child" 2>/dev/null || true
   code=0
   while :; do
     interrupted=''
     wait "$child" && code=0 || code=$?
-    [[ -n $interrupted ]] || break # a signal ends the waiting, not train
+    [[ -n $interrupted ]] || break # a signal ends the wait, not the training
   done
-  ((code == PREEMPTED)) && [[ -z $told ]] || exit "$code"
+  ((code == PREEMPTED)) && [[ -z $stop_requested ]] || exit "$code"
   if ((started >= restarts)); then
-    echo "local.sh: preempted $((started + 1)) times, --restarts $restarts; the same command goes on" >&2
+    echo "local.sh: preempted $((started + 1)) times, --restarts $restarts; the same command resumes it" >&2
     exit "$code"
   fi
-  echo "local.sh: preempted, starting again ($((started + 1)) of $restarts)" >&2
+  echo "local.sh: preempted, restarting ($((started + 1)) of $restarts)" >&2
 done

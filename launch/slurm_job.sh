@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The job that launch/slurm.sh hands to sbatch; not to be run by hand.
+# The job that launch/slurm.sh submits with sbatch; do not run it by hand.
 #
 #   launch/slurm_job.sh --restarts N [--dry-run] -- --config FILE --workdir DIR [...]
 
@@ -7,7 +7,7 @@
 #SBATCH --output=slurm-%j.log
 #SBATCH --open-mode=append
 #SBATCH --requeue
-# Two minutes before the time limit, and to train, not to this script.
+# SIGTERM two minutes before the time limit, to the training, not to this script.
 #SBATCH --signal=TERM@120
 
 set -euo pipefail
@@ -23,8 +23,8 @@ need restarts
 need_number restarts 0
 need_train
 
-# A process that fails must not have the others killed by Slurm: they would save, leave as
-# if preempted, and hide its code. JAX ends them by itself.
+# If a process fails, Slurm must not kill the others: they would save, exit as if they were
+# preempted, and hide its exit code. JAX ends them.
 code=0
 run srun --kill-on-bad-exit=0 .venv/bin/python -m mst_jax.train "${train[@]}" || code=$?
 if [[ -n $dry_run ]]; then

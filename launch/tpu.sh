@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Trains on a Cloud TPU VM or pod slice, from your own machine, through gcloud.
+# Train on a Cloud TPU VM or pod slice, from your own machine, through gcloud.
 #
 #   launch/tpu.sh ACTION --name NAME --zone ZONE [FLAGS] [-- --config FILE --workdir gs://... ...]
 #
-#   create   make the machines
-#   install  put what is committed here, and what it needs, onto every worker
-#   run      train on all workers; when the machines were preempted, make them anew and go on
-#   delete   give the machines back
-#   all      create, install, run; delete at the end, whatever happened
+#   create   create the machines
+#   install  copy the committed files to every worker and install the requirements
+#   run      train on all workers; create preempted machines again and resume
+#   delete   delete the machines
+#   all      create, install, run; always delete at the end
 #
 #   --type TYPE        such as v4-32 or v5litepod-8 (create, run, all)
 #   --version VERSION  of the TPU software (tpu-ubuntu2204-base; v5e: v2-alpha-tpuv5-lite,
 #                      v5p: v2-alpha-tpuv5, v6e: v2-alpha-tpuv6e)
-#   --spot             cheaper machines that may be taken away
+#   --spot             cheaper machines that may be preempted
 #   --project ID       (that of gcloud's configuration)
 #   --setup COMMAND    after install, on every worker, in the repository, such as
 #                      'gcloud storage cp --recursive gs://BUCKET/data .'
-#   --restarts N       go on after preemptions so many times at most (20)
-#   --pause SECONDS    before asking what became of the machines (60)
-#   --dry-run          print the commands, run nothing
+#   --restarts N       maximum number of restarts after preemptions (20)
+#   --pause SECONDS    wait before the state of the machines is read (60)
+#   --dry-run          print the commands, do not run them
 #
-# Any other failure of train ends the script with train's exit code.
+# Any other failure of the training ends the script with its exit code.
 
 set -euo pipefail
 script=$0
@@ -60,9 +60,9 @@ on_all_workers() {
 }
 
 create() {
-  local kind=()
-  [[ -z $spot ]] || kind=(--spot)
-  tpu create "$name" --accelerator-type "$type" --version "$version" "${kind[@]}"
+  local machine_flags=()
+  [[ -z $spot ]] || machine_flags=(--spot)
+  tpu create "$name" --accelerator-type "$type" --version "$version" "${machine_flags[@]}"
 }
 
 # The requirements pin jax; its extra brings libtpu. The images' own Python is too old.
@@ -86,14 +86,14 @@ train_once() {
 }
 
 # READY, PREEMPTED, TERMINATED ...; nothing if there is no such machine.
-state() {
+read_state() {
   tpu describe "$name" --format 'value(state)' 2>/dev/null || true
 }
 
-# Code 75, or machines that are gone, are preemptions. ssh's own code would hide the first
-# if the machine vanished quickly, so the machines are asked.
-run_to_the_end() {
-  local code restarted=0 now
+# Exit code 75 and missing machines are preemptions. ssh's own code hides exit code 75 if
+# the machine vanishes quickly, so the state of the machines is read.
+run_with_restarts() {
+  local code restarted=0 machine_state
   if [[ -n $dry_run ]]; then
     train_once
     echo "# preempted: delete, create, install, run again, up to $restarts times"
@@ -105,27 +105,27 @@ run_to_the_end() {
     ((code)) || return 0
     while :; do
       sleep "$pause"
-      now=$(state)
-      [[ $now != READY || $code == "$PREEMPTED" ]] || return "$code"
+      machine_state=$(read_state)
+      [[ $machine_state != READY || $code == "$PREEMPTED" ]] || return "$code"
       if ((restarted >= restarts)); then
-        echo "tpu.sh: preempted, --restarts $restarts; the same command goes on" >&2
+        echo "tpu.sh: preempted, --restarts $restarts; the same command resumes it" >&2
         return "$PREEMPTED"
       fi
       restarted=$((restarted + 1))
-      echo "tpu.sh: preempted (${now:-deleted}), going on ($restarted of $restarts)" >&2
-      [[ $now != READY ]] || break
-      { [[ -z $now ]] || delete; } && create && install && break
+      echo "tpu.sh: preempted (${machine_state:-deleted}), resuming ($restarted of $restarts)" >&2
+      [[ $machine_state != READY ]] || break
+      { [[ -z $machine_state ]] || delete; } && create && install && break
     done
   done
 }
 
 case $action in
   create | install | delete) "$action" ;;
-  run) run_to_the_end ;;
+  run) run_with_restarts ;;
   all)
     create
     trap delete EXIT
     install
-    run_to_the_end
+    run_with_restarts
     ;;
 esac

@@ -1,46 +1,44 @@
-"""Files that appear whole or not at all: written beside their place, then renamed.
-
-A place is on a disk or, as `gs://bucket/folder`, in a bucket, where what is written
-appears whole by itself.
-"""
-
-from __future__ import annotations
+"""Write files atomically: complete or not at all, on a disk or in a bucket."""
 
 import os
 from pathlib import Path
 
 from etils import epath
 
-Place = Path | epath.Path
+PathLike = Path | epath.Path
+"""A path on a disk or in a bucket (`gs://bucket/folder`)."""
 
 
-def place_of(text: str | os.PathLike) -> Place:
-    """The place that a user names.
+def as_path(text: str | os.PathLike) -> PathLike:
+    """Return the path that a user named.
 
     Raises:
-        ValueError: the bucket cannot be reached from here.
+        ValueError: The bucket cannot be reached.
     """
     if "://" not in os.fspath(text):
         return Path(text)
     try:
-        place = epath.Path(text)
-        place.exists()
-    except Exception as error:  # what else is wrong differs by the kind of bucket
+        path = epath.Path(text)
+        path.exists()
+    except Exception as error:  # the type of error differs between kinds of buckets
         raise ValueError(
             f"{text} cannot be reached ({error}); for gs:// install gcsfs and log in "
             "with gcloud auth application-default login"
         ) from None
-    return place
+    return path
 
 
-def check_room(path: Place) -> None:
-    """Can a file be written here? For use before long work; makes nothing.
+def check_writable(path: PathLike) -> None:
+    """Check before long work that a file can be written; nothing is created.
 
-    A bucket is not asked.
+    Buckets are not checked.
+
+    Args:
+        path: File to write later.
 
     Raises:
-        ValueError: a folder stands in the file's place, a file in its folder's, or the
-            folder that is there may not be written to.
+        ValueError: The path is a folder, a parent is a file, or the nearest existing
+            folder is not writable.
     """
     if not isinstance(path, Path):
         return
@@ -49,8 +47,8 @@ def check_room(path: Place) -> None:
     nearest = next(folder for folder in path.parents if os.path.lexists(folder))
     if not nearest.is_dir():
         raise ValueError(
-            f"cannot make the folder {path.parent} for {path.name}: {nearest} is no "
-            "folder; choose another place"
+            f"cannot create the folder {path.parent} for {path.name}: {nearest} is not a "
+            "folder; choose another path"
         )
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(
@@ -58,21 +56,27 @@ def check_room(path: Place) -> None:
         )
 
 
-def write_whole(path: Place, data: bytes) -> None:
-    """Writes a file, in lieu of an older one; folders that are missing are made.
+def atomic_write(path: PathLike, data: bytes) -> None:
+    """Write a file and replace an existing one; missing folders are created.
+
+    Args:
+        path: File to write.
+        data: Content of the file.
 
     Raises:
-        ValueError: see `check_room`.
-        OSError: the disk is full, or writing is not allowed.
+        ValueError: See `check_writable`.
+        OSError: The disk is full, or writing is not permitted.
     """
     if not isinstance(path, Path):
+        # An object in a bucket appears as a whole without further effort.
         path.write_bytes(data)
         return
-    check_room(path)
+    check_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Rename is atomic within one folder: a reader sees the old or the new file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(data)
-        beside.replace(path)
+        temporary.write_bytes(data)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

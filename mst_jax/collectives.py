@@ -1,9 +1,9 @@
-"""What a device that holds a share of the batch must know of the rest.
+"""Collective operations over the batch axis: sums, shards and random keys.
 
-Under `jax.jit` a program speaks of the whole batch, on however many devices it lies: then
-every function here gives back what it got. Under `jax.pmap` over the axis `EXAMPLES` the
-program runs on each device's share; here the shares become whole again, so that sums,
-means and random keys are those of the whole batch.
+Under `jax.jit` a program sees the whole batch, on however many devices it is sharded;
+then every function here returns its input. Under `jax.pmap` with the axis name
+`BATCH_AXIS` the program runs on the shard of each device; here the shards are combined, so
+that sums, means and random keys are those of the whole batch.
 """
 
 from typing import TypeVar
@@ -14,41 +14,48 @@ from jaxtyping import Array, Bool, Key, PRNGKeyArray
 
 T = TypeVar("T")
 
-EXAMPLES = "examples"
+BATCH_AXIS = "examples"
+"""Axis name of `jax.pmap`."""
 
 
-def num_shares() -> int:
-    """Devices that share the batch by `jax.pmap`; 1 everywhere else."""
+def num_batch_shards() -> int:
+    """Return the number of devices that share the batch by `jax.pmap`, else 1."""
     try:
-        return jax.lax.axis_size(EXAMPLES)
-    except NameError:  # how JAX says that there is no such axis here
+        return jax.lax.axis_size(BATCH_AXIS)
+    except NameError:  # raised by JAX where no such axis exists
         return 1
 
 
-def total(tree: T) -> T:
-    """Sums arrays over the shares. Not for what is differentiated afterwards."""
-    return jax.lax.psum(tree, EXAMPLES) if num_shares() > 1 else tree
+def sum_over_shards(tree: T) -> T:
+    """Sum arrays over the shards. Do not differentiate the result."""
+    return jax.lax.psum(tree, BATCH_AXIS) if num_batch_shards() > 1 else tree
 
 
-def anywhere(found: Bool[Array, "b *rest"]) -> Bool[Array, "*rest"]:
-    """True where it is found in any example of the whole batch."""
-    return total(found.any(0).astype(jnp.int32)) > 0
+def any_across_devices(found: Bool[Array, "b *rest"]) -> Bool[Array, "*rest"]:
+    """Return True where any example of the whole batch is True."""
+    return sum_over_shards(found.any(0).astype(jnp.int32)) > 0
 
 
-def own_share(whole: Array) -> Array:
-    """The rows of this device's examples, of an array with a row for each example."""
-    if num_shares() == 1:
-        return whole
-    num_here = len(whole) // num_shares()
-    first = num_here * jax.lax.axis_index(EXAMPLES)
-    return jax.lax.dynamic_slice_in_dim(whole, first, num_here)
-
-
-def split_key(key: PRNGKeyArray, num_here: int) -> Key[Array, " b"]:
-    """A key for each example here; an example's does not depend on who shares the batch.
+def local_shard(whole: Array) -> Array:
+    """Return the rows of this device's examples.
 
     Args:
-        key: random key, the same on all devices, used here only.
-        num_here: examples on this device.
+        whole: [b ...] array with one row for each example of the whole batch.
     """
-    return own_share(jax.random.split(key, num_shares() * num_here))
+    if num_batch_shards() == 1:
+        return whole
+    num_local = len(whole) // num_batch_shards()
+    first = num_local * jax.lax.axis_index(BATCH_AXIS)
+    return jax.lax.dynamic_slice_in_dim(whole, first, num_local)
+
+
+def split_key_per_example(key: PRNGKeyArray, num_local: int) -> Key[Array, " b"]:
+    """Split a key into one key for each example of this device's shard.
+
+    The key of an example does not depend on how the batch is sharded.
+
+    Args:
+        key: Random key, the same on all devices, not reused elsewhere.
+        num_local: Number of examples on this device.
+    """
+    return local_shard(jax.random.split(key, num_batch_shards() * num_local))

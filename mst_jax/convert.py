@@ -1,7 +1,7 @@
-"""Published PyTorch weights to a checkpoint, and back, with an account of every array.
+"""Convert weights: published PyTorch files to our checkpoints and back.
 
 python -m mst_jax.convert mst.pth models/mst
-python -m mst_jax.convert runs/mine models/mine --half
+python -m mst_jax.convert runs/mine models/mine.safetensors --half
 python -m mst_jax.convert runs/one models/both --mean runs/other
 python -m mst_jax.convert runs/mine mine.safetensors --to-torch
 """
@@ -9,66 +9,84 @@ python -m mst_jax.convert runs/mine mine.safetensors --to-torch
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
 from jaxtyping import Array
 
 from mst_jax import config_options
-from mst_jax.checkpoints import store
-from mst_jax.checkpoints.parameter_mapping import write_names
-from mst_jax.checkpoints.published_file import (
-    SUFFIXES,
-    is_published_file,
-    read_published_file,
+from mst_jax.checkpoints import model_folder, packed_model
+from mst_jax.checkpoints.parameter_mapping import arrays_from_params, flatten_params
+from mst_jax.checkpoints.weight_file import (
+    SAFETENSORS_SUFFIX,
+    WEIGHT_SUFFIXES,
+    is_weight_file,
+    read_weight_file,
+    write_safetensors,
 )
-from mst_jax.checkpoints.torch_file import SAFETENSORS, write_safetensors
-from mst_jax.models import detect_architecture
-from mst_jax.models.load import TrainedModel, load, make_published
+from mst_jax.command_line import CommandParser
+from mst_jax.models.load import TrainedModel, build_published_model, load
+from mst_jax.models.published_mapping import published_parameter_mapping
 
-STOPPED = 130
+# Exit code after Ctrl-C, as shells expect it.
+INTERRUPTED_CODE = 130
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Converts what the command line names and prints the account."""
+    """Convert what the command line names and print a report.
+
+    Args:
+        argv: Words of the command line, those of the process for None.
+    """
     parser = make_parser()
     options = parser.parse_args(argv)
+    # Combinations that argparse cannot express.
     if options.to_torch and options.mean:
-        parser.error("--mean makes a folder; convert that with --to-torch")
-    source, destination = options.source, options.destination
+        parser.error("--mean makes a model of ours; convert that with --to-torch")
+    if options.card and (
+        options.to_torch or options.destination.suffix != SAFETENSORS_SUFFIX
+    ):
+        parser.error("--card needs a .safetensors of ours as DST")
     try:
         if options.to_torch:
-            print(to_torch(source, destination))
+            print(convert_to_torch(options.source, options.destination))
         else:
-            others = options.mean
-            print(to_folder(source, destination, half=options.half, others=others))
+            report = convert_to_model(
+                options.source,
+                options.destination,
+                half=options.half,
+                averaged_with=options.mean,
+                card_path=options.card,
+            )
+            print(report)
     except (ValueError, OSError) as error:
         parser.exit(2, f"convert: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(STOPPED, "convert: stopped; nothing half is left behind\n")
+        parser.exit(INTERRUPTED_CODE, "convert: interrupted; nothing was written\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
+    """Return the parser of the command line."""
+    parser = CommandParser(
         prog="python -m mst_jax.convert",
-        description=__doc__.splitlines()[0],
+        description=(__doc__ or "").splitlines()[0],
         epilog="Weights to start training from, such as MAE's or DINOv2's, become the "
-        "plain model, the rest of it drawn afresh; config.start takes them as they are, "
-        "too.",
+        "plain model, the rest of it initialized randomly; config.init_from takes them "
+        "unconverted, too.",
     )
     parser.add_argument(
         "source",
         type=Path,
         metavar="SRC",
-        help=f"{', '.join(SUFFIXES)}, a run, or a checkpoint of ours",
+        help=f"{', '.join(WEIGHT_SUFFIXES)}, a run, or a checkpoint of ours",
     )
     parser.add_argument(
         "destination",
         type=Path,
         metavar="DST",
-        help="folder to make; with --to-torch a .safetensors",
+        help="folder to make, or NAME.safetensors (a NAME.json is written beside it); "
+        "with --to-torch a .safetensors",
     )
     parser.add_argument(
         "--mean",
@@ -76,16 +94,24 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="SRC",
-        help="more models of the same form, usually runs from one start: the mean of "
-        "all parameters is written, with the first one's config",
+        help="more models of the same architecture, usually runs from one start: the "
+        "mean of all parameters is written, with the first one's config",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument(
+    parser.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE",
+        help="JSON with facts about the model (name, license ...), copied into "
+        "NAME.json",
+    )
+    # A file for PyTorch is float32 always.
+    format_flags = parser.add_mutually_exclusive_group()
+    format_flags.add_argument(
         "--half",
         action="store_true",
         help="write float16, half the size; it is float32 again when it is loaded",
     )
-    form.add_argument(
+    format_flags.add_argument(
         "--to-torch",
         action="store_true",
         help="write the names of the published program, for its load_state_dict",
@@ -93,122 +119,145 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def to_folder(
+def convert_to_model(
     source: Path,
     destination: Path,
     *,
     half: bool = False,
-    others: Sequence[Path] = (),
+    averaged_with: Sequence[Path] = (),
+    card_path: Path | None = None,
 ) -> str:
-    """Writes a model without a run: a published one, or that of a run of ours.
+    """Write a published model, or that of one of our runs, as a model of ours.
 
     Args:
-        source: whatever `load` takes.
-        destination: folder to make.
-        half: write float16.
-        others: models whose parameters are averaged with the source's, see `mean_of`.
+        source: Whatever `load` takes.
+        destination: Folder to create, or `.safetensors` (with a `.json` beside it).
+        half: Whether parameters are written as float16.
+        averaged_with: Models whose parameters are averaged with the source's, see
+            `average_params`.
+        card_path: JSON with facts about the model for the JSON beside a `.safetensors`.
 
     Returns:
-        The account of a published file's arrays, and what was written.
+        The report on a published file's arrays, and what was written.
 
     Raises:
-        ValueError: a source is no checkpoint of a model that we have, the others have
-            another form, a number is too large for float16, or the destination is there
-            already.
+        ValueError: A source is not a checkpoint of a model that we know, the other models
+            have another architecture, a number is too large for float16, or the
+            destination exists already.
     """
     _check_free(destination)
-    told = []
-    if is_published_file(source):
-        model, account = make_published(source, read_published_file(source))
-        told.append(str(account))
+    facts = packed_model.read_facts(card_path) if card_path else None
+    # 1. Load, and average.
+    report_lines = []
+    if is_weight_file(source) and not packed_model.is_packed_model(source):
+        model, report = build_published_model(source, read_weight_file(source))
+        report_lines.append(str(report))
     else:
         model = load(source)
     config = config_options.as_json(model.config.to_dict())
-    params = mean_of(model, source, others)
+    params = average_params(model, source, averaged_with)
+    # 2. Float16 has no numbers above 65504.
     if half:
         params = jax.tree.map(lambda x: np.asarray(x).astype(np.float16), params)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
             raise ValueError(f"{source} has numbers too large for float16; no --half")
-    store.write_model(destination, params, config)
-    return "\n".join([_describe(config), *told, f"written to {destination}"])
+    # 3. Write.
+    if destination.suffix == SAFETENSORS_SUFFIX:
+        flat_params = flatten_params(params)
+        packed_model.write_packed_model(destination, flat_params, config, facts=facts)
+    else:
+        model_folder.write_model_folder(destination, params, config)
+    return "\n".join(
+        [_describe_model(config), *report_lines, f"written to {destination}"]
+    )
 
 
-def mean_of(model: TrainedModel, source: Path, others: Sequence[Path]) -> dict:
-    """Averages a model's parameters with those of other models of its form.
+def average_params(
+    model: TrainedModel, source: Path, averaged_with: Sequence[Path]
+) -> dict:
+    """Average a model's parameters with those of other models of its architecture.
 
     Source: Wortsman et al., Model soups, ICML 2022, Section 2 (uniform soup).
 
     Args:
-        model: the first.
-        source: where it came from, for the sentence.
-        others: whatever `load` takes; none: the parameters as they are.
+        model: First model.
+        source: Path that it was loaded from, for error messages.
+        averaged_with: Paths that `load` takes; none: the parameters are returned
+            unchanged.
 
     Returns:
         Parameters named and shaped as the model's, float32; summed in float64.
 
     Raises:
-        ValueError: another recipe, size or crop.
+        ValueError: A model has another architecture, size or crop.
     """
-    if not others:
+    if not averaged_with:
         return model.params
-    loaded = [load(place) for place in others]
-    for place, other in zip(others, loaded, strict=True):
-        if other.module != model.module:
+    # All are loaded first: an architecture that differs is an error before the work.
+    other_models = [load(path) for path in averaged_with]
+    for path, other_model in zip(averaged_with, other_models, strict=True):
+        if other_model.module != model.module:
             raise ValueError(
-                f"{place} ({_describe(other.config.to_dict())}) is no model of the form "
-                f"of {source} ({_describe(model.config.to_dict())}); average runs of one "
-                "model"
+                f"{path} ({_describe_model(other_model.config.to_dict())}) has not the "
+                f"architecture of {source} ({_describe_model(model.config.to_dict())}); "
+                "average runs of one model"
             )
 
-    def mean(*leaves: Array) -> np.ndarray:
-        return np.mean(
-            [np.asarray(leaf, np.float64) for leaf in leaves], axis=0
-        ).astype(np.float32)
+    def mean_of_leaves(*leaves: Array) -> np.ndarray:
+        stacked_leaves = [np.asarray(leaf, np.float64) for leaf in leaves]
+        return np.mean(stacked_leaves, axis=0).astype(np.float32)
 
-    return jax.tree.map(mean, model.params, *(other.params for other in loaded))
+    other_params = (other_model.params for other_model in other_models)
+    return jax.tree.map(mean_of_leaves, model.params, *other_params)
 
 
-def to_torch(source: Path, destination: Path) -> str:
-    """Writes a model as the published program names its arrays.
+def convert_to_torch(source: Path, destination: Path) -> str:
+    """Write a model as the published program names its arrays.
 
-    Arrays that the published program has and does not use are zeros; weights of its loss
-    are as published. The config goes with the arrays as text, so that this program can
-    read the file back.
+    Arrays that the published program holds and does not use are zeros; weights of its
+    loss are as published. The config is stored with the arrays as text, so that this
+    program can read the file back.
+
+    Args:
+        source: Whatever `load` takes.
+        destination: `.safetensors` to create.
 
     Returns:
         What was written.
 
     Raises:
-        ValueError: no model at the source, no published program for it, or the
-            destination is there already or no `.safetensors`.
+        ValueError: There is no model at the source, no published program for it, or the
+            destination exists already or has another suffix.
     """
-    if destination.suffix != SAFETENSORS:
-        raise ValueError(f"{destination} has another ending than {SAFETENSORS}")
+    if destination.suffix != SAFETENSORS_SUFFIX:
+        raise ValueError(f"{destination} has another suffix than {SAFETENSORS_SUFFIX}")
     _check_free(destination)
     model = load(source)
     config = config_options.as_json(model.config.to_dict())
-    names = detect_architecture.names_of(config["model"], model.module)
-    arrays = write_names(flatten_dict(model.params, sep="/"), names)
+    mapping = published_parameter_mapping(config["model"], model.module)
+    arrays = arrays_from_params(flatten_params(model.params), mapping)
     write_safetensors(destination, arrays, config)
-    num_idle = sum(name in names.unread for name in arrays)
+    num_unused = sum(name in mapping.unused_arrays for name in arrays)
     return (
-        f"{_describe(config)}\n{len(arrays)} arrays written to {destination}, "
-        f"{num_idle} of which no prediction uses"
+        f"{_describe_model(config)}\n{len(arrays)} arrays written to {destination}, "
+        f"{num_unused} of which no prediction uses"
     )
 
 
-def _check_free(place: Path) -> None:
-    """Asked before the long work; what writes asks again."""
-    if place.exists():
-        raise ValueError(f"{place} exists already; choose another place or remove it")
+def _check_free(path: Path) -> None:
+    """Raise ValueError before the long work; what writes checks again."""
+    if path.exists():
+        raise ValueError(f"{path} exists already; choose another path or remove it")
 
 
-def _describe(config: dict) -> str:
-    """One line: the recipe and its arguments."""
+def _describe_model(config: dict[str, Any]) -> str:
+    """Return one line: the model's name and its arguments."""
     arguments = dict(config["model"])
     name = arguments.pop("name")
-    said = ", ".join(f"{key} {value}" for key, value in sorted(arguments.items()))
-    return f"{name}: {said}"
+    argument_text = ", ".join(
+        f"{key} {value}" for key, value in sorted(arguments.items())
+    )
+    return f"{name}: {argument_text}"
 
 
 if __name__ == "__main__":

@@ -1,277 +1,299 @@
-r"""How many clicks does a model need on a data set?
+r"""Measure how many clicks a model needs on prepared datasets.
 
 python -m mst_jax.evaluate --checkpoint RUN --dataset grabcut,berkeley \
-  --data_dir data --out noc.json --report report
+  --data-dir data --out noc.json --report report
 
-Killed, the same command goes on with the objects that are not yet done.
+The same command resumes a killed evaluation.
 """
 
 import argparse
-import json
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-import numpy as np
-
-from mst_jax.atomic_io import check_room, write_whole
-from mst_jax.data.dataset import list_splits
-from mst_jax.evaluation.evaluation_task import Task, click_set
-from mst_jax.evaluation.journal import Journal
-from mst_jax.evaluation.protocol import Protocol, published_view
+from mst_jax.atomic_io import atomic_write, check_writable
+from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.evaluation.evaluation_task import (
+    PREFERRED_SPLITS,
+    EvaluationTask,
+    evaluate_dataset,
+    find_split,
+)
+from mst_jax.evaluation.protocol import (
+    EvaluationProtocol,
+    UserOptions,
+    published_protocol,
+)
 from mst_jax.evaluation.result_tables import to_csv, to_markdown
-from mst_jax.interaction.inference_options import choose_view, read_zoom
-from mst_jax.interaction.refine import STILL
+from mst_jax.evaluation.results_log import ResultsLog, params_checksum
+from mst_jax.evaluation.simulation import NEVER_STOP
+from mst_jax.evaluation.summary import Summary, read_summaries, write_summaries
+from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
+from mst_jax.interaction.refine import CONVERGENCE_PIXELS, RefinementOptions
 from mst_jax.models.load import TrainedModel, load
 
-# The first of these that a set has is evaluated.
-SPLITS = ("test", "val", "validation", "train")
-STOPPED = 130
+# Name of the report in the folder of --report.
+REPORT_FILE = "index.html"
+
+# Exit codes of the command.
+EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Evaluates what the command line names, prints the tables and writes the files."""
+    """Run the evaluation command: print the tables and write the files.
+
+    Args:
+        argv: Words of the command line; None = those of this process.
+    """
     parser = make_parser()
     options = parser.parse_args(argv)
     try:
         summaries = evaluate(options)
     except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate: {error}\n")
+        parser.exit(EXIT_BAD_INPUT, f"evaluate: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(STOPPED, "evaluate: stopped; the same command goes on from here\n")
+        parser.exit(
+            EXIT_INTERRUPTED, "evaluate: stopped; the same command resumes it\n"
+        )
     print(to_markdown(summaries))
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mst_jax.evaluate", description=__doc__.splitlines()[0]
+def make_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="python -m mst_jax.evaluate",
+        description="Measure how many clicks a model needs on prepared datasets.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, help="a run, or published weights")
-    add("--dataset", required=True, help="prepared sets, such as grabcut,berkeley")
-    add("--data_dir", required=True, type=Path, help="where prepared sets live")
+    # What is evaluated, and where the results go.
+    add("--checkpoint", required=True, help="a training run, or published weights")
+    add("--dataset", required=True, help="prepared datasets, such as grabcut,berkeley")
+    add("--data-dir", required=True, type=Path, help="folder of the prepared datasets")
     add("--out", required=True, type=Path, help="JSON file to write")
-    add("--csv", type=Path, help="file to write, one row an object")
+    add("--csv", type=Path, help="file to write, one row for each object")
     add("--markdown", type=Path, help="file to write the printed tables to")
-    add("--report", type=Path, metavar="DIR", help="write DIR/index.html with pictures")
+    add("--report", type=Path, metavar="DIR", help="write DIR/index.html with images")
     add(
         "--compare", type=Path, nargs="+", default=[], help="earlier JSON, for the plot"
     )
-    add("--split", help="default: the first there is of " + ", ".join(SPLITS))
+    # Which objects are evaluated, and how the command runs.
+    split_names = ", ".join(PREFERRED_SPLITS)
+    add("--split", help=f"default: the first of {split_names} that the dataset has")
     add(
-        "--min-area", type=float, default=0.0, help="least object, share of the picture"
+        "--min-area-fraction",
+        type=float,
+        default=0.0,
+        help="minimum area of an object relative to its image's, 0 to 1",
     )
-    add("--limit", type=int, help="the first so many objects of a set only")
-    add("--lanes", type=int, help="objects side by side; changes the speed only")
-    add("--restart", action="store_true", help="forget what a killed run has done")
-    _add_view(parser.add_argument_group("what the network sees"))
-    _add_user(parser.add_argument_group("what the user does"))
+    add("--limit", type=int, help="maximum number of objects of a dataset")
+    add("--batch-size", type=int, help="objects side by side; affects the speed only")
+    add("--restart", action="store_true", help="discard the results of a killed run")
+    _add_prediction_flags(parser.add_argument_group("prediction"))
+    _add_user_flags(parser.add_argument_group("simulated user"))
     return parser
 
 
-def _add_view(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
+def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
+    """Add the flags of zoom and refinement."""
+    add = flag_group.add_argument
     add(
-        "--view",
+        "--protocol",
         choices=("literature", "mst"),
-        help="as published: zoom 448 (DAVIS: 672), least side 200; mst: 20, and clicks "
-        "outside are dropped; default: as trained",
+        help="zoom as published: 448 (DAVIS: 672), minimum side 200; mst: 20, and clicks "
+        "outside the region of interest are dropped; default: as trained",
     )
-    add("--zoom", metavar="N", help="side the network sees, or none")
+    add_zoom_flags(flag_group)
     add(
-        "--zoom-min-side", metavar="N", type=int, help="least side zoomed in on, pixels"
-    )
-    add(
-        "--no-mirror",
-        dest="mirror",
-        action="store_const",
-        const=False,
-        help="do not look at the mirror picture too",
-    )
-    add(
-        "--refine",
+        "--refine-steps",
         type=int,
         default=0,
         metavar="N",
-        help="look N times more at each click (cascade-forward refinement)",
+        help="cascade-forward refinement: N more forward passes after each click",
     )
-    add("--refine-clicks", type=int, metavar="N", help="at the first N clicks only")
     add(
-        "--refine-until",
+        "--refine-max-clicks",
+        type=int,
+        metavar="N",
+        help="refine up to the Nth click only",
+    )
+    add(
+        "--refine-convergence-pixels",
         type=int,
         nargs="?",
-        const=STILL,
+        const=CONVERGENCE_PIXELS,
         metavar="PIXELS",
-        help=f"no more looks once so few pixels change (without a number: {STILL})",
+        help="stop refining after a step that changed at most so many pixels "
+        f"(without a number: {CONVERGENCE_PIXELS})",
     )
 
 
-def _add_user(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--max-clicks", type=int, default=20, help="clicks an object")
+def _add_user_flags(flag_group: argparse._ArgumentGroup) -> None:
+    """Add the flags of the simulated user."""
+    add = flag_group.add_argument
+    add("--max-clicks", type=int, default=20, help="maximum number of clicks")
     add(
         "--stop-iou",
         type=float,
-        default=1.01,
-        help="stop at this IoU: quicker, the same NoC up to it, no mIoU",
+        default=NEVER_STOP,
+        help="end a session at this IoU: faster, the same NoC up to it, no mIoU",
     )
     add(
-        "--spread",
+        "--click-spread",
         type=float,
         default=0.0,
-        help="how far clicks fall from the best place, as a share of its distance to the "
-        "edge of the error",
+        help="standard deviation of the clicks around the best pixel, relative to its "
+        "distance to the edge of the error region",
     )
-    add("--first", choices=("best", "anywhere"), default="best", help="first click")
-    add("--users", type=int, default=1, help="repeat with so many users who differ")
+    add(
+        "--first-click",
+        choices=("center", "random"),
+        default="center",
+        help="first click in the center of the object, or anywhere on it",
+    )
+    add(
+        "--num-users",
+        type=int,
+        default=1,
+        help="repeat with so many users whose random clicks differ",
+    )
 
 
-def evaluate(options: argparse.Namespace) -> list[dict]:
-    """Clicks the objects of all sets and writes the files.
+def evaluate(options: argparse.Namespace) -> list[Summary]:
+    """Evaluate all datasets and write the files.
+
+    Args:
+        options: Values of the flags, see `make_parser`.
 
     Returns:
-        The numbers of each set, see `evaluation.summary.summarise`.
+        Summary of each dataset, see `evaluation.summary.summarize_sessions`.
 
     Raises:
-        ValueError: no such set, split or checkpoint, or a number out of range.
+        ValueError: No such dataset, split or checkpoint, or a number out of range.
     """
-    check_options(options)
-    compared = {path.stem: read_summaries(path) for path in options.compare}
+    # 1. Everything that can be wrong is checked before the first session.
+    check_flags(options)
+    earlier_summaries = {path.stem: read_summaries(path) for path in options.compare}
     model = load(options.checkpoint)
-    tasks = [make_task(options, model, name) for name in options.dataset.split(",")]
-    place = options.out.with_suffix(".jsonl")
+    dataset_names = options.dataset.split(",")
+    tasks = [make_task(options, model, dataset) for dataset in dataset_names]
+    # 2. The log resumes only an evaluation of the same model and tasks.
+    model_settings = {
+        "checkpoint": str(options.checkpoint),
+        "params_checksum": params_checksum(model.params),
+    }
+    log_path = options.out.with_suffix(".jsonl")
     if options.restart:
-        place.unlink(missing_ok=True)
-    wanted = {"checkpoint": str(options.checkpoint), "parameters": fingerprint(model)}
-    journal = Journal(place, wanted | {"sets": [task.to_plain() for task in tasks]})
+        log_path.unlink(missing_ok=True)
+    tasks_json = [task.to_json() for task in tasks]
+    results_log = ResultsLog(log_path, {**model_settings, "datasets": tasks_json})
+    # 3. Run the sessions. An interrupted evaluation leaves the log.
     try:
         summaries = [
-            click_set(model, task, journal, lanes=options.lanes) for task in tasks
+            evaluate_dataset(model, task, results_log, batch_size=options.batch_size)
+            for task in tasks
         ]
         for summary in summaries:
-            summary["settings"] |= wanted
+            summary["settings"] |= model_settings
         write_results(options, summaries)
         if options.report:
-            write_report(options.report, model, tasks, summaries, compared)
+            # Plots need matplotlib, which an evaluation without report does not.
+            from mst_jax.reporting.evaluation_report import write_report
+
+            report_path = options.report / REPORT_FILE
+            write_report(report_path, model, tasks, summaries, earlier_summaries)
     finally:
-        journal.close()
-    place.unlink()
+        results_log.close()
+    log_path.unlink()
     return summaries
 
 
-def check_options(options: argparse.Namespace) -> None:
-    """Raises ValueError for a number out of range or a file that cannot be written."""
-    for name in ("max_clicks", "limit", "lanes", "users"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} is {value}, expected 1 or more")
-    if not 0.0 <= options.min_area <= 1.0:
-        raise ValueError(f"--min-area is {options.min_area}, expected 0 to 1")
+def check_flags(options: argparse.Namespace) -> None:
+    """Raise ValueError for a number out of range or a file that cannot be written.
+
+    Args:
+        options: Values of the flags, see `make_parser`.
+    """
+    # Flags that count something.
+    for option_name in ("max_clicks", "limit", "batch_size", "num_users"):
+        flag_value = getattr(options, option_name)
+        if flag_value is not None and flag_value < 1:
+            flag_name = option_name.replace("_", "-")
+            raise ValueError(f"--{flag_name} is {flag_value}, expected 1 or more")
+    min_fraction = options.min_area_fraction
+    if not 0.0 <= min_fraction <= 1.0:
+        raise ValueError(f"--min-area-fraction is {min_fraction}, expected 0 to 1")
+    # The lowest target IoU of NoC is 80 %. Not `<=`: NaN is rejected as well.
     if not options.stop_iou > 0.8:
         raise ValueError(f"--stop-iou is {options.stop_iou}, expected more than 0.8")
-    for path in (options.out, options.csv, options.markdown):
-        if path is not None:
-            check_room(path)
+    # A wrong path fails now rather than after hours of evaluation.
+    for output_path in (options.out, options.csv, options.markdown):
+        if output_path is not None:
+            check_writable(output_path)
     if options.report:
-        check_room(options.report / "index.html")
+        check_writable(options.report / REPORT_FILE)
 
 
-def make_task(options: argparse.Namespace, model: TrainedModel, name: str) -> Task:
-    """All that the numbers of one set depend on, besides the parameters.
+def make_task(
+    options: argparse.Namespace, model: TrainedModel, dataset: str
+) -> EvaluationTask:
+    """Make the task of one dataset: all that its results depend on, except the model.
+
+    Args:
+        options: Values of the flags, see `make_parser`.
+        model: The model; its config has the zoom that it was trained for.
+        dataset: Name of the dataset.
 
     Raises:
-        ValueError: no such set or split, or a setting out of range.
+        ValueError: No such dataset or split, or an option out of range.
     """
-    published = published_view(options.view, name) if options.view else {}
-    drop_outside = published.pop("drop_outside", False)
-    given = {"zoom_min_side": options.zoom_min_side, "mirror": options.mirror}
-    asked = published | {key: x for key, x in given.items() if x is not None}
-    if options.zoom is not None:
-        asked["zoom"] = read_zoom(options.zoom)
-    protocol = Protocol(
-        max_clicks=options.max_clicks,
-        **choose_view(model.config, **asked),
-        drop_outside=drop_outside,
-        more_looks=options.refine,
-        look_clicks=options.refine_clicks,
-        least_change=options.refine_until,
-        spread=options.spread,
-        first=options.first,
+    # The flags of zoom take precedence over --protocol, and that over the model's config.
+    default_zoom = zoom_options_of(model)
+    if options.protocol:
+        default_zoom = published_protocol(options.protocol, dataset).zoom
+    zoom_options = override_zoom(
+        default_zoom,
+        size=options.zoom,
+        min_side=options.zoom_min_side,
+        flip_tta=options.flip_tta,
     )
-    task = Task(
-        dataset=name,
+    # Each block of options validates itself.
+    refinement_options = RefinementOptions(
+        num_steps=options.refine_steps,
+        max_clicks=options.refine_max_clicks,
+        convergence_pixels=options.refine_convergence_pixels,
+    )
+    user_options = UserOptions(
+        click_spread=options.click_spread, first_click=options.first_click
+    )
+    task = EvaluationTask(
+        dataset=dataset,
         data_dir=str(options.data_dir),
-        split=options.split or find_split(name, options.data_dir),
+        split=options.split or find_split(dataset, options.data_dir),
         limit=options.limit,
-        min_area=options.min_area,
-        users=options.users,
+        min_area_fraction=options.min_area_fraction,
+        num_users=options.num_users,
         stop_iou=options.stop_iou,
-        protocol=protocol,
+        protocol=EvaluationProtocol(
+            options.max_clicks, zoom_options, refinement_options, user_options
+        ),
     )
-    task.open()
+    # A missing dataset fails now rather than after the sessions of the others.
+    task.open_dataset()
     return task
 
 
-def find_split(name: str, data_dir: Path) -> str:
-    """The split of a prepared set that is meant for testing, or the best there is."""
-    splits = list_splits(name, data_dir)
-    return next((split for split in SPLITS if split in splits), splits[0])
+def write_results(options: argparse.Namespace, summaries: list[Summary]) -> None:
+    """Write the JSON file, and the other files that the flags name.
 
-
-def fingerprint(model: TrainedModel) -> str:
-    """A short name for the parameters: others have another one."""
-    number = 0
-    for leaf in jax.tree.leaves(model.params):
-        number = zlib.crc32(np.ascontiguousarray(leaf), number)
-    return f"{number:08x}"
-
-
-def write_results(options: argparse.Namespace, summaries: list[dict]) -> None:
-    """Writes the JSON, and the other files that were asked for."""
-    text = json.dumps({"sets": summaries}, allow_nan=False)
-    write_whole(options.out, f"{text}\n".encode())
+    Args:
+        options: Values of the flags, see `make_parser`.
+        summaries: Summary of each dataset.
+    """
+    # Each file appears complete or not at all; an older one stays until then.
+    write_summaries(options.out, summaries)
     if options.csv:
-        write_whole(options.csv, to_csv(summaries).encode())
+        atomic_write(options.csv, to_csv(summaries).encode())
     if options.markdown:
-        write_whole(options.markdown, f"{to_markdown(summaries)}\n".encode())
-
-
-def read_summaries(path: Path) -> list[dict]:
-    """Reads back what `write_results` wrote; ValueError if it is something else."""
-    try:
-        return json.loads(path.read_bytes())["sets"]
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is not the JSON of an evaluation") from None
-
-
-def write_report(
-    folder: Path,
-    model: TrainedModel,
-    tasks: list[Task],
-    summaries: list[dict],
-    compared: dict[str, list[dict]],
-) -> None:
-    """Writes `folder/index.html`: tables, plots, the worst and the best sessions."""
-    # Plots need matplotlib, which an evaluation without report does not.
-    from mst_jax.reporting.evaluation_report import assemble, tell_sessions
-
-    sheets = {
-        task.dataset: tell_sessions(
-            model,
-            lambda task=task: task.targets(task.open()),
-            one,
-            **vars(task.protocol),
-        )
-        for task, one in zip(tasks, summaries, strict=True)
-    }
-    others = {
-        f"{name}: {one['dataset']}": one for name in compared for one in compared[name]
-    }
-    page = assemble(summaries, sheets, compared=others)
-    write_whole(folder / "index.html", page.encode())
+        atomic_write(options.markdown, f"{to_markdown(summaries)}\n".encode())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""Clicks on a picture -> the object's mask, as a file.
+r"""Predict the mask of an object from clicks on an image, and write it to a file.
 
 python -m mst_jax.predict cat.jpg --positive 120,80 --negative 10,10 --out mask.png \
   --overlay overlay.jpg
@@ -13,32 +13,40 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from mst_jax.atomic_io import check_room, write_whole
+from mst_jax.atomic_io import atomic_write, check_writable
+from mst_jax.command_line import CommandParser, add_zoom_flags
 from mst_jax.data.formats import images
 from mst_jax.inference import overlay
 from mst_jax.inference.click_session import Click
 from mst_jax.inference.predictor import Predictor
-from mst_jax.inference.selected_tokens import draw_cells
-from mst_jax.interaction.inference_options import AS_TRAINED, read_zoom
-from mst_jax.models.load import DEFAULT, load
+from mst_jax.inference.selected_tokens import draw_token_boxes
+from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
+from mst_jax.models.load import DEFAULT_MODEL, load
 
-STOPPED = 130
+EXIT_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells report it."""
+
 ENCODERS: dict[str, Callable[[UInt8[np.ndarray, "h w *c"]], bytes]] = {
     ".png": images.encode_png,
     ".jpg": images.encode_jpeg,
     ".jpeg": images.encode_jpeg,
 }
+"""Encoder of each file name extension that can be written."""
 
 
-class Given(NamedTuple):
-    """A click as it stands on the command line."""
+class ClickFlag(NamedTuple):
+    """A click as text of the command line."""
 
     is_positive: bool
     text: str
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Segments the picture that the command line names and prints what was found."""
+    """Run the command and print one line about the mask.
+
+    Args:
+        argv: Words of the command line; None = those of the process.
+    """
     parser = make_parser()
     options = parser.parse_args(argv)
     try:
@@ -46,22 +54,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         parser.exit(2, f"predict: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(STOPPED, "predict: stopped\n")
+        parser.exit(EXIT_INTERRUPTED, "predict: stopped\n")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
+def make_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
         prog="python -m mst_jax.predict",
-        description="Clicks on a picture become the object's mask.",
-        epilog="Clicks count in the order given, positive and negative mixed.",
+        description="Predict the mask of an object from clicks on an image.",
+        epilog="Clicks are applied in the order given, positive and negative mixed.",
     )
     add = parser.add_argument
-    add("picture", type=Path, help="JPEG, PNG, BMP, TIFF or WebP")
+    add("image", type=Path, help="JPEG, PNG, BMP, TIFF or WebP")
     add(
         "--checkpoint",
-        default=DEFAULT,
-        help=f"a run, or published weights; default: {DEFAULT}, the model in the box",
+        default=DEFAULT_MODEL,
+        help="a training run, a converted model or published weights; default: "
+        f"{DEFAULT_MODEL}, the bundled model",
     )
     for name, where in (("positive", "on the object"), ("negative", "not on it")):
         add(
@@ -69,113 +78,125 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="ROW,COL",
             dest="clicks",
             action="append",
-            type=functools.partial(Given, name == "positive"),
+            type=functools.partial(ClickFlag, name == "positive"),
             help=f"click {where}, in pixels from the upper left corner; may be repeated",
         )
     add("--out", required=True, type=Path, help="mask to write: PNG, 0 and 255")
-    add("--overlay", type=Path, help="picture with mask and clicks: PNG or JPEG")
-    add("--tokens", type=Path, help="picture with the tokens that were chosen last")
-    add(
-        "--zoom",
-        metavar="N",
-        default=AS_TRAINED,
-        help="side the network sees, or none; default: as trained",
-    )
-    add(
-        "--no-mirror",
-        dest="mirror",
-        action="store_const",
-        const=False,
-        default=AS_TRAINED,
-        help="do not look at the mirror picture too",
-    )
+    add("--overlay", type=Path, help="image with mask and clicks: PNG or JPEG")
+    add("--tokens", type=Path, help="image with the tokens selected last: PNG or JPEG")
+    add_zoom_flags(parser)
     return parser
 
 
 def predict(options: argparse.Namespace) -> str:
-    """Writes mask and pictures; missing folders are made. Returns a line of text.
+    """Predict the mask and write the files; missing folders are created.
+
+    Args:
+        options: Values of the flags, see `make_parser`.
+
+    Returns:
+        One line about the mask.
 
     Raises:
-        ValueError: a picture that is none, a click outside it, a bad checkpoint or path.
+        ValueError: An unreadable image, a click outside it, a bad checkpoint or path.
     """
-    clicks = [open_click(given) for given in options.clicks or ()]
+    # 1. Check everything that needs no model first: loading and compiling are slow.
+    clicks = [parse_click(flag) for flag in options.clicks or ()]
     if not any(click.is_positive for click in clicks):
         raise ValueError("no click on the object; give at least one --positive ROW,COL")
     check_outputs(options)
-    image = open_picture(options.picture)
+    image = open_image(options.image)
+    # 2. Predict.
     model = load(options.checkpoint)
-    zoom = read_zoom(options.zoom)
-    predictor = Predictor(model, zoom=zoom, mirror=options.mirror)
+    zoom = override_zoom(
+        zoom_options_of(model),
+        size=options.zoom,
+        min_side=options.zoom_min_side,
+        flip_tta=options.flip_tta,
+    )
+    predictor = Predictor(model, zoom=zoom)
     predictor.set_image(image)
     for click in clicks:
-        mask = predictor.click(click.row, click.column, click.is_positive)
+        predictor.click(click.row, click.column, click.is_positive)
+    # 3. Encode all files before the first is written, so that an error leaves none.
+    mask = predictor.mask
     files = {options.out: images.encode_png(mask * np.uint8(255))}
     if options.overlay:
-        drawn = overlay.draw(image, mask, predictor.clicks)
+        drawn = overlay.draw_overlay(image, mask, predictor.clicks)
         files[options.overlay] = ENCODERS[options.overlay.suffix.lower()](drawn)
     if options.tokens:
-        *_, last = predictor.chosen()
-        drawn = draw_cells(image, *last)
-        drawn = overlay.draw(drawn, np.zeros_like(mask), predictor.clicks)
+        *_, (fine, coarse) = predictor.selected_tokens()
+        drawn = draw_token_boxes(image, fine, coarse)
+        drawn = overlay.draw_overlay(drawn, np.zeros_like(mask), predictor.clicks)
         files[options.tokens] = ENCODERS[options.tokens.suffix.lower()](drawn)
-    for place, data in files.items():
-        write_whole(place, data)
-    return f"{options.out}: {describe(mask)}"
+    for path, data in files.items():
+        atomic_write(path, data)
+    return f"{options.out}: {describe_mask(mask)}"
 
 
-def open_click(given: Given) -> Click:
-    """Reads ROW,COL; ValueError for anything else."""
-    row, _, column = given.text.partition(",")
+def parse_click(flag: ClickFlag) -> Click:
+    """Parse the text ROW,COL of a click.
+
+    Raises:
+        ValueError: Any other text.
+    """
+    row, _, column = flag.text.partition(",")
     try:
-        return Click(float(row), float(column), given.is_positive)
+        return Click(float(row), float(column), flag.is_positive)
     except ValueError:
-        name = "--positive" if given.is_positive else "--negative"
+        name = "--positive" if flag.is_positive else "--negative"
         raise ValueError(
-            f"{name} is {given.text!r}, expected ROW,COL such as 120,80"
+            f"{name} is {flag.text!r}, expected ROW,COL such as 120,80"
         ) from None
 
 
-def open_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads a picture as 8-bit RGB, turned as its EXIF says; ValueError says what not."""
+def open_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Read an image as 8-bit RGB, rotated according to its EXIF orientation.
+
+    Raises:
+        ValueError: The file cannot be read or is not an image.
+    """
     try:
-        return images.decode_picture(images.read_picture(path).data)
+        return images.decode_image(images.read_image(path).data)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; expected a picture such as JPEG") from None
+        raise ValueError(f"{path}: {error}; expected an image such as JPEG") from None
 
 
 def check_outputs(options: argparse.Namespace) -> None:
-    """Raises ValueError unless what was asked for can be written where it shall be."""
+    """Check that all output files can be written and are different.
+
+    Raises:
+        ValueError: A wrong extension, a path that cannot be written, or a repeated path.
+    """
     if options.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {options.out}, expected a name that ends in .png")
-    places = [options.out]
+    outputs = [options.out]
     for name in ("overlay", "tokens"):
-        place = getattr(options, name)
-        if place is None:
+        path = getattr(options, name)
+        if path is None:
             continue
-        if place.suffix.lower() not in ENCODERS:
+        if path.suffix.lower() not in ENCODERS:
             raise ValueError(
-                f"--{name} is {place}, expected a name that ends in {', '.join(ENCODERS)}"
+                f"--{name} is {path}, expected a name that ends in {', '.join(ENCODERS)}"
             )
-        places.append(place)
-    for place in places:
-        check_room(place)
-    if len({place.resolve() for place in (options.picture, *places)}) <= len(places):
-        raise ValueError(
-            "picture, --out, --overlay and --tokens must be different files"
-        )
+        outputs.append(path)
+    for path in outputs:
+        check_writable(path)
+    if len({path.resolve() for path in (options.image, *outputs)}) <= len(outputs):
+        raise ValueError("image, --out, --overlay and --tokens must be different files")
 
 
-def describe(mask: Bool[np.ndarray, "h w"]) -> str:
-    """What was found, in a few words."""
+def describe_mask(mask: Bool[np.ndarray, "h w"]) -> str:
+    """Describe the size and the place of a mask in a few words."""
     height, width = mask.shape
     if not mask.any():
         return f"nothing found in {height} rows, {width} columns; add a click"
-    row, column = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    rows, columns = mask.nonzero()
     return (
-        f"{mask.mean():.1%} of the picture, rows {row[0]} to {row[-1]}, "
-        f"columns {column[0]} to {column[-1]}"
+        f"{mask.mean():.1%} of the image, rows {rows.min()} to {rows.max()}, "
+        f"columns {columns.min()} to {columns.max()}"
     )
 
 

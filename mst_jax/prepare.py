@@ -1,177 +1,242 @@
-"""Prepare a data set: from the files its authors publish to array_record files.
+"""Prepare a dataset: from the files its authors publish to array_record files.
 
-python -m mst_jax.prepare shapes --data_dir data
-python -m mst_jax.prepare grabcut --source GrabCut --data_dir data
-python -m mst_jax.prepare folder/birds --source my_birds --data_dir data --preview a.png
+python -m mst_jax.prepare shapes --data-dir data
+python -m mst_jax.prepare grabcut --source GrabCut --data-dir data
+python -m mst_jax.prepare folder/birds --source my_birds --data-dir data --preview a.png
 
-All sets, their layouts and what to expect: docs/data.md.
+All datasets, their layouts and what to expect: docs/data.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from mst_jax.atomic_io import check_room, write_whole
+from mst_jax.atomic_io import atomic_write, check_writable
+from mst_jax.command_line import CommandParser
 from mst_jax.data import dataset
 from mst_jax.data.builders import BUILDERS
-from mst_jax.data.builders.folder_dataset import ANY
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.formats.images import encode_png
-from mst_jax.data.inspection.preview import draw_sheet, pick_evenly
-from mst_jax.data.inspection.statistics import print_form, take_survey
+from mst_jax.data.inspection.preview import draw_contact_sheet, evenly_spaced_indices
+from mst_jax.data.inspection.statistics import compute_statistics, format_statistics
 
-STOPPED = 130
-_NUM_SHOWN = 20  # pictures in a preview, of all splits together
+EXIT_INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
+_NUM_PREVIEW_IMAGES = 20  # in a preview, of all splits together
+_SHAPES_OPTIONS = ("num_train", "num_validation", "size", "seed")
+_FOLDER_OPTIONS = ("source", "skip_bad")
+
+ElementT = TypeVar("ElementT")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prepares the set that the command line names and prints what is in it."""
+    """Prepare the dataset that the command line names and print its statistics.
+
+    Args:
+        argv: Arguments of the command line; None takes those of the process.
+    """
     parser = make_parser()
     options = parser.parse_args(argv)
-    # What is wrong with a file is told once, with its name, by us.
+    # Bad files are reported once, with their names, by the error collector.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        prepare(options)
+        prepare_dataset(options)
     except (ValueError, OSError) as error:
         parser.exit(2, f"prepare: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(STOPPED, "prepare: stopped; no half of a set is left behind\n")
+        parser.exit(EXIT_INTERRUPTED, "prepare: stopped; no partial dataset is left\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mst_jax.prepare", description=__doc__.splitlines()[0]
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="python -m mst_jax.prepare",
+        description="Prepare a dataset: from the files its authors publish to "
+        "array_record files.",
     )
-    add = parser.add_argument
-    add(
-        "name",
-        help=f"{', '.join(sorted(BUILDERS))}; your own: folder/NAME, coco_json/NAME",
+    add_flag = parser.add_argument
+    builder_names = ", ".join(sorted(BUILDERS))
+    add_flag("name", help=f"{builder_names}; your own: folder/NAME, coco_json/NAME")
+    add_flag("--source", help="folder as its authors publish it; not for shapes")
+    add_flag("--data-dir", required=True, type=Path, help="folder of prepared datasets")
+    add_flag("--overwrite", action="store_true", help="replace a prepared dataset")
+    # None where it is not given: shapes must refuse it.
+    add_flag(
+        "--skip-bad", action="store_true", default=None, help="leave bad files out"
     )
-    add("--source", help="folder as its authors publish it; not for shapes")
-    add("--data_dir", required=True, type=Path, help="where prepared sets live")
-    add("--overwrite", action="store_true", help="make a prepared set anew")
-    add("--skip-bad", action="store_true", default=None, help="leave bad files out")
-    add("--preview", type=Path, metavar="FILE", help="PNG to draw: pictures, objects")
-    add("--num-train", type=int, help="shapes only: pictures to train with")
-    add("--num-validation", type=int, help="shapes only: pictures to test with")
-    add("--size", type=int, help="shapes only: height and width in pixels")
-    add("--seed", type=int, help="shapes only: other seed, other pictures")
+    add_flag(
+        "--preview", type=Path, metavar="FILE", help="PNG: some images and objects"
+    )
+    add_flag("--num-train", type=int, help="shapes only: number of training images")
+    add_flag(
+        "--num-validation", type=int, help="shapes only: number of validation images"
+    )
+    add_flag("--size", type=int, help="shapes only: height and width in pixels")
+    add_flag("--seed", type=int, help="shapes only: another seed draws other images")
     return parser
 
 
-def prepare(options: argparse.Namespace) -> None:
-    """Writes the set unless it is there, and prints a survey of each split.
+def prepare_dataset(options: argparse.Namespace) -> None:
+    """Write the dataset unless it exists, and print the statistics of each split.
+
+    Args:
+        options: Parsed command line, see `make_parser`.
 
     Raises:
-        ValueError: unknown set, options that do not fit it, a wrong source, bad files.
+        ValueError: The dataset is unknown, an option does not apply to it, the source
+            is wrong, or files are bad.
     """
-    builder_name, config = _split_name(options.name)
+    # 1. Check everything that can be checked before the long work.
+    builder_name, variant_name = _parse_name(options.name)
     if options.preview:
-        check_room(options.preview)
-    arguments = _builder_arguments(options, builder_name)
-    if options.name in dataset.list_sets(options.data_dir) and not options.overwrite:
-        place = dataset.find_set(options.name, options.data_dir)
+        check_writable(options.preview)
+    builder_options = _builder_options(options, builder_name)
+    # 2. Write the dataset. Statistics of an existing one need no source.
+    is_prepared = options.name in dataset.list_datasets(options.data_dir)
+    if is_prepared and not options.overwrite:
+        folder = dataset.find_dataset(options.name, options.data_dir)
         print(
-            f"{options.name} is already prepared in {place}; --overwrite makes it anew"
+            f"{options.name} is already prepared in {folder}; --overwrite replaces it"
         )
     else:
-        if builder_name != "shapes" and "source" not in arguments:
+        if builder_name != "shapes" and "source" not in builder_options:
             raise ValueError(f"{builder_name} needs --source, the folder to read from")
-        place = _write(options, BUILDERS[builder_name], config, arguments)
-        print(f"{options.name} is prepared in {place}")
-    sources = {
-        split: dataset.open_source(options.name, options.data_dir, split)
+        folder = _write_dataset(
+            options, BUILDERS[builder_name], variant_name, builder_options
+        )
+        print(f"{options.name} is prepared in {folder}")
+    # 3. Read it back: what is printed is what training will see.
+    prepared_splits = {
+        split: dataset.open_dataset(options.name, options.data_dir, split)
         for split in dataset.list_splits(options.name, options.data_dir)
     }
-    for split, source in sources.items():
-        numbers = _show_progress(range(len(source)))
-        survey = take_survey(source.layers(number) for number in numbers)
-        print(f"\n{options.name}, split {split}: {print_form(survey)}")
-    if options.preview:
-        _draw_preview(sources, options.preview)
-        print(f"\nsome of its pictures are drawn in {options.preview}")
-
-
-def _draw_preview(sources: Mapping[str, dataset.Source], path: Path) -> None:
-    """Writes a contact sheet of a few pictures of each split."""
-    most = -(-_NUM_SHOWN // len(sources))
-    shown = []
-    for split, source in sources.items():
-        examples = (source[int(k)] for k in pick_evenly(len(source), most=most))
-        shown += [(f"{split}/{example.id}", example) for example in examples]
-    write_whole(path, encode_png(draw_sheet(shown)))
-
-
-def _split_name(name: str) -> tuple[str, str | None]:
-    builder_name, _, config = name.partition("/")
-    if builder_name not in BUILDERS:
-        raise ValueError(f"no data set {name!r}; choose from {sorted(BUILDERS)}")
-    variants = getattr(BUILDERS[builder_name], "VARIANTS", ())
-    if config and not variants:
-        raise ValueError(f"{builder_name} has no variants; write {builder_name!r}")
-    if config and variants is not ANY and config not in variants:
-        raise ValueError(f"no variant {config!r}; {builder_name} has {variants}")
-    if "/" in name and not re.fullmatch(r"[A-Za-z_][\w-]*", config):
-        raise ValueError(
-            f"{name!r} is no name; write {builder_name}/NAME, NAME of letters, digits, "
-            "- and _"
+    for split, prepared_split in prepared_splits.items():
+        image_indices = _show_progress(range(len(prepared_split)))
+        statistics = compute_statistics(
+            prepared_split.read_layers(k) for k in image_indices
         )
-    return builder_name, config or None
+        print(f"\n{options.name}, split {split}: {format_statistics(statistics)}")
+    if options.preview:
+        _write_preview(prepared_splits, options.preview)
+        print(f"\nsome of its images are drawn in {options.preview}")
 
 
-def _builder_arguments(
-    options: argparse.Namespace, builder_name: str
-) -> dict[str, object]:
-    """Arguments of the builder that were given; ValueError if one does not fit it."""
-    drawn = ("num_train", "num_validation", "size", "seed")
-    read = ("source", "skip_bad")
-    fitting, foreign = (drawn, read) if builder_name == "shapes" else (read, drawn)
-    for key in foreign:
-        if getattr(options, key) is not None:
-            flag = f"--{key.replace('_', '-')}"
-            raise ValueError(f"{flag} has no meaning for {builder_name}; leave it out")
-    given = {key: getattr(options, key) for key in fitting}
-    return {key: value for key, value in given.items() if value is not None}
+def _write_preview(
+    prepared_splits: Mapping[str, dataset.PreparedDataset], path: Path
+) -> None:
+    """Write a contact sheet of a few images of each split."""
+    # Rounded up: each split has at least one image.
+    images_per_split = -(-_NUM_PREVIEW_IMAGES // len(prepared_splits))
+    titled_examples = []
+    for split, prepared_split in prepared_splits.items():
+        image_indices = evenly_spaced_indices(
+            len(prepared_split), max_count=images_per_split
+        )
+        split_examples = (prepared_split[int(index)] for index in image_indices)
+        titled_examples += [
+            (f"{split}/{example.id}", example) for example in split_examples
+        ]
+    atomic_write(path, encode_png(draw_contact_sheet(titled_examples)))
 
 
-def _write(
+def _parse_name(name: str) -> tuple[str, str | None]:
+    """Return builder and variant of a name such as `folder/birds`.
+
+    Raises:
+        ValueError: There is no such builder, or it has no such variant.
+    """
+    builder_name, _, variant_name = name.partition("/")
+    if builder_name not in BUILDERS:
+        raise ValueError(f"no dataset {name!r}; choose from {sorted(BUILDERS)}")
+    builder_class = BUILDERS[builder_name]
+    # Shapes has neither attribute: it is read from no folder.
+    variant_names = getattr(builder_class, "VARIANT_NAMES", ())
+    any_variant_name = getattr(builder_class, "ANY_VARIANT_NAME", False)
+    if variant_name and not any_variant_name:
+        if not variant_names:
+            raise ValueError(f"{builder_name} has no variants; write {builder_name!r}")
+        if variant_name not in variant_names:
+            raise ValueError(
+                f"no variant {variant_name!r}; {builder_name} has {variant_names}"
+            )
+    # The variant becomes a folder of the prepared dataset, so it must stay in there.
+    if "/" in name and not re.fullmatch(r"[A-Za-z_][\w-]*", variant_name):
+        raise ValueError(
+            f"{name!r} is not a valid name; write {builder_name}/NAME, NAME of letters, "
+            "digits, - and _"
+        )
+    return builder_name, variant_name or None
+
+
+def _builder_options(options: argparse.Namespace, builder_name: str) -> dict[str, Any]:
+    """Return the builder's options that the command line gives.
+
+    Raises:
+        ValueError: An option does not apply to the builder.
+    """
+    accepted_keys, rejected_keys = _FOLDER_OPTIONS, _SHAPES_OPTIONS
+    if builder_name == "shapes":
+        accepted_keys, rejected_keys = rejected_keys, accepted_keys
+    for option_key in rejected_keys:
+        if getattr(options, option_key) is not None:
+            flag_name = f"--{option_key.replace('_', '-')}"
+            raise ValueError(
+                f"{flag_name} does not apply to {builder_name}; leave it out"
+            )
+    # What is not given keeps the builder's default.
+    given_options = {
+        option_key: getattr(options, option_key) for option_key in accepted_keys
+    }
+    return {
+        option_key: option_value
+        for option_key, option_value in given_options.items()
+        if option_value is not None
+    }
+
+
+def _write_dataset(
     options: argparse.Namespace,
-    builder_class: type[tfds.core.GeneratorBasedBuilder],
-    config: str | None,
-    arguments: dict[str, object],
+    builder_class: type[FolderDatasetBuilder] | type[Shapes],
+    variant_name: str | None,
+    builder_options: dict[str, Any],
 ) -> Path:
-    made = []
-    if config:
-        arguments = arguments | {"config": tfds.core.BuilderConfig(name=config)}
+    """Write the dataset, print what was left out, and return its folder."""
+    # TFDS writes a variant to a folder of its own, named by the builder config.
+    if variant_name:
+        builder_config = tfds.core.BuilderConfig(name=variant_name)
+        builder_options = builder_options | {"config": builder_config}
+    made_builders: list[FolderDatasetBuilder | Shapes] = []
 
     def make_builder(data_dir: str) -> tfds.core.DatasetBuilder:
-        made.append(
-            builder_class(data_dir=data_dir, progress=_show_progress, **arguments)
+        dataset_builder = builder_class(
+            data_dir=data_dir, progress_fn=_show_progress, **builder_options
         )
-        return made[0]
+        made_builders.append(dataset_builder)
+        return dataset_builder
 
-    place = dataset.write_set(make_builder, options.name, options.data_dir)
-    faults = made[0].faults
-    if faults.lines:
-        print(f"left out {len(faults.lines)} bad files:", file=sys.stderr)
-        print("\n".join(f"  {line}" for line in faults.lines), file=sys.stderr)
-    for what, count in faults.remarks.items():
-        print(f"left out as it should be: {count} {what}")
-    return place
+    folder = dataset.write_dataset(make_builder, options.name, options.data_dir)
+    # Bad files to stderr, what is skipped on purpose to stdout.
+    errors = made_builders[0].errors
+    if errors.messages:
+        print(f"left out {len(errors.messages)} bad files:", file=sys.stderr)
+        print("\n".join(f"  {line}" for line in errors.messages), file=sys.stderr)
+    for description, skip_count in errors.skip_counts.items():
+        print(f"skipped on purpose: {skip_count} {description}")
+    return folder
 
 
-_show_progress = functools.partial(
-    tqdm, unit=" pictures", leave=False, dynamic_ncols=True, disable=None
-)
+def _show_progress(iterable: Iterable[ElementT], /) -> Iterable[ElementT]:
+    # disable=None: no progress bar where the output is not a terminal.
+    return tqdm(iterable, unit=" images", leave=False, dynamic_ncols=True, disable=None)
 
 
 if __name__ == "__main__":

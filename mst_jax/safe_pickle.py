@@ -1,30 +1,43 @@
-"""Pickles read without running anything: whatever they name becomes an inert record."""
+"""Pickles read without executing anything that they contain.
 
+A pickle may name any function of any package to be called while it is opened. Neither
+reader of this file calls one: `read_pickled_objects` turns every object into a record of
+its class and arguments (configs of published `.pth` files), `read_pickled_arrays` knows
+plain containers and NumPy arrays alone and refuses the rest (masks of datasets).
+"""
+
+import collections
 import io
 import pickle
 import pickletools
-from collections.abc import Hashable
+import re
+from collections.abc import Callable, Hashable
+from typing import Any, Literal
+
+import numpy as np
 
 
-class Record(dict):
-    """An object of a pickle: what it was to be made of, and nothing made of it.
+class PickledObject(dict):
+    """Record of an object in a pickle: what would have been called, without calling it.
 
     The items of a subclass of dict are the record's own items.
 
     Attributes:
-        name: "module.name" of the class or function that was called.
-        arguments: what it was called with.
-        state: what the object's attributes were to become, None without any.
+        type_name: "module.name" of the class or function that the pickle calls.
+        arguments: Positional arguments of that call.
+        state: Attributes that the object would have received, None without any.
     """
 
-    name = ""
-    __hash__ = object.__hash__
+    type_name = ""
+    arguments: tuple
+    state: Any
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
 
-    def __new__(cls, *arguments: object, **_: object) -> "Record":
-        """Keeps the arguments, calls nothing."""
-        record = super().__new__(cls)
-        record.arguments, record.state = arguments, None
-        return record
+    def __new__(cls, *arguments: object, **_: object) -> "PickledObject":
+        """Store the arguments and call nothing."""
+        pickled_object = super().__new__(cls)
+        pickled_object.arguments, pickled_object.state = arguments, None
+        return pickled_object
 
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__()
@@ -33,44 +46,172 @@ class Record(dict):
         self.state = state
 
     def append(self, _: object) -> None:
-        """Swallows an element of a subclass of list or set: no checkpoint needs them."""
+        """Discard an element of a subclass of list or set: no checkpoint needs them."""
 
     add = extend = append
 
 
-class _Reader(pickle.Unpickler):
-    """Finds no class and no function: each name is a new kind of record."""
+class _ObjectUnpickler(pickle.Unpickler):
+    """Unpickler that imports nothing: each name becomes a new type of record."""
 
-    def find_class(self, module: str, name: str) -> type[Record]:
-        return type("Record", (Record,), {"name": f"{module}.{name}"})
+    def find_class(self, module_name: str, global_name: str) -> type[PickledObject]:
+        type_name = f"{module_name}.{global_name}"
+        return type("PickledObject", (PickledObject,), {"type_name": type_name})
 
     def persistent_load(self, pid: Hashable) -> Hashable:
         return pid
 
 
-def read_records(data: bytes) -> object:
-    """Reads a pickle; only numbers, texts, tuples, lists, dicts and records come out.
+def read_pickled_objects(data: bytes) -> Any:
+    """Read a pickle as plain values and records of its objects.
 
-    What a persistent id stands for is left to the caller: the id itself comes out.
+    Args:
+        data: Content of the pickle, of any protocol.
+
+    Returns:
+        Numbers, strings, tuples, lists, dicts and `PickledObject`s. A persistent id is
+        returned itself; what it stands for is left to the caller.
 
     Raises:
-        ValueError: it is no pickle, or one that no program wrote.
+        ValueError: The data are not a pickle, or one that no program wrote.
     """
     try:
-        _check_memory(data)
-        return _Reader(io.BytesIO(data), encoding="latin1").load()
-    except Exception as error:  # a broken or hostile pickle fails in any way it likes
+        _check_memory_use(data)
+        return _ObjectUnpickler(io.BytesIO(data), encoding="latin1").load()
+    except Exception as error:  # a broken or hostile pickle raises errors of any type
         raise ValueError(
             f"its pickle cannot be read ({type(error).__name__}: {error})"
         ) from None
 
 
-def _check_memory(data: bytes) -> None:
-    """Raises ValueError if the pickle asks for far more memory than it is long.
+def _check_memory_use(data: bytes) -> None:
+    """Raise ValueError if the pickle requests far more memory than it is long."""
+    # `genops` finds arguments that claim to be longer than the rest of the data. What is
+    # left is the memo's index: each entry takes an opcode, so there are fewer than bytes.
+    for opcode, memo_index, _ in pickletools.genops(data):
+        if opcode.name.endswith("PUT") and (memo_index or 0) > len(data):
+            raise ValueError(f"it remembers {memo_index} objects in {len(data)} bytes")
 
-    `genops` finds what claims to be longer than the rest. What is left is a place in the
-    list of remembered objects: each takes an opcode, so they are fewer than the bytes.
+
+class PickledArray:
+    """Array of a pickle; `value` is known once the whole pickle is read.
+
+    Attributes:
+        value: The array, or a list if its elements are objects.
     """
-    for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name.endswith("PUT") and argument > len(data):
-            raise ValueError(f"it remembers {argument} objects in {len(data)} bytes")
+
+    def __init__(self) -> None:
+        self.value: np.ndarray | list = []
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, pickled_dtype, is_fortran, data = state
+        # NumPy pickles an array of objects as a list, all others as bytes.
+        if isinstance(data, list):
+            self.value = data
+            return
+        memory_order = "F" if is_fortran else "C"
+        flat_values = np.frombuffer(data, pickled_dtype.to_numpy())
+        self.value = flat_values.reshape(shape, order=memory_order)
+
+
+class _PickledDtype:
+    """Dtype of an array as a pickle spells it: a code such as "u1" and a byte order."""
+
+    # Numbers and booleans of 1 to 8 bytes, and objects.
+    ALLOWED_CODES = re.compile(r"[<>=|]?(?:[biuf](?:1|2|4|8)|\?|O8?)")
+
+    def __init__(self, type_code: str, *_: object) -> None:
+        if not self.ALLOWED_CODES.fullmatch(type_code):
+            raise ValueError(
+                f"holds values of dtype {type_code!r}, expected plain numbers"
+            )
+        self._type_code = type_code
+        self._byte_order: Literal["<", ">", "="] = "="
+
+    def __setstate__(self, state: tuple) -> None:
+        self._byte_order = state[1] if state[1] in ("<", ">") else "="
+
+    def to_numpy(self) -> np.dtype:
+        """Return the NumPy dtype; raise ValueError for objects, which have no bytes."""
+        if "O" in self._type_code:
+            raise ValueError("holds objects as bytes, expected plain numbers")
+        return np.dtype(self._type_code).newbyteorder(self._byte_order)
+
+
+def _reconstruct_array(*_: object) -> PickledArray:
+    return PickledArray()
+
+
+def _array_from_buffer(
+    data: bytes | bytearray,
+    pickled_dtype: _PickledDtype,
+    shape: tuple,
+    memory_order: Any,
+    *_: object,
+) -> PickledArray:
+    array = PickledArray()
+    flat_values = np.frombuffer(data, pickled_dtype.to_numpy())
+    array.value = flat_values.reshape(shape, order=memory_order)
+    return array
+
+
+def _scalar_from_bytes(pickled_dtype: _PickledDtype, data: bytes) -> int | float | bool:
+    return np.frombuffer(data, pickled_dtype.to_numpy())[0].item()
+
+
+def _latin1_bytes(text: str, _: str) -> bytes:
+    """Return the bytes that protocols before 3 store as text."""
+    return text.encode("latin1")
+
+
+def _empty_bytes() -> bytes:
+    return b""
+
+
+ALLOWED_GLOBALS: dict[tuple[str, str], Callable] = {
+    ("_codecs", "encode"): _latin1_bytes,
+    ("__builtin__", "bytes"): _empty_bytes,
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("numpy", "dtype"): _PickledDtype,
+    ("numpy", "ndarray"): PickledArray,
+}
+"""(module, name) in an array pickle -> harmless function that stands for it."""
+
+# NumPy 2 renamed its inner package; pickles of both versions are read.
+for _package in ("numpy.core", "numpy._core"):
+    ALLOWED_GLOBALS[f"{_package}.multiarray", "_reconstruct"] = _reconstruct_array
+    ALLOWED_GLOBALS[f"{_package}.multiarray", "scalar"] = _scalar_from_bytes
+    ALLOWED_GLOBALS[f"{_package}.numeric", "_frombuffer"] = _array_from_buffer
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickler that refuses every name outside `ALLOWED_GLOBALS`."""
+
+    def find_class(self, module_name: str, global_name: str) -> Callable:
+        if (module_name, global_name) not in ALLOWED_GLOBALS:
+            raise ValueError(
+                f"names {module_name}.{global_name}, which no list, number or array "
+                "needs; it may do harm and was not opened"
+            )
+        return ALLOWED_GLOBALS[module_name, global_name]
+
+
+def read_pickled_arrays(data: bytes) -> Any:
+    """Read a pickle of plain containers, numbers and arrays.
+
+    Args:
+        data: Content of the pickle, of any protocol.
+
+    Returns:
+        Dicts, lists, tuples, numbers and strings; arrays as `PickledArray`.
+
+    Raises:
+        ValueError: The pickle is damaged, or it names anything else; the message says
+            what.
+    """
+    try:
+        return _ArrayUnpickler(io.BytesIO(data)).load()
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:  # damage raises errors of a dozen types
+        raise ValueError(f"not a pickle that can be read ({error})") from error

@@ -1,11 +1,10 @@
-r"""A trained model -> a web page to click on pictures.
+r"""Serve the annotation web page and its REST API for a trained model.
 
 python -m mst_jax.serve --folder photos --save masks
 """
 
 import argparse
 import contextlib
-import dataclasses
 import os
 import socket
 from collections import Counter
@@ -17,131 +16,199 @@ import jax
 import uvicorn
 from fastapi import FastAPI
 
-from mst_jax.annotation.app import SIZES, create_app
-from mst_jax.annotation.files.image_folder import PictureFolder
+from mst_jax.annotation.app import DEFAULT_SIZES, create_app
+from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.limits import Limits
-from mst_jax.annotation.middleware import LOOPBACK
-from mst_jax.annotation.serving.engine import Engine
-from mst_jax.annotation.sessions.autosave import Saved
-from mst_jax.annotation.sessions.registry import Sessions
-from mst_jax.atomic_io import check_room
-from mst_jax.interaction.inference_options import AS_TRAINED, read_zoom
-from mst_jax.models.load import DEFAULT, load
+from mst_jax.annotation.middleware import LOOPBACK_HOSTS
+from mst_jax.annotation.serving.engine import InferenceEngine
+from mst_jax.annotation.sessions.autosave import Autosave
+from mst_jax.annotation.sessions.registry import SessionRegistry
+from mst_jax.atomic_io import check_writable
+from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
+from mst_jax.models.load import DEFAULT_MODEL, load
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax").expanduser()
+CACHE_DIR = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax").expanduser()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serves what the command line names until it is stopped."""
+    """Serve until the command is stopped.
+
+    Args:
+        argv: Arguments of the command line; None = those of the process.
+    """
     parser = make_parser()
-    options = parser.parse_args(argv)
+    flags = parser.parse_args(argv)
     try:
-        check(options)
-        with listen(options.host, options.port) as listening:
-            serve(make_app(options), listening, options)
+        check_flags(flags)
+        with open_socket(flags.host, flags.port) as server_socket:
+            run_server(build_app(flags), server_socket, flags)
     except (ValueError, OSError) as error:
         parser.exit(2, f"serve: {error}\n")
 
 
-def serve(app: FastAPI, listening: socket.socket, options: argparse.Namespace) -> None:
-    """Answers at a socket until the program is stopped."""
-    query = f"?token={options.token}" if options.token else ""
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"http://{host}:{options.port}/{query} (stop with Ctrl-C)", flush=True)
-    cv2.utils.logging.setLogLevel(0)  # a line for every damaged picture
-    if jax.config.jax_compilation_cache_dir is None:  # a second start takes seconds
-        jax.config.update("jax_compilation_cache_dir", str(CACHE / "programs"))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+def run_server(
+    app: FastAPI, server_socket: socket.socket, flags: argparse.Namespace
+) -> None:
+    """Answer requests until the process is stopped.
+
+    Args:
+        app: Application to serve.
+        server_socket: Bound socket.
+        flags: Flags of the command line.
+    """
+    token_query = f"?token={flags.token}" if flags.token else ""
+    url_host = f"[{flags.host}]" if ":" in flags.host else flags.host
+    print(
+        f"http://{url_host}:{flags.port}/{token_query} (stop with Ctrl-C)", flush=True
+    )
+    # OpenCV prints a line for every damaged image; users send many.
+    cv2.utils.logging.setLogLevel(0)  # pyright: ignore[reportAttributeAccessIssue]
+    # Compiled programs on disk: the second start takes seconds. A cache that the user
+    # has configured takes precedence.
+    if not jax.config.values["jax_compilation_cache_dir"]:
+        jax.config.update("jax_compilation_cache_dir", str(CACHE_DIR / "programs"))
+    uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
+        uvicorn_server.run(sockets=[server_socket])
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mst_jax.serve", description=__doc__.splitlines()[0]
+def make_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="python -m mst_jax.serve",
+        description="Serve the annotation web page and its REST API for a model.",
     )
-    add = parser.add_argument
-    add(
+    add_flag = parser.add_argument
+    # Model.
+    add_flag(
         "--checkpoint",
-        default=DEFAULT,
-        help=f"a run, or published weights; default: {DEFAULT}, the model in the box",
+        default=DEFAULT_MODEL,
+        help="training run or published weights; default: the bundled model "
+        f"{DEFAULT_MODEL}",
     )
-    add("--folder", type=Path, metavar="DIR", help="pictures to offer")
-    add("--save", type=Path, metavar="DIR", help="where finished masks of them go")
-    add("--sessions", type=Path, default=CACHE / "sessions", help="what users do")
-    add("--host", default="127.0.0.1", help="address to listen at; others need --token")
-    add("--port", type=int, default=8000)
-    add("--token", default=os.environ.get("MST_JAX_TOKEN"), help="or MST_JAX_TOKEN")
-    add(
-        "--zoom", metavar="N", default=AS_TRAINED, help="side the network sees, or none"
+    add_zoom_flags(parser)
+    # Files.
+    add_flag("--folder", type=Path, metavar="DIR", help="folder of images to offer")
+    add_flag(
+        "--save", type=Path, metavar="DIR", help="output folder of their finished masks"
     )
-    for name, help in (
-        ("sessions", "pictures that may be open"),
-        ("awake", "of them in memory at once"),
-    ):
-        add(f"--max-{name}", type=int, default=getattr(Limits, name), help=help)
+    add_flag(
+        "--sessions",
+        type=Path,
+        metavar="DIR",
+        default=CACHE_DIR / "sessions",
+        help="folder of the sessions; default: %(default)s",
+    )
+    # Network and limits.
+    add_flag(
+        "--host", default="127.0.0.1", help="address to bind to; others need --token"
+    )
+    add_flag("--port", type=int, default=8000, help="default: %(default)s")
+    add_flag(
+        "--token",
+        default=os.environ.get("MST_JAX_TOKEN"),
+        help="token that every request must carry; default: MST_JAX_TOKEN",
+    )
+    add_flag(
+        "--max-sessions",
+        type=int,
+        default=Limits.max_sessions,
+        help="maximum number of sessions; default: %(default)s",
+    )
+    add_flag(
+        "--max-in-memory",
+        type=int,
+        default=Limits.max_in_memory,
+        help="maximum number of sessions in memory; default: %(default)s",
+    )
     return parser
 
 
-def check(options: argparse.Namespace) -> None:
-    """Raises ValueError for what the command line must not ask for."""
-    if options.host not in LOOPBACK and not options.token:
-        raise ValueError(
-            f"--host is {options.host}, which others can reach; give a --token too"
-        )
-    if options.save is not None and options.folder is None:
-        raise ValueError("--save is where masks of --folder go; give both")
-    for name in ("max_sessions", "max_awake"):
-        value = getattr(options, name)
-        if value < 1:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} is {value}, expected 1 or more")
+def check_flags(flags: argparse.Namespace) -> None:
+    """Check combinations and ranges of flags.
 
-
-def listen(host: str, port: int) -> socket.socket:
-    """Takes the address now, so that a bad one is told before the model is loaded.
+    Args:
+        flags: Flags of the command line.
 
     Raises:
-        ValueError: it is in use, or not of this machine.
+        ValueError: Flags that must not be given so.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    if flags.host not in LOOPBACK_HOSTS and not flags.token:
         raise ValueError(
-            f"cannot listen at --host {host} --port {port}: {reason}; take another"
+            f"--host is {flags.host}, which others can reach; give a --token too"
+        )
+    if flags.save is not None and flags.folder is None:
+        raise ValueError("--save is the output of --folder; give both")
+    # `Limits` checks this too, but names its fields, not the flags.
+    for name in ("max_sessions", "max_in_memory"):
+        flag_value = getattr(flags, name)
+        if flag_value < 1:
+            flag_name = name.replace("_", "-")
+            raise ValueError(f"--{flag_name} is {flag_value}, expected 1 or more")
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Bind to the address, before the model is loaded for nothing.
+
+    Args:
+        host: Address to bind to, IPv4, IPv6 or a name.
+        port: Port number.
+
+    Raises:
+        ValueError: The address is in use, or does not belong to this machine.
+    """
+    address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=address_family)
+    except (OSError, OverflowError) as error:
+        error_reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"cannot listen at --host {host} --port {port}: {error_reason}; "
+            "choose another"
         ) from None
 
 
-def make_app(options: argparse.Namespace) -> FastAPI:
-    """Puts together what is served.
+def build_app(flags: argparse.Namespace) -> FastAPI:
+    """Build the application from the flags.
+
+    Args:
+        flags: Flags of the command line.
 
     Raises:
-        ValueError: a bad checkpoint or folder.
+        ValueError: A checkpoint, a folder or a zoom option is invalid.
     """
-    limits = dataclasses.replace(
-        Limits(), sessions=options.max_sessions, awake=options.max_awake
+    limits = Limits(max_sessions=flags.max_sessions, max_in_memory=flags.max_in_memory)
+    # 1. The folder; the most frequent sizes of its images are compiled first.
+    image_folder, autosave, sizes = None, None, list(DEFAULT_SIZES)
+    if flags.folder is not None:
+        image_folder = ImageFolder(flags.folder, limits)
+        size_counts = Counter(
+            (image.height, image.width) for image in image_folder.list_images()
+        )
+        sizes = [size for size, _ in size_counts.most_common()]
+        if flags.save is not None:
+            check_writable(flags.save / "labels.png")
+            autosave = Autosave(flags.save, image_folder)
+    # 2. The model; flags take precedence over the options it was trained for.
+    model = load(flags.checkpoint)
+    zoom = override_zoom(
+        zoom_options_of(model),
+        size=flags.zoom,
+        min_side=flags.zoom_min_side,
+        flip_tta=flags.flip_tta,
     )
-    folder, saved, sizes = None, None, SIZES
-    if options.folder is not None:
-        folder = PictureFolder(options.folder, limits)
-        # The sizes that most pictures have come first.
-        sizes = Counter(found[1:] for found in folder.pictures()).most_common()
-        sizes = [size for size, _ in sizes]
-    if options.save is not None:
-        check_room(options.save / "labels.png")
-        saved = Saved(options.save, folder)
-    engine = Engine(load(options.checkpoint), zoom=read_zoom(options.zoom))
-    sessions = Sessions(options.sessions.expanduser(), engine, limits, saved)
+    engine = InferenceEngine(model, zoom=zoom)
+    # 3. The sessions, also those of an earlier server.
+    sessions_dir = flags.sessions.expanduser()
+    registry = SessionRegistry(sessions_dir, engine, limits, autosave)
     return create_app(
         engine,
-        sessions,
+        registry,
         limits=limits,
-        folder=folder,
-        token=options.token,
-        sizes=[size for size in sizes if engine.suits(*size)],
+        image_folder=image_folder,
+        token=flags.token,
+        sizes=[size for size in sizes if engine.accepts_size(*size)],
     )
 
 

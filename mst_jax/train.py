@@ -1,6 +1,5 @@
-"""Config to trained model: `python -m mst_jax.train --config FILE --workdir DIR`."""
+"""The training command: `python -m mst_jax.train --config FILE --workdir DIR`."""
 
-import argparse
 import contextlib
 import signal
 import sys
@@ -10,111 +9,219 @@ from functools import partial
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from mst_jax import config_options
-from mst_jax.atomic_io import Place, check_room, place_of
-from mst_jax.checkpoints import store
-from mst_jax.reporting.training_monitor import Watch
+from mst_jax.atomic_io import PathLike, as_path, check_writable
+from mst_jax.checkpoints import model_folder, store
+from mst_jax.command_line import CommandParser
+from mst_jax.config_options import as_json, call_with_options
+from mst_jax.reporting.training_monitor import TrainingMonitor
 from mst_jax.reporting.writers import import_wandb
-from mst_jax.structs import TrainState
-from mst_jax.training import distributed, metrics_log, sharding, train_loop
+from mst_jax.training import distributed, sharding, train_loop
 from mst_jax.training.config import read_config
-from mst_jax.training.preemption import CODES, listen
-from mst_jax.training.profiler import PROFILE, make_profiler, read_range
-from mst_jax.training.resume import resume, start_params, without_params
-from mst_jax.training.setup import build_run, open_data
-from mst_jax.training.workdir import check_same_model, taken
-
-# Wrong use is argparse's 2; see `stop.CODES` for a run that was told to stop.
-FAILED = 1
+from mst_jax.training.metrics_log import DivergedError
+from mst_jax.training.preemption import (
+    EXIT_CODES,
+    EXIT_FAILED,
+    install_signal_handlers,
+)
+from mst_jax.training.telemetry import (
+    PROFILE_DIR,
+    make_profiler,
+    parse_profile_range,
+)
+from mst_jax.training.train_loop import LoopOptions, StepCallback
+from mst_jax.training.train_state import (
+    TrainState,
+    init_params_from,
+    restore_latest,
+    resume_tree,
+)
+from mst_jax.training.train_step import Metrics
+from mst_jax.training.training_run import TrainingRun, build_run, open_data
+from mst_jax.training.workdir import check_same_model, claim_workdir
 
 
 def train(
     config: ConfigDict,
-    workdir: Place,
+    workdir: PathLike,
     *,
     should_stop: Callable[[], int] = lambda: 0,
-    profile: str = "",
-    project: str = "",
+    profile: str | None = None,
+    wandb_project: str | None = None,
 ) -> TrainState:
-    """Trains the model of a config, from the newest checkpoint in `workdir` if any.
+    """Train the model of a config, or resume its run from the newest checkpoint.
 
     Args:
-        config: see `configs/`.
-        workdir: gets `config.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/`,
-            `pictures/` and `profile/`, see docs/training.md.
-        should_stop: asked after each step; all but 0 saves and ends the run early.
-        profile: START:STOP, the steps that are traced; empty: none.
-        project: of Weights & Biases; empty: not told.
+        config: Config of a run, see `configs/`.
+        workdir: Folder for `config.json`, `metrics.jsonl`, `checkpoints/`,
+            `tensorboard/`, `images/` and `profile/`, see docs/training.md.
+        should_stop: Called after each step; a value other than 0 saves and ends the run
+            early.
+        profile: Steps to trace, START:STOP; None = no trace.
+        wandb_project: Project of Weights & Biases; None = no report there.
 
     Returns:
         The last state.
 
     Raises:
-        ValueError: a wrong config, data that are not prepared, a run of another model, a
-            workdir where another run is at work or that cannot be written to.
-        OSError: the disk is full, or gone.
-        report.Diverged: the loss is not finite; names the step.
+        ValueError: A wrong config, a dataset that is not prepared, or a workdir that
+            holds a run of another model, is in use or cannot be written to.
+        OSError: The disk is full or has failed.
+        DivergedError: The loss is not finite; the message names the step.
     """
-    check_room(workdir / store.CONFIG)
-    traced = read_range(profile, config.steps) if profile else None
-    if project:
+    # 1. Everything that can be wrong is checked before anything is written.
+    check_writable(workdir / model_folder.CONFIG_FILE)
+    if wandb_project:
         import_wandb()
     run = build_run(config)
+    options = run.options
+    profile_range = parse_profile_range(profile, options.steps) if profile else None
     check_same_model(workdir, config)
-    state = run.state
-    if config.start and not store.steps_of(workdir):
-        state = start_params(state, config.start, fresh=config.fresh)
-        state = sharding.put(state, run.shardings)
-    batches = config_options.call(
-        open_data, "config.data", config, **config.data.to_dict()
-    )
-    watch = Watch(run, config)
+    state = _warm_started_state(run, workdir)
+    batches = call_with_options(open_data, "config.data", options, **options.data)
+    monitor = TrainingMonitor(run, config)
     with (
-        taken(workdir, config),
-        store.open_checkpoints(workdir, num_kept=config.num_kept) as manager,
+        claim_workdir(workdir, config),
+        store.open_checkpoints(
+            workdir, keep_checkpoints=options.keep_checkpoints
+        ) as manager,
     ):
-        state = resume(manager, state, batches)
-        writes, first = distributed.is_first(), int(state.step)
-        if writes:
-            store.write_config(workdir, config_options.as_json(config.to_dict()))
-        bar = tqdm(
-            total=config.steps,
-            initial=first,
-            unit="step",
-            desc=str(workdir),
-            disable=not writes,
+        # 2. Resume; the main process writes the config and the logs from here on.
+        state = restore_latest(manager, state, batches)
+        is_main, first_step = distributed.is_main_process(), int(state.step)
+        if is_main:
+            model_folder.write_config_json(workdir, as_json(config.to_dict()))
+        progress_bar = _open_progress_bar(workdir, options.steps, first_step)
+        monitor.open_writers(
+            workdir,
+            start_step=first_step,
+            wandb_project=wandb_project,
+            progress_bar=progress_bar,
         )
-
-        watch.begin(workdir, first=first, project=project, bar=bar)
-        if traced and writes:
-            watch.watchers.append(make_profiler(workdir / PROFILE, *traced))
+        if profile_range and is_main:
+            profiler = make_profiler(workdir / PROFILE_DIR, *profile_range)
+            monitor.callbacks.append(StepCallback(*profiler))
 
         def on_checkpoint(step: int, state: TrainState, _: Mapping) -> None:
-            rest = without_params(state)
-            found = watch.measured_at(step)
-            store.save(manager, step, state.best_params, rest, batches, metrics=found)
+            metrics = monitor.checkpoint_metrics(step)
+            params, resume_values = state.eval_params, resume_tree(state)
+            store.save_checkpoint(
+                manager, step, params, resume_values, batches, metrics=metrics
+            )
 
-        with bar, contextlib.closing(watch), distributed.ending_together(workdir):
-            return train_loop.run(
-                run.update,
+        # 3. Train until the last step, a stop signal or an error.
+        with (
+            progress_bar,
+            contextlib.closing(monitor),
+            distributed.abort_all_on_error(workdir),
+        ):
+            return train_loop.run_train_loop(
+                partial(_run_step, run),
                 state,
                 batches,
-                steps=config.steps,
-                log_every=config.log_every,
-                checkpoint_every=config.checkpoint_every,
-                on_log=watch.on_log,
+                LoopOptions(options.steps, options.log_every, options.checkpoint_every),
+                on_log=monitor.on_log,
                 on_checkpoint=on_checkpoint,
-                watchers=watch.watchers,
-                put=partial(sharding.put_batch, run.layout),
-                should_stop=distributed.together(should_stop),
+                callbacks=monitor.callbacks,
+                should_stop=distributed.sync_stop_signal(should_stop),
             )
 
 
+def _warm_started_state(run: TrainingRun, workdir: PathLike) -> TrainState:
+    """Return the first state, with the parameters of `config.init_from` if it is set.
+
+    Args:
+        run: Run before its first step.
+        workdir: Workdir of the run. If it has checkpoints, the run resumes them, and
+            `config.init_from` is not read.
+    """
+    path = run.options.init_from
+    if not path or store.list_steps(workdir):
+        return run.state
+    state = init_params_from(run.state, path, reinit=run.options.reinit)
+    # The file's arrays are whole on the host; those of the run may be sharded.
+    return sharding.shard_tree(state, run.shardings)
+
+
+def _run_step(
+    run: TrainingRun, state: TrainState, batch: train_loop.HostBatch
+) -> tuple[TrainState, Metrics]:
+    """Run a training step with the batches of all processes."""
+    return run.train_step(state, sharding.shard_batch(run.layout, batch))
+
+
+def _open_progress_bar(workdir: PathLike, num_steps: int, first_step: int) -> tqdm:
+    """Open a progress bar on stderr; only the main process shows it.
+
+    Args:
+        workdir: Workdir of the run, the bar's title.
+        num_steps: Number of updates of the whole run.
+        first_step: Step that the run resumes after.
+    """
+    return tqdm(
+        total=num_steps,
+        initial=first_step,
+        unit="step",
+        desc=str(workdir),
+        disable=not distributed.is_main_process(),
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(
+    """Run the training command.
+
+    Args:
+        argv: Words of the command line; None = those of this process.
+    """
+    parser = make_parser()
+    command_flags, config_flags = parser.parse_known_args(argv)
+    # Before JAX starts: a signal while the step compiles must save as well.
+    exit_code = install_signal_handlers()
+    try:
+        config = read_config(["--config", command_flags.config, *config_flags])
+        distributed.join_processes(
+            command_flags.coordinator,
+            command_flags.num_processes,
+            command_flags.process_id,
+        )
+        state = train(
+            config,
+            as_path(command_flags.workdir),
+            should_stop=exit_code,
+            profile=command_flags.profile,
+            wandb_project=command_flags.wandb,
+        )
+    # Errors of users and machines are one sentence; bugs have a traceback.
+    except ValueError as error:
+        parser.error(str(error))
+    except OSError as error:
+        sys.stderr.write(
+            f"the run in {command_flags.workdir} failed: {error}; when that is put "
+            "right the same command resumes it\n"
+        )
+        sys.exit(EXIT_FAILED)
+    except DivergedError as error:
+        sys.stderr.write(
+            f"{error}; the checkpoints before it are kept in {command_flags.workdir}; "
+            "lower config.optimizer.learning_rate or set clip_norm and start again, "
+            "from an earlier checkpoint if you remove the newest\n"
+        )
+        sys.exit(EXIT_FAILED)
+    # Ended early: the exit code informs a launch script whether to restart.
+    num_steps = config.to_dict()["steps"]
+    if int(state.step) < num_steps:
+        sys.stderr.write(
+            f"stopped at step {int(state.step)} of {num_steps}, saved in "
+            f"{command_flags.workdir}; the same command resumes it\n"
+        )
+        # Without a signal in this process, another process of the run has got one.
+        sys.exit(exit_code() or EXIT_CODES[signal.SIGTERM])
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of all flags but the keys of the config."""
+    parser = CommandParser(
         prog="python -m mst_jax.train",
-        description="Trains a model. The same command again goes on where it stopped.",
+        description="Train a model. The same command resumes an interrupted run.",
         epilog="--config.KEY=VALUE changes a key of the config, such as "
         "--config.steps=100 or --config.data.data_dir=DIR.",
     )
@@ -125,49 +232,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--workdir",
         required=True,
         metavar="DIR",
-        help="of this run, or gs://BUCKET/DIR",
+        help="folder of this run, or gs://BUCKET/DIR",
     )
+    parser.add_argument("--profile", metavar="START:STOP", help="trace these steps")
     parser.add_argument(
-        "--profile", metavar="START:STOP", default="", help="trace these steps"
+        "--wandb", metavar="PROJECT", help="report to Weights & Biases as well"
     )
-    parser.add_argument(
-        "--wandb", metavar="PROJECT", default="", help="tell Weights & Biases too"
-    )
-    distributed.add_flags(parser)
-    known, changes = parser.parse_known_args(argv)
-    told = listen()
-    try:
-        config = read_config(["--config", known.config, *changes])
-        distributed.join(known.coordinator, known.num_processes, known.process_id)
-        state = train(
-            config,
-            place_of(known.workdir),
-            should_stop=told,
-            profile=known.profile,
-            project=known.wandb,
-        )
-    except ValueError as error:
-        parser.error(str(error))
-    except OSError as error:
-        sys.stderr.write(
-            f"the run in {known.workdir} failed: {error}; when that is put right the same "
-            "command goes on\n"
-        )
-        sys.exit(FAILED)
-    except metrics_log.Diverged as error:
-        sys.stderr.write(
-            f"{error}; the checkpoints before it are kept in {known.workdir}; lower "
-            "config.optimizer.learning_rate or set clip_norm and start again, from an "
-            "earlier checkpoint if you remove the newest\n"
-        )
-        sys.exit(FAILED)
-    if int(state.step) < config.steps:
-        sys.stderr.write(
-            f"stopped at step {int(state.step)} of {config.steps}, saved in "
-            f"{known.workdir}; the same command goes on\n"
-        )
-        # Nothing heard here: another process of the run was told.
-        sys.exit(told() or CODES[signal.SIGTERM])
+    distributed.add_distributed_flags(parser)
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Before any test: broadcasting is explicit, shapes and kinds are checked."""
+"""Setup of all tests: no implicit rank promotion, shapes and dtypes are checked."""
 
 import os
 import signal
 from pathlib import Path
 
-# Most of the tests' time is compiling: the machine code need not be good. JAX reads this
-# when it is imported.
+# Most of the tests' time is compilation, so the compiler does not optimize. JAX reads the
+# variable when it is imported.
 os.environ["XLA_FLAGS"] = " ".join(
     ("--xla_backend_optimization_level=0", os.environ.get("XLA_FLAGS", ""))
 )
@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-# Programs are compiled once for all runs of the tests.
+from tests.helpers.heavy_files import HEAVY_FILES
+
+# Compiled programs are cached for all runs of the tests.
 CACHE = Path(__file__).parents[1] / ".jax_cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 
@@ -24,31 +26,42 @@ jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# A shell's background jobs, and all that they start, ignore Ctrl-C; tests of it do not.
+# Background jobs of a shell, and their children, ignore Ctrl-C; the tests need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No test is timed: a busy machine, or a first call that compiles, is no mistake.
+# Tests have no deadline: a busy machine or a first call that compiles is not a failure.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-# The rooms, not the structs: a struct in the middle of a transformation holds tracers,
-# axis numbers or nothing at all.
-ROOMS = (
+# The folders, not structs.py: inside a transformation a dataclass holds tracers, axis
+# numbers or nothing at all.
+CHECKED_FOLDERS = (
     *("geometry", "clicks", "layers", "losses", "data"),
     *("backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"),
-    *("models", "training", "evaluation", "inference", "report", "demo"),
+    *("models", "training", "evaluation", "inference"),
+    *("reporting", "annotation", "notebook"),
 )
-install_import_hook([f"mst_jax.{room}" for room in ROOMS], "beartype.beartype")
+install_import_hook(
+    [f"mst_jax.{folder}" for folder in CHECKED_FOLDERS], "beartype.beartype"
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of the heavy files, which `make test-fast` leaves out."""
+    heavy_paths = {Path(__file__).parent / name for name in HEAVY_FILES}
+    for item in items:
+        if item.path in heavy_paths:
+            item.add_marker(pytest.mark.heavy)
 
 
 @pytest.fixture(autouse=True)
-def signals():
-    """Ctrl-C and SIGTERM are as usual, though a command ran before that listens to them."""
+def default_signals():
+    """Restore the default handlers after tests of commands that install their own."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture
 def rng():
-    """A NumPy generator that draws the same in every run."""
+    """Return a NumPy generator with a fixed seed."""
     return np.random.default_rng(0)

@@ -1,14 +1,77 @@
+import dataclasses
+from collections.abc import Sequence
+
 import pytest
+from ml_collections import ConfigDict, config_dict
 
 from mst_jax import config_options
+from mst_jax.config_options import options_from_config
 
 
-def area(scale, *, width, height=2):
-    return scale * width * height
+@dataclasses.dataclass(frozen=True)
+class BoxOptions:
+    """A block of a config with a field of each type."""
+
+    width: int
+    scale: float = 1.0
+    name: str | None = None
+    is_open: bool = False
+    rules: Sequence[tuple[str, tuple[str, ...]]] = ()
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.width < 1:
+            raise ValueError(f"width is {self.width}, expected 1 or more")
 
 
-def test_a_block_becomes_arguments():
-    assert config_options.call(area, "config.box", 10, width=3) == 60
+def box_area(depth, *, width, height=2):
+    return depth * width * height
+
+
+def test_options_are_built_from_a_block_with_defaults():
+    options = options_from_config(BoxOptions, "config.box", {"width": 3, "scale": 2})
+    assert options == BoxOptions(width=3, scale=2.0)
+    assert isinstance(options.scale, float)
+
+
+def test_options_are_built_from_a_config_dict():
+    block = ConfigDict({"width": 3, "name": config_dict.placeholder(str)})
+    assert options_from_config(BoxOptions, "config.box", block).name is None
+    block.name = "a"
+    assert options_from_config(BoxOptions, "config.box", block).name == "a"
+
+
+def test_lists_of_json_become_tuples():
+    block = {"width": 3, "rules": [["a", ["b", "c"]]]}
+    options = options_from_config(BoxOptions, "config.box", block)
+    assert options.rules == (("a", ("b", "c")),)
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        (
+            {"width": 1, "hight": 2},
+            "config.box has unknown keys hight; it takes width,",
+        ),
+        ({"scale": 1.0}, "config.box has missing keys width; it takes width, scale"),
+        ({"width": 0}, "config.box: width is 0, expected 1 or more"),
+        ({"width": "1"}, "config.box.width is '1', expected int"),
+        ({"width": 1.5}, "config.box.width is 1.5, expected int"),
+        ({"width": True}, "config.box.width is True, expected int"),
+        ({"width": 1, "scale": None}, "config.box.scale is None, expected float"),
+        ({"width": 1, "name": 2}, "config.box.name is 2, expected str or None"),
+        ({"width": 1, "is_open": 1}, "config.box.is_open is 1, expected bool"),
+        ({"width": 1, "rules": "a"}, "config.box.rules is 'a', expected "),
+    ],
+)
+def test_wrong_options_are_one_sentence(block, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        options_from_config(BoxOptions, "config.box", block)
+
+
+def test_a_block_becomes_keyword_arguments():
+    assert config_options.call_with_options(box_area, "config.box", 10, width=3) == 60
 
 
 @pytest.mark.parametrize(
@@ -18,72 +81,72 @@ def test_a_block_becomes_arguments():
         ({}, "config.box: missing .*'width'; it takes width, height"),
     ],
 )
-def test_wrong_keys_are_one_sentence(block, sentence):
+def test_wrong_keyword_arguments_are_one_sentence(block, sentence):
     with pytest.raises(ValueError, match=sentence):
-        config_options.call(area, "config.box", 10, **block)
+        config_options.call_with_options(box_area, "config.box", 10, **block)
 
 
-def test_errors_from_inside_are_not_hidden():
+def test_errors_inside_the_call_are_not_hidden():
     with pytest.raises(TypeError, match="can't multiply"):
-        config_options.call(area, "config.box", "a", width="b")
+        config_options.call_with_options(box_area, "config.box", "a", width="b")
 
 
-def test_keys_must_be_exactly_the_known_ones():
+def test_check_keys_rejects_unknown_and_missing_keys():
     config_options.check_keys("config", {"a": 1}, {"a": int})
     with pytest.raises(ValueError, match="config has unknown keys c; it takes a"):
         config_options.check_keys("config", {"a": 1, "c": 2}, {"a": int})
     with pytest.raises(ValueError, match="config has missing keys b; it takes a, b"):
         config_options.check_keys("config", {"a": 1}, {"a": int, "b": int})
+    config_options.check_keys("config", {"a": 1}, {"a": int, "b": int}, required=["a"])
 
 
-def test_json_has_no_tuples():
+def test_as_json_turns_tuples_into_lists():
     assert config_options.as_json({"a": (1, 2), "b": {"c": None}}) == {
         "a": [1, 2],
         "b": {"c": None},
     }
 
 
-def test_a_block_is_checked_before_it_is_used():
-    def paint(canvas, *, size, colour="red", width=1):
-        raise AssertionError("called")
-
-    def check(*, colour, width):
-        if width < 1:
-            raise ValueError(f"width is {width} for {colour}")
-
-    config_options.check_block("config.paint", {"width": 2}, paint, check)
-    for given, reason in (
-        ({"size": 1}, "config.paint has unknown keys size; it takes colour, width"),
-        ({"width": 0}, "config.paint: width is 0 for red"),
-    ):
-        with pytest.raises(ValueError, match=reason):
-            config_options.check_block("config.paint", given, paint, check)
-
-
-def test_values_are_of_the_kind_of_their_defaults():
-    known = {"share": 0.5, "count": 2, "flag": True, "form": "a", "limit": None}
-    right = {"share": 1, "count": 2.5, "flag": False, "form": "b", "limit": 3.0}
-    config_options.check_kinds("config.box", right, known)
-    config_options.check_kinds("config.box", {"limit": None}, known)
+def test_values_have_the_types_of_their_defaults():
+    defaults = {"ratio": 0.5, "count": 2, "flag": True, "form": "a", "limit": None}
+    valid = {"ratio": 1, "count": 2.5, "flag": False, "form": "b", "limit": 3.0}
+    config_options.check_value_types("config.box", valid, defaults)
+    config_options.check_value_types("config.box", {"limit": None}, defaults)
     for name, value in {
-        "share": True,
+        "ratio": True,
         "count": float("inf"),
         "flag": 1,
         "form": 1.0,
         "limit": "x",
     }.items():
         with pytest.raises(ValueError, match=f"config.box.{name} is {value!r}, expect"):
-            config_options.check_kinds("config.box", {name: value}, known)
+            config_options.check_value_types("config.box", {name: value}, defaults)
 
 
-def test_an_argument_is_pairs_over_defaults():
+def test_integers_too_large_for_a_float_count_as_infinite():
+    assert not config_options.is_number_between(
+        10**400, 0, config_options.LARGEST_FLOAT
+    )
+    assert not config_options.is_number_between(-(10**400), -1, 1)
+    options = options_from_config(
+        BoxOptions, "config.box", {"width": 1, "scale": -(10**400)}
+    )
+    assert options.scale == -float("inf")
+
+
+def test_keyword_defaults_are_the_keyword_only_ones():
+    assert config_options.keyword_defaults(box_area) == {"height": 2}
+
+
+def test_a_config_argument_is_pairs_over_defaults():
     defaults = dict(model="mst", size="base")
-    assert config_options.read_argument("", **defaults) == defaults
-    assert config_options.read_argument("size=huge", **defaults)["size"] == "huge"
-    both = config_options.read_argument("size=tiny,model=simpleclick", **defaults)
+    parse = config_options.parse_config_argument
+    assert parse("", **defaults) == defaults
+    assert parse("size=huge", **defaults)["size"] == "huge"
+    both = parse("size=tiny,model=simpleclick", **defaults)
     assert both == dict(model="simpleclick", size="tiny")
     for text in ("huge", "depth=3", "size="):
         with pytest.raises(
             ValueError, match="expected pairs like model=mst, size=base"
         ):
-            config_options.read_argument(text, **defaults)
+            parse(text, **defaults)

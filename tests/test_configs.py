@@ -1,6 +1,5 @@
 """Every config builds and its step traces; no accelerator, no data."""
 
-import inspect
 from pathlib import Path
 
 import jax
@@ -8,72 +7,81 @@ import jax.numpy as jnp
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from mst_jax.data.targets import choose_target
-from mst_jax.data.transforms.augment import augment
+from mst_jax.data.pipeline import pipeline_options_from_config
 from mst_jax.models.build import build
 from mst_jax.path_rules import any_matches
 from mst_jax.structs import Batch
-from mst_jax.training.config import read_config
-from mst_jax.training.setup import build_run
+from mst_jax.training.config import check_config, read_config
+from mst_jax.training.training_run import build_run
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+FOLDER = Path(__file__).parents[1] / "configs"
 
+# Files that the configs import.
+SHARED_FILES = ("__init__", "defaults", "published")
+CONFIGS = sorted(path for path in FOLDER.glob("*.py") if path.stem not in SHARED_FILES)
 
-OTHERS = ("mst", "adaptiveclick", "mst_adaptive")
+OTHER_MODELS = ("mst", "adaptiveclick", "mst_adaptive")
 ARGUMENTS = [
     *(path.stem for path in CONFIGS),
-    *(f"objects:model={model}" for model in OTHERS),
+    *(f"objects:model={model}" for model in OTHER_MODELS),
     *(f"objects:model=mst,loss={loss}" for loss in ("adaptive", "bce+dice", "scores")),
     "coco_lvis:release=224",
     *(
-        pytest.param(f"{name}:{rest}", marks=pytest.mark.slow)
-        for name, rest in (
-            *(("sbd", f"model={model}") for model in OTHERS),
-            *(("coco_lvis", f"model={model}") for model in OTHERS),
+        pytest.param(f"{name}:{argument}", marks=pytest.mark.slow)
+        for name, argument in (
+            *(("sbd", f"model={model}") for model in OTHER_MODELS),
+            *(("coco_lvis", f"model={model}") for model in OTHER_MODELS),
             *(("coco_lvis", f"release={release}") for release in ("448", "224-large")),
         )
     ),
 ]
 
 
-def config_path(argument):
-    """`--config` for a file's stem, with or without an argument."""
+def read(argument):
+    """Read a config by the stem of its file, with or without an argument."""
     stem, colon, rest = argument.partition(":")
-    return f"{CONFIGS[0].with_name(stem + '.py')}{colon}{rest}"
+    return read_config(["--config", f"{FOLDER / stem}.py{colon}{rest}"])
+
+
+def batch_shapes(batch_size, side):
+    """Return the shapes of a batch."""
+    shape = (batch_size, side, side)
+    pixels = jax.ShapeDtypeStruct(shape, jnp.bool_)
+    image = jax.ShapeDtypeStruct((*shape, 3), jnp.uint8)
+    return Batch(image, pixels, pixels, pixels)
+
+
+def test_there_are_configs():
+    assert {"quickstart", "objects", "sbd"} < {path.stem for path in CONFIGS}
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_every_config_builds_and_its_step_traces(argument):
-    config = read_config(["--config", config_path(argument)])
+    config = read(argument)
     # Smaller where only size matters, so that tracing is all that is done.
     config.update(batch=2, crop=64)
     with config.unlocked():
-        config.model.update(depth=1, width=24, num_heads=3, head=32)
+        config.model.update(depth=1, width=24, num_heads=3, decoder_width=32)
         if config.model.name in ("mst", "mst_adaptive"):
-            config.model.every = 1
+            config.model.insert_every = 1
             config.model.selection = dict(score_heads=2, fuse_heads=2)
         if config.model.name in ("adaptiveclick", "mst_adaptive"):
-            config.model.pixels = dict(num_layers=1)
-            config.model.queries = dict(num_layers=1)
-    made = []
+            config.model.pixel_decoder = dict(num_layers=1)
+            config.model.mask_decoder = dict(num_layers=1)
+    runs = []
 
-    def start():
-        run = build_run(config)
-        made.append(run.update)
-        return run.state
+    def build_state():
+        runs.append(build_run(config))
+        return runs[0].state
 
-    state = jax.eval_shape(start)  # traced only, nothing is compiled
-    (update,) = made
-    shape = (config.batch, config.crop, config.crop)
-    pixels = jax.ShapeDtypeStruct(shape, jnp.bool_)
-    image = jax.ShapeDtypeStruct((*shape, 3), jnp.uint8)
-    after, metrics = jax.eval_shape(update, state, Batch(image, pixels, pixels, pixels))
-    assert jax.tree.structure(after) == jax.tree.structure(state)
+    state = jax.eval_shape(build_state)  # traced only, nothing is compiled
+    new_state, metrics = jax.eval_shape(runs[0].train_step, state, batch_shapes(2, 64))
+    assert jax.tree.structure(new_state) == jax.tree.structure(state)
     assert metrics["loss"].shape == ()
 
 
 @pytest.mark.parametrize(
-    ("argument", "wanted"),
+    ("argument", "expected"),
     [
         ("model=mst", {"normalized_focal": 1.0}),
         ("model=mst,loss=adaptive", {"adaptive_focal": 1.0}),
@@ -82,25 +90,26 @@ def test_every_config_builds_and_its_step_traces(argument):
         ("size=tiny,loss=distillation", {"distillation": 1.0}),
     ],
 )
-def test_the_mask_loss_of_own_pictures(argument, wanted):
-    losses = read_config(["--config", config_path(f"objects:{argument}")]).losses
-    others = ("token_contrast", "token_score") if "mst" in argument else ()
-    assert {name: losses[name] for name in losses if name not in others} == wanted
+def test_the_mask_loss_of_a_folder_of_images(argument, expected):
+    losses = read(f"objects:{argument}").losses
+    token_losses = ("token_contrast", "token_score") if "mst" in argument else ()
+    mask_losses = {name: losses[name] for name in losses if name not in token_losses}
+    assert mask_losses == expected
 
 
-def test_only_the_scores_learn_from_the_loss_of_scores():
-    config = read_config(["--config", config_path("objects:model=mst,loss=scores")])
+def test_the_loss_of_scores_trains_the_scores_only():
+    config = read("objects:model=mst,loss=scores")
     paths = {
         f"backbone/insertions_0/{name}": 0
         for name in ("score/mlp/out/bias", "score/norm_grid/norm/scale", "gamma")
     } | {"backbone/block0/mlp/out/bias": 0, "embed/positions": 0}
-    held = any_matches(
+    is_frozen = any_matches(
         config.optimizer.frozen, unflatten_dict(paths, sep="/"), block=""
     )
-    learning = [
-        path for path, is_held in flatten_dict(held, sep="/").items() if not is_held
+    trained = [
+        path for path, stop in flatten_dict(is_frozen, sep="/").items() if not stop
     ]
-    assert sorted(learning) == sorted(path for path in paths if "/score/" in path)
+    assert sorted(trained) == sorted(path for path in paths if "/score/" in path)
 
 
 @pytest.mark.parametrize(
@@ -111,56 +120,67 @@ def test_only_the_scores_learn_from_the_loss_of_scores():
         "model=simpleclick,loss=scores",
     ],
 )
-def test_a_mask_loss_that_cannot_be_is_refused(argument):
+def test_an_impossible_mask_loss_is_refused(argument):
     with pytest.raises(ValueError, match=r"has no loss .*; leave it out, or"):
-        read_config(["--config", config_path(f"objects:{argument}")])
+        read(f"objects:{argument}")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_blocks_hold_known_keys_and_fitting_values(path):
+def test_blocks_have_known_keys_and_fitting_values(path):
     config = read_config(["--config", str(path)])
-    assert build(**config.model).embed.width >= 16
-    for block, function in (("changes", augment), ("choosing", choose_target)):
-        known = inspect.signature(function).parameters
-        assert set(config.data.get(block, {})) <= set(known)
-    assert set(config.evaluation) == {"zoom", "zoom_min_side"}
-    assert config.checkpoint_every % config.log_every == 0
+    options = check_config(config)
+    assert build(**options.model).embed.width >= 16
+    data_options = dict(options.data)
+    for key in ("name", "data_dir", "split"):
+        del data_options[key]
+    assert pipeline_options_from_config(data_options).num_workers >= 0
+    assert set(config.zoom) == {"size", "min_side"}
+    assert options.checkpoint_every % options.log_every == 0
 
 
-MILD, MST = ((0.75, 1.4), 0.25), ((0.5, 1.5), 0.3)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shared_values_follow_the_keys_that_they_refer_to(path):
+    config = read_config(["--config", str(path), "--config.crop=64"])
+    assert config.zoom.size == config.model.crop == 64
+    config.data.data_dir = "elsewhere"
+    assert config.validation.data_dir == "elsewhere"
+
+
+COCO_LVIS, MST = ((0.75, 1.4), 0.25), ((0.5, 1.5), 0.3)
 
 
 @pytest.mark.parametrize(
-    ("argument", "crop", "changes", "weight"),
+    ("argument", "crop", "augmentation", "weight"),
     [
         ("model=mst", 448, MST, 1.0),
         ("release=448", 448, MST, 1.0),
-        ("release=224", 224, MILD, 1e-3),
-        ("release=224-large,size=large", 224, MILD, 1.0),
+        ("release=224", 224, COCO_LVIS, 1e-3),
+        ("release=224-large,size=large", 224, COCO_LVIS, 1.0),
         ("model=mst_adaptive", 448, MST, 1.0),
-        ("model=simpleclick", 448, MILD, None),
-        ("model=simpleclick,release=224", 448, MILD, None),
-        ("model=adaptiveclick", 448, MILD, None),
+        ("model=simpleclick", 448, COCO_LVIS, None),
+        ("model=simpleclick,release=224", 448, COCO_LVIS, None),
+        ("model=adaptiveclick", 448, COCO_LVIS, None),
     ],
 )
-def test_coco_lvis_as_each_model_was_trained_on_it(argument, crop, changes, weight):
-    config = read_config(["--config", config_path(f"coco_lvis:{argument}")])
-    assert config.crop == config.model.crop == config.evaluation.zoom == crop
-    found = config.data.changes
-    assert (tuple(found.scale), found.brightness) == changes
-    assert found.get("symmetry", "mirror") == "mirror"
+def test_coco_lvis_has_the_published_values_of_each_model(
+    argument, crop, augmentation, weight
+):
+    config = read(f"coco_lvis:{argument}")
+    assert config.crop == config.model.crop == config.zoom.size == crop
+    block = config.data.augmentation
+    assert (tuple(block.scale), block.brightness) == augmentation
+    assert block.get("symmetry", "mirror") == "mirror"
     assert config.losses.get("token_contrast") == weight
     squared = {"weight": weight, "form": "squared"} if crop == 224 else weight
     score = config.losses.get("token_score")
     assert (score.to_dict() if crop == 224 else score) == squared
-    fields = ("smallest_pixels", "stuff_prob", "by_layer")
-    assert [config.data.choosing[name] for name in fields] == [1000, 0.3, False]
+    keys = ("min_area_pixels", "stuff_prob", "by_layer")
+    assert [config.data.target_sampling[key] for key in keys] == [1000, 0.3, False]
 
 
 def small_quickstart(**losses):
-    """The quick start's config with other losses, small enough to trace at once."""
-    quickstart = str(CONFIGS[0].with_name("quickstart.py"))
-    config = read_config(["--config", quickstart])
+    """Return the config of the quick start with other losses, quick to trace."""
+    config = read("quickstart")
     with config.unlocked():
         config.update(batch=1, crop=32, losses=losses)
         config.model.update(depth=1, width=24, num_heads=3)
@@ -168,16 +188,13 @@ def small_quickstart(**losses):
     return config
 
 
-def test_any_mask_loss_by_config_with_its_options():
-    losses = {"adaptive_focal": {"weight": 1.0, "ada": False}, "dice": 2.0}
-    config = small_quickstart(**losses)
-    state, update, *_ = build_run(config)
-    pixels = jax.ShapeDtypeStruct((1, 32, 32), jnp.bool_)
-    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.uint8)
-    _, metrics = jax.eval_shape(update, state, Batch(image, pixels, pixels, pixels))
+def test_a_config_may_name_any_mask_loss_with_its_options():
+    losses = {"adaptive_focal": {"weight": 1.0, "adaptive_gamma": False}, "dice": 2.0}
+    run = build_run(small_quickstart(**losses))
+    _, metrics = jax.eval_shape(run.train_step, run.state, batch_shapes(1, 32))
     assert set(losses) < set(metrics)
 
 
-def test_a_loss_of_what_the_model_does_not_say_is_one_sentence():
-    with pytest.raises(ValueError, match="losses names token_score, which looks at"):
+def test_a_loss_of_a_missing_output_is_one_sentence():
+    with pytest.raises(ValueError, match="losses names token_score, which"):
         build_run(small_quickstart(token_score=1.0))

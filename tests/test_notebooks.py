@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and read as a story."""
+"""The notebooks run from top to bottom, and their text and outputs follow some rules."""
 
 import ast
 import sys
@@ -9,82 +9,95 @@ from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 from mst_jax.data.builders.shapes import Shapes
-from mst_jax.data.dataset import write_set
-from tests.helpers.session_figures import PLACES, ROOT, read_story
+from mst_jax.data.dataset import write_dataset
+from tests.helpers.notebooks import NOTEBOOK_PATHS, ROOT, read_notebook
 from tests.helpers.small_checkpoint import write_checkpoint
 
-MOST_BYTES, MOST_LINES = 400_000, 15
-
-
-def code_of(story):
-    return [cell for cell in story.cells if cell.cell_type == "code"]
+MAX_BYTES, MAX_CELL_LINES = 400_000, 15
+LOCAL_PATHS = ("/home/", "/root/", "/tmp/", "site-packages")
 
 
 @pytest.fixture
-def run(monkeypatch):
-    """Runs a story in a kernel of its own and returns it with its outputs."""
+def run_notebook(monkeypatch):
+    """Return a function that runs a notebook in a new kernel."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
-    def run(story):
+    def run_notebook(notebook):
         manager = KernelManager()
+        # The kernel runs in the Python of the tests, not in the one of the system.
         manager.kernel_spec.argv[0] = sys.executable
-        NotebookClient(story, km=manager, timeout=300).execute(cwd=str(ROOT / "colab"))
-        return story
+        client = NotebookClient(notebook, km=manager, timeout=300)
+        client.execute(cwd=str(ROOT / "colab"))
+        return notebook
 
-    return run
-
-
-def pictures_in(story):
-    """Number of pictures among the outputs."""
-    outputs = [output for cell in code_of(story) for output in cell.outputs]
-    kinds = [kind for output in outputs for kind in output.get("data", ())]
-    return sum(kind.startswith("image/") for kind in kinds)
+    return run_notebook
 
 
-def test_weights_picture_clicks_mask(run, tmp_path):
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def output_media_types(notebook):
+    """Return the media types of all outputs."""
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    return [media_type for output in outputs for media_type in output.get("data", ())]
+
+
+def count_images(notebook):
+    """Count the images among the outputs."""
+    media_types = output_media_types(notebook)
+    return sum(media_type.startswith("image/") for media_type in media_types)
+
+
+def test_click_demo_shows_masks_and_one_widget(run_notebook, tmp_path):
     checkpoint = write_checkpoint(tmp_path / "model")
-    story = run(read_story("click_demo", CHECKPOINT=str(checkpoint)))
-    assert pictures_in(story) == 5
-    views = [output for cell in code_of(story) for output in cell.outputs]
-    widget = "application/vnd.jupyter.widget-view+json"
-    assert sum(widget in view.get("data", ()) for view in views) == 1
+    notebook = read_notebook("click_demo", CHECKPOINT=str(checkpoint))
+    run_notebook(notebook)
+    assert count_images(notebook) == 5
+    widget_type = "application/vnd.jupyter.widget-view+json"
+    assert output_media_types(notebook).count(widget_type) == 1
 
 
-def test_scenes_training_curve_clicks(run, tmp_path):
-    def small(folder):
-        return Shapes(data_dir=folder, num_train=4, num_validation=1, size=64)
+def test_train_tiny_trains_and_shows_images(run_notebook, tmp_path):
+    def small_shapes(data_dir):
+        return Shapes(data_dir=data_dir, num_train=4, num_validation=1, size=64)
 
-    write_set(small, "shapes", tmp_path)
-    places = dict(DATA=str(tmp_path), RUN=str(tmp_path / "run"))
-    places["CONFIG"] = "tests/helpers/tiny_config.py"
-    assert pictures_in(run(read_story("train_tiny", **places))) == 4
+    write_dataset(small_shapes, "shapes", tmp_path)
+    constants = {
+        "DATA": str(tmp_path),
+        "RUN": str(tmp_path / "run"),
+        "CONFIG": "tests/helpers/tiny_config.py",
+    }
+    notebook = run_notebook(read_notebook("train_tiny", **constants))
+    assert count_images(notebook) == 4
 
 
-def test_the_loss_in_a_network_of_others(run):
-    assert pictures_in(run(read_story("afl_anywhere", STEPS=2))) == 3
+def test_afl_anywhere_trains_another_network(run_notebook):
+    notebook = run_notebook(read_notebook("afl_anywhere", STEPS=2))
+    assert count_images(notebook) == 3
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.stem)
-def test_a_notebook_is_text_a_call_a_picture(place):
-    assert place.stat().st_size < MOST_BYTES
-    story = read_story(place.stem)
-    kinds = [cell.cell_type for cell in story.cells]
-    assert kinds == ["markdown", "code"] * (len(kinds) // 2) + ["markdown"]
-    for cell in code_of(story):
-        assert len(cell.source.splitlines()) <= MOST_LINES
+@pytest.mark.parametrize("path", NOTEBOOK_PATHS, ids=lambda path: path.stem)
+def test_notebooks_alternate_text_and_short_code(path):
+    assert path.stat().st_size < MAX_BYTES
+    notebook = read_notebook(path.stem)
+    cell_types = [cell.cell_type for cell in notebook.cells]
+    num_pairs = len(cell_types) // 2
+    assert cell_types == ["markdown", "code"] * num_pairs + ["markdown"]
+    # Code that needs functions or classes belongs in the library.
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= MAX_CELL_LINES
         tree = ast.parse(TransformerManager().transform_cell(cell.source))
-        banned = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        assert not any(isinstance(node, banned) for node in ast.walk(tree))
+        assert not any(isinstance(node, definitions) for node in ast.walk(tree))
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.stem)
-def test_a_notebook_shows_what_it_made_and_not_where(place):
-    story = read_story(place.stem)
-    assert pictures_in(story) >= 3
-    for number, cell in enumerate(code_of(story), start=1):
-        assert cell.execution_count == number
+@pytest.mark.parametrize("path", NOTEBOOK_PATHS, ids=lambda path: path.stem)
+def test_notebooks_hold_outputs_without_errors_and_local_paths(path):
+    notebook = read_notebook(path.stem)
+    assert count_images(notebook) >= 3
+    for execution_count, cell in enumerate(code_cells(notebook), start=1):
+        assert cell.execution_count == execution_count
         assert all(output.output_type != "error" for output in cell.outputs)
-    text = place.read_text()
-    assert not [
-        word for word in ("/home/", "/root/", "/tmp/", "site-packages") if word in text
-    ]
+    text = path.read_text()
+    assert not [local_path for local_path in LOCAL_PATHS if local_path in text]

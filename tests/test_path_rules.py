@@ -17,14 +17,15 @@ def test_the_first_rule_that_matches_the_whole_path_counts():
     }
 
 
-def test_the_order_decides():
+def test_the_order_of_the_rules_decides():
     rules = ((".*/kernel", 1), (".*", 2))
-    swapped = apply_rules(rules[::-1], TREE, block="config.rules")
-    assert apply_rules(rules, TREE, block="config.rules")["decoder"]["kernel"] == 1
-    assert swapped["decoder"]["kernel"] == 2
+    values = apply_rules(rules, TREE, block="config.rules")
+    reversed_values = apply_rules(rules[::-1], TREE, block="config.rules")
+    assert values["decoder"]["kernel"] == 1
+    assert reversed_values["decoder"]["kernel"] == 2
 
 
-def test_a_list_in_the_tree_is_numbered():
+def test_paths_of_sequences_have_indices():
     assert map_paths(str, {"a": [1, (2, 3)]}) == {"a": ["a/0", ("a/1/0", "a/1/1")]}
 
 
@@ -34,24 +35,23 @@ def test_a_list_in_the_tree_is_numbered():
         ((), "config.rules has no rule for decoder/bias; add one"),
         (((".*/kernel", 1),), "no rule for decoder/bias"),
         ((("bias", 1), (".*/kernel", 1)), "no rule for decoder/bias"),
-        ((("(", 1),), r"config.rules: \('\(', 1\) is no rule"),
-        ((".*",), "config.rules: '.*' is no rule"),
-        (("decoder",), "config.rules: 'decoder' is no rule"),
-        (((1, 1),), "is no rule"),
+        ((("(", 1),), r"config.rules: \('\(', 1\) is not a rule"),
+        ((".*",), "config.rules: '.*' is not a rule"),
+        (("decoder",), "config.rules: 'decoder' is not a rule"),
+        (((1, 1),), "is not a rule"),
     ],
 )
-def test_what_has_no_value_is_named(rules, sentence):
+def test_missing_and_invalid_rules_are_named(rules, sentence):
     with pytest.raises(ValueError, match=sentence):
         apply_rules(rules, TREE, block="config.rules")
 
 
 def test_patterns_mark_paths_and_each_must_match_one():
-    found = any_matches((".*/bias", "vit/.*"), TREE, block="config.frozen")
-    assert found["decoder"] == {"kernel": False, "bias": True}
-    assert found["vit"]["block10"] == {"kernel": True}
-    assert not any(
-        any_matches((), TREE, block="config.frozen")["vit"]["block1"].values()
-    )
+    matches = any_matches((".*/bias", "vit/.*"), TREE, block="config.frozen")
+    assert matches["decoder"] == {"kernel": False, "bias": True}
+    assert matches["vit"]["block10"] == {"kernel": True}
+    no_matches = any_matches((), TREE, block="config.frozen")
+    assert not any(no_matches["vit"]["block1"].values())
     with pytest.raises(
         ValueError, match=r"config.frozen: 'vit' matches none of 4 paths"
     ):

@@ -9,10 +9,11 @@ import pytest
 import mst_jax
 from mst_jax import predict
 from mst_jax.data.formats import images
-from tests.helpers.analytic_network import draw_picture
+from mst_jax.interaction.inference_options import ZoomOptions
+from tests.helpers.analytic_network import draw_image
 from tests.helpers.small_checkpoint import write_checkpoint
 
-IMAGE, _ = draw_picture(60, 84)
+IMAGE, _ = draw_image(60, 84)
 
 
 @pytest.fixture(scope="module")
@@ -21,27 +22,27 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image_path(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(images.encode_png(IMAGE))
     return path
 
 
 @pytest.fixture
-def command(picture, checkpoint, tmp_path):
-    """Makes the command line; a word may be replaced, {} stands for the folder."""
+def command(image_path, checkpoint, tmp_path):
+    """Return a function that makes the words of a command; {} stands for the folder."""
 
     def make(*more, **replaced):
         words = {
-            "picture": picture,
+            "image": image_path,
             "--checkpoint": checkpoint,
             "--positive": "20,42",
             "--out": tmp_path / "mask.png",
         }
         words |= {
-            key if key == "picture" else f"--{key}": replaced[key] for key in replaced
+            key if key == "image" else f"--{key}": replaced[key] for key in replaced
         }
-        first = [words.pop("picture")]
+        first = [words.pop("image")]
         flags = [word for pair in words.items() if pair[1] is not None for word in pair]
         return [
             str(word).replace("{}", str(tmp_path)) for word in first + flags + [*more]
@@ -60,7 +61,7 @@ def test_mask_and_overlay_are_those_of_the_predictor(
     clicks = ["--negative", "3,3", "--positive", "50.5,70"]
     overlay = ["--overlay", str(tmp_path / "new" / "overlay.png")]
     predict.main(command(*clicks, *overlay))
-    predictor = mst_jax.Predictor(mst_jax.load(checkpoint), zoom=32, zoom_min_side=16)
+    predictor = mst_jax.Predictor(mst_jax.load(checkpoint), zoom=ZoomOptions(32, 16))
     predictor.set_image(IMAGE)
     for click in [(20, 42, True), (3, 3, False), (50.5, 70, True)]:
         mask = predictor.click(*click)
@@ -77,19 +78,19 @@ def test_mask_and_overlay_are_those_of_the_predictor(
 
 
 def test_the_order_of_clicks_counts(command, monkeypatch):
-    made = []
+    clicks = []
     click = mst_jax.Predictor.click
     monkeypatch.setattr(
-        mst_jax.Predictor, "click", lambda *a: made.append(a[1:]) or click(*a)
+        mst_jax.Predictor, "click", lambda *a: clicks.append(a[1:]) or click(*a)
     )
     predict.main(command("--negative", "1,2", "--positive", "3,4", "--negative", "5,6"))
-    assert made == [(20, 42, True), (1, 2, False), (3, 4, True), (5, 6, False)]
+    assert clicks == [(20, 42, True), (1, 2, False), (3, 4, True), (5, 6, False)]
 
 
-def test_zoom_and_mirror_may_be_switched_off(command, tmp_path):
+def test_zoom_and_flip_can_be_switched_off(command, tmp_path):
     image = cv2.resize(IMAGE, (96, 64))
     (tmp_path / "whole.png").write_bytes(images.encode_png(image))
-    words = command("--no-mirror", picture="{}/whole.png", zoom="none")
+    words = command("--no-flip-tta", image="{}/whole.png", zoom="none")
     predict.main(words)
     assert read(tmp_path / "mask.png").shape == (64, 96)
 
@@ -101,23 +102,23 @@ def test_zoom_and_mirror_may_be_switched_off(command, tmp_path):
         IMAGE.astype(np.uint16) * 257,
         np.dstack([IMAGE, IMAGE[..., :1]]),
     ],
-    ids=["grey", "16 bits", "alpha"],
+    ids=["gray", "16 bits", "alpha"],
 )
-def test_pictures_of_other_kinds(pixels, tmp_path):
+def test_images_of_other_formats(pixels, tmp_path):
     path = tmp_path / "picture.png"
     assert cv2.imwrite(str(path), pixels)
-    image = predict.open_picture(path)
+    image = predict.open_image(path)
     assert image.shape == IMAGE.shape and image.dtype == np.uint8
 
 
 @pytest.mark.parametrize(
     ("replaced", "message"),
     [
-        ({"picture": "{}/none.jpg"}, "cannot read .*none.jpg: No such file"),
-        ({"picture": "{}"}, "cannot read .*: Is a directory"),
-        ({"picture": __file__}, "test_predict.py: not a picture"),
+        ({"image": "{}/none.jpg"}, "cannot read .*none.jpg: No such file"),
+        ({"image": "{}"}, "cannot read .*: Is a directory"),
+        ({"image": __file__}, "test_predict.py: not an image"),
         ({"checkpoint": "{}/none"}, "checkpoint .*none is not there"),
-        ({"positive": "60,0"}, "row 60, column 0 lies outside the picture of 60 rows"),
+        ({"positive": "60,0"}, "row 60, column 0 lies outside the image of 60 rows"),
         ({"positive": "nan,0"}, "lies outside"),
         ({"positive": "3;4"}, "--positive is '3;4', expected ROW,COL"),
         ({"positive": "3"}, "--positive is '3', expected ROW,COL"),
@@ -125,9 +126,9 @@ def test_pictures_of_other_kinds(pixels, tmp_path):
         ({"positive": None, "negative": "3,4"}, "no click on the object"),
         ({"out": "{}/mask.jpg"}, "--out is .*mask.jpg, expected .* .png"),
         ({"out": "{}/picture.png"}, "must be different files"),
-        ({"out": "{}/picture.png/mask.png"}, "cannot make the folder"),
+        ({"out": "{}/picture.png/mask.png"}, "cannot create the folder"),
         ({"overlay": "{}/overlay.gif"}, "--overlay is .* .png, .jpg, .jpeg"),
-        ({"picture": "{}/none.jpg", "out": "{}/new/mask.png"}, "cannot read"),
+        ({"image": "{}/none.jpg", "out": "{}/new/mask.png"}, "cannot read"),
         ({"checkpoint": "{}/none", "overlay": "{}/new/a.png"}, "is not there"),
         ({"overlay": "{}/mask.png"}, "must be different files"),
         ({"zoom": "big"}, "--zoom is 'big', expected a whole number"),
@@ -138,12 +139,12 @@ def test_pictures_of_other_kinds(pixels, tmp_path):
 def test_bad_input_is_one_sentence_and_writes_nothing(
     command, replaced, message, tmp_path, capsys
 ):
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(SystemExit) as raised:
         predict.main(command(**replaced))
-    assert caught.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("predict: ") and said.count("\n") == 1
-    assert re.search(message, said), said
+    assert raised.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("predict: ") and error.count("\n") == 1
+    assert re.search(message, error), error
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
 
@@ -152,10 +153,10 @@ def test_ctrl_c_leaves_one_line_and_no_file(command, monkeypatch, tmp_path, caps
         raise KeyboardInterrupt
 
     # The last work before the files are written: the mask is made already.
-    monkeypatch.setattr(predict.overlay, "draw", interrupted)
-    with pytest.raises(SystemExit) as caught:
+    monkeypatch.setattr(predict.overlay, "draw_overlay", interrupted)
+    with pytest.raises(SystemExit) as raised:
         predict.main(command(overlay="{}/new/overlay.png"))
-    assert caught.value.code == 130
+    assert raised.value.code == 130
     assert capsys.readouterr().err == "predict: stopped\n"
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 

@@ -1,4 +1,4 @@
-"""Damaged files through `prepare`: none brings it down, none is lost without a word."""
+"""Damaged files through `prepare`: each is reported, none ends the command early."""
 
 import pickle
 
@@ -10,158 +10,181 @@ import scipy.io
 
 from mst_jax.data import dataset
 from mst_jax.prepare import main
-from tests.helpers.image_files import write_palette
+from tests.helpers.image_files import write_palette_png
 
-SIZE = (24, 32)
-CUT, NOISE, FLIPPED, EMPTY, RESIZED = "cut", "noise", "flipped", "empty", "resized"
+IMAGE_SIZE = (24, 32)
+DAMAGE_TYPES = ("truncated", "noise", "flipped", "empty", "resized")
+TRUNCATED, NOISE, FLIPPED, EMPTY, RESIZED = DAMAGE_TYPES
 
 
-def draw(rng, size):
-    """A smooth picture and labels 0, 1, 2."""
-    coarse = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
-    image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR)
-    labels = np.zeros(size, np.uint8)
+def draw_image(rng, image_size):
+    """Return a smooth image and a label map with the labels 0, 1, 2."""
+    coarse_image = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    image = cv2.resize(coarse_image, image_size[::-1], interpolation=cv2.INTER_LINEAR)
+    labels = np.zeros(image_size, np.uint8)
     labels[2:10, 3:20], labels[12:20, 8:30] = 1, 2
     return image, labels
 
 
-def write_encoded(path, pixels):
+def write_pixels(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), pixels)
 
 
-def write_pair(root, name, rng, size):
-    """A picture of the kinds that users have, and a label map likewise."""
-    image, labels = draw(rng, size)
-    number = int(name[1:])
-    suffix = ("jpg", "png", "bmp", "tif", "webp")[number % 5]
-    picture, mask = root / "images" / f"{name}.{suffix}", root / "masks" / f"{name}.png"
-    write_encoded(picture, image)
-    if number % 3:
-        write_encoded(mask, labels.astype((np.uint8, np.uint16)[number % 2]))
+def write_folder_item(root, name, rng, image_size):
+    """Write an image and a label map in the formats that users have, in turn."""
+    image, labels = draw_image(rng, image_size)
+    index = int(name[1:])
+    suffix = ("jpg", "png", "bmp", "tif", "webp")[index % 5]
+    image_path = root / "images" / f"{name}.{suffix}"
+    mask_path = root / "masks" / f"{name}.png"
+    write_pixels(image_path, image)
+    if index % 3:
+        write_pixels(mask_path, labels.astype((np.uint8, np.uint16)[index % 2]))
     else:
-        write_palette(mask, labels)
-    return picture, mask
+        write_palette_png(mask_path, labels)
+    return image_path, mask_path
 
 
-def write_sbd(root, name, rng, size):
-    image, labels = draw(rng, size)
-    picture, mask = root / "img" / f"{name}.jpg", root / "inst" / f"{name}.mat"
-    write_encoded(picture, image)
-    mask.parent.mkdir(exist_ok=True)
-    struct = {"GTinst": {"Segmentation": labels, "Categories": np.array([[1], [2]])}}
-    scipy.io.savemat(mask, struct, do_compression=True)
-    with (root / "val.txt").open("a") as names:
-        names.write(f"{name}\n")
-    return picture, mask
+def write_sbd_item(root, name, rng, image_size):
+    image, labels = draw_image(rng, image_size)
+    image_path = root / "img" / f"{name}.jpg"
+    mask_path = root / "inst" / f"{name}.mat"
+    write_pixels(image_path, image)
+    mask_path.parent.mkdir(exist_ok=True)
+    categories = np.array([[1], [2]])
+    mat_content = {"GTinst": {"Segmentation": labels, "Categories": categories}}
+    scipy.io.savemat(mask_path, mat_content, do_compression=True)
+    with (root / "val.txt").open("a") as list_file:
+        list_file.write(f"{name}\n")
+    return image_path, mask_path
 
 
-def write_packed(root, name, rng, size):
-    image, labels = draw(rng, size)
-    folder = root / "train"
-    picture, mask = (
-        folder / "images" / f"{name}.jpg",
-        folder / "masks" / f"{name}.pickle",
-    )
-    write_encoded(picture, image)
-    mask.parent.mkdir(exist_ok=True)
-    packed = [cv2.imencode(".png", labels)[1]], [(0, 1), (0, 2)]
-    mask.write_bytes(pickle.dumps(packed))
-    notes = folder / "hannotation.pickle"
-    tree = pickle.loads(notes.read_bytes()) if notes.exists() else {}
-    tree[name] = {"num_instance_masks": 2, "hierarchy": {0: None, 1: None}}
-    notes.write_bytes(pickle.dumps(tree))
-    return picture, mask
+def write_ritm_item(root, name, rng, image_size):
+    image, labels = draw_image(rng, image_size)
+    split_folder = root / "train"
+    image_path = split_folder / "images" / f"{name}.jpg"
+    mask_path = split_folder / "masks" / f"{name}.pickle"
+    write_pixels(image_path, image)
+    mask_path.parent.mkdir(exist_ok=True)
+    ritm_masks = [cv2.imencode(".png", labels)[1]], [(0, 1), (0, 2)]
+    mask_path.write_bytes(pickle.dumps(ritm_masks))
+    # One annotation file lists all images of the split.
+    annotation_path = split_folder / "hannotation.pickle"
+    annotations = {}
+    if annotation_path.exists():
+        annotations = pickle.loads(annotation_path.read_bytes())
+    annotations[name] = {"num_instance_masks": 2, "hierarchy": {0: None, 1: None}}
+    annotation_path.write_bytes(pickle.dumps(annotations))
+    return image_path, mask_path
 
 
-def write_volumes(root, name, rng, size):
-    image, labels = draw(rng, size)
-    files = [root / name / f"{name}_{kind}.nii.gz" for kind in ("flair", "seg")]
-    files[0].parent.mkdir(parents=True)
-    for file, pixels in zip(files, (image[..., 0], labels), strict=True):
-        volume = np.stack([pixels, pixels], axis=-1)
-        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), file)
-    return files
+def write_volume_item(root, name, rng, image_size):
+    image, labels = draw_image(rng, image_size)
+    volume_paths = [
+        root / name / f"{name}_{volume_type}.nii.gz" for volume_type in ("flair", "seg")
+    ]
+    volume_paths[0].parent.mkdir(parents=True)
+    for path, pixels in zip(volume_paths, (image[..., 0], labels), strict=True):
+        voxels = np.stack([pixels, pixels], axis=-1)
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    return volume_paths
 
 
-def damage(path, how, rng):
-    """Damages a file; RESIZED is done by whoever writes it."""
-    data = bytearray(path.read_bytes())
-    if how == CUT:
-        data = data[: int(rng.integers(1, len(data)))]
-    elif how == NOISE:
-        data = bytearray(rng.bytes(int(rng.integers(1, 2000))))
-    elif how == EMPTY:
-        data = bytearray()
-    elif how == FLIPPED:
-        for at in rng.integers(0, len(data), int(rng.integers(1, 9))):
-            data[at] ^= int(rng.integers(1, 256))
-    path.write_bytes(bytes(data))
+def damage_file(path, damage_type, rng):
+    """Damage a file; RESIZED is done by `write_items`."""
+    file_bytes = bytearray(path.read_bytes())
+    if damage_type == TRUNCATED:
+        file_bytes = file_bytes[: int(rng.integers(1, len(file_bytes)))]
+    elif damage_type == NOISE:
+        file_bytes = bytearray(rng.bytes(int(rng.integers(1, 2000))))
+    elif damage_type == EMPTY:
+        file_bytes = bytearray()
+    elif damage_type == FLIPPED:
+        num_flipped = int(rng.integers(1, 9))
+        for byte_index in rng.integers(0, len(file_bytes), num_flipped):
+            file_bytes[byte_index] ^= int(rng.integers(1, 256))
+    path.write_bytes(bytes(file_bytes))
 
 
-def write_damaged(write, root, num, rng):
-    """`num` damaged pictures or masks, each beside a sound one: name -> (files, how)."""
-    told = {}
-    for number in range(2 * num):
-        name = f"p{number}"
-        files = list(write(root, name, rng, SIZE))
-        how = (CUT, NOISE, FLIPPED, EMPTY, RESIZED)[number // 2 % 5] * (number % 2)
-        if how:
-            which = int(rng.integers(2))
-            if how == RESIZED:
-                aside = root.parent / "aside" / name
-                files_aside = write(aside, name, rng, (SIZE[0] + 1, SIZE[1]))
-                files[which].write_bytes(files_aside[which].read_bytes())
+def write_items(write_item, root, num_damaged, rng):
+    """Write intact and damaged items in turn.
+
+    Returns:
+        Name of each item -> its image and mask file, and the type of damage, "" for none.
+    """
+    items = {}
+    for index in range(2 * num_damaged):
+        name = f"p{index}"
+        paths = list(write_item(root, name, rng, IMAGE_SIZE))
+        damage_type = DAMAGE_TYPES[index // 2 % 5] * (index % 2)
+        if damage_type:
+            damaged_index = int(rng.integers(2))
+            if damage_type == RESIZED:
+                # The other file of the pair keeps the size.
+                other_root = root.parent / "resized" / name
+                other_size = (IMAGE_SIZE[0] + 1, IMAGE_SIZE[1])
+                other_paths = write_item(other_root, name, rng, other_size)
+                paths[damaged_index].write_bytes(
+                    other_paths[damaged_index].read_bytes()
+                )
             else:
-                damage(files[which], how, rng)
-        told[name] = (files, how)
-    return told
+                damage_file(paths[damaged_index], damage_type, rng)
+        items[name] = (paths, damage_type)
+    return items
 
 
-SETS = {
-    "folder": write_pair,
-    "sbd": write_sbd,
-    "coco_lvis": write_packed,
-    "brats": write_volumes,
+ITEM_WRITERS = {
+    "folder": write_folder_item,
+    "sbd": write_sbd_item,
+    "coco_lvis": write_ritm_item,
+    "brats": write_volume_item,
 }
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", ITEM_WRITERS)
 @pytest.mark.parametrize(
-    "num", [15, pytest.param(125, marks=pytest.mark.slow)], ids="{} files".format
+    "num_damaged",
+    [15, pytest.param(125, marks=pytest.mark.slow)],
+    ids="{} files".format,
 )
-def test_damaged_files_are_named_and_the_sound_ones_kept(name, num, tmp_path, capfd):
-    rng = np.random.default_rng(num)
+def test_damaged_files_are_reported_and_intact_ones_are_read(
+    name, num_damaged, tmp_path, capfd
+):
+    rng = np.random.default_rng(num_damaged)
     root = tmp_path / "source"
-    told = write_damaged(SETS[name], root, num, rng)
-    argv = [name, "--source", str(root), "--data_dir", str(tmp_path / "data")]
-    with pytest.raises(SystemExit) as caught:
+    items = write_items(ITEM_WRITERS[name], root, num_damaged, rng)
+    argv = [name, "--source", str(root), "--data-dir", str(tmp_path / "data")]
+    with pytest.raises(SystemExit) as error_info:
         main(argv)
-    assert caught.value.code == 2
-    said = capfd.readouterr().err
-    assert "bad files, repair them" in said and "Traceback" not in said
-    assert dataset.list_sets(tmp_path / "data") == {}
+    assert error_info.value.code == 2
+    error_message = capfd.readouterr().err
+    assert "bad files, repair them" in error_message
+    assert "Traceback" not in error_message
+    assert dataset.list_datasets(tmp_path / "data") == {}
 
     main([*argv, "--skip-bad"])
-    left_out = capfd.readouterr().err
+    skip_report = capfd.readouterr().err
     (split,) = dataset.list_splits(name, tmp_path / "data")
-    source = dataset.open_source(name, tmp_path / "data", split)
-    found = {example.id.split("-")[0]: example for example in source}
-    for stem, (files, how) in told.items():
-        named = any(str(f.relative_to(root)) in left_out for f in files)
-        named_before = any(str(f.relative_to(root)) in said for f in files)
-        assert named == named_before
-        assert named != (stem in found), (files, how)
-        if not how:
-            assert not named
-        if how in (NOISE, EMPTY, RESIZED):
-            assert named, (files, how)
-        if how == CUT and not named:  # the end of the file holds nothing
-            check_unharmed(found[stem])
+    prepared = dataset.open_dataset(name, tmp_path / "data", split)
+    # The slices of a volume have the ids NAME-000, NAME-001.
+    examples = {example.id.split("-")[0]: example for example in prepared}
+    for item_name, (paths, damage_type) in items.items():
+        relative_paths = [str(path.relative_to(root)) for path in paths]
+        is_reported = any(path in skip_report for path in relative_paths)
+        assert is_reported == any(path in error_message for path in relative_paths)
+        assert is_reported != (item_name in examples), (paths, damage_type)
+        if not damage_type:
+            assert not is_reported
+        if damage_type in (NOISE, EMPTY, RESIZED):
+            assert is_reported, (paths, damage_type)
+        if damage_type == TRUNCATED and not is_reported:
+            # What was cut off the end of the file was not needed.
+            check_complete_labels(examples[item_name])
 
 
-def check_unharmed(example):
-    """The labels of a cut file that was read are whole."""
-    expected = draw(np.random.default_rng(0), SIZE)[1]
-    assert example.layers.shape[1:] in (SIZE, SIZE[::-1])
-    assert np.bincount(example.layers.ravel())[1:].sum() == (expected > 0).sum()
+def check_complete_labels(example):
+    expected_labels = draw_image(np.random.default_rng(0), IMAGE_SIZE)[1]
+    assert example.layers.shape[1:] in (IMAGE_SIZE, IMAGE_SIZE[::-1])
+    num_object_pixels = np.bincount(example.layers.ravel())[1:].sum()
+    assert num_object_pixels == (expected_labels > 0).sum()

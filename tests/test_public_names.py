@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 import mst_jax
+
+PROJECT_FILE = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def test_the_public_names_are_there():
@@ -15,6 +19,12 @@ def test_the_public_names_are_there():
     assert callable(mst_jax.evaluation.simulate)
     with pytest.raises(AttributeError, match="no 'sam'; it has"):
         _ = mst_jax.sam
+
+
+def test_version_is_that_of_the_project():
+    project = tomllib.loads(PROJECT_FILE.read_text())["project"]
+    assert mst_jax.__version__ == project["version"]
+    assert "__version__" in dir(mst_jax)
 
 
 @pytest.mark.parametrize(

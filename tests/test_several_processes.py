@@ -14,24 +14,24 @@ import pytest
 
 import mst_jax
 from mst_jax import prepare
-from mst_jax.training.distributed import PATIENCE
+from mst_jax.training.distributed import HEARTBEAT_TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-SPLIT = "parallel.rules=((r'.*', ('data', 'model')),)"
+SHARDED = "sharding.rules=((r'.*', ('data', 'model')),)"
 STEPS = 40
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """Starts the processes of a run; whatever is left of them is ended."""
+    """Start the processes of a run; those that are left are killed at the end."""
     folder = tmp_path_factory.mktemp("processes")
     sizes = ["--num-train", "6", "--num-validation", "2", "--size", "48"]
-    prepare.main(["shapes", "--data_dir", str(folder / "data"), *sizes])
+    prepare.main(["shapes", "--data-dir", str(folder / "data"), *sizes])
     started = []
 
-    def start(name, *changes, num=2, **environment):
+    def start(name, *changes, num_processes=2, **environment):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -39,29 +39,27 @@ def start(tmp_path_factory):
         words = [f"--config.{value}" for value in [*values, *changes]]
         flags = (
             f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 "
-            f"--xla_force_host_platform_device_count={8 // num}"
+            f"--xla_force_host_platform_device_count={8 // num_processes}"
         )
         processes = []
-        for number in range(num):
-            call = [
-                sys.executable,
-                "-m",
-                "mst_jax.train",
-                "--workdir",
-                str(folder / name),
-            ]
-            call += ["--config", "tests/helpers/tiny_config.py", *words]
-            if num > 1 and not environment:
-                call += ["--coordinator", f"127.0.0.1:{port}", "--num_processes", "2"]
-                call += ["--process_id", str(number)]
-            own = {
-                key: value.format(number=number) for key, value in environment.items()
+        for process_id in range(num_processes):
+            command = [sys.executable, "-m", "mst_jax.train"]
+            command += ["--workdir", str(folder / name)]
+            command += ["--config", "tests/helpers/tiny_config.py", *words]
+            if num_processes > 1 and not environment:
+                command += ["--coordinator", f"127.0.0.1:{port}"]
+                command += ["--num-processes", "2", "--process-id", str(process_id)]
+            own_variables = {
+                key: value.format(process_id=process_id)
+                for key, value in environment.items()
             }
-            log = (folder / f"{name}.{number}.log").open("ab")
+            log = (folder / f"{name}.{process_id}.log").open("ab")
             process = subprocess.Popen(
-                call,
+                command,
                 cwd=ROOT,
-                env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"} | own,
+                env=os.environ
+                | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+                | own_variables,
                 stdout=log,
                 stderr=log,
             )
@@ -78,85 +76,87 @@ def end(processes, *, seconds=600):
     return [process.wait(timeout=seconds) for process in processes]
 
 
-def metrics(workdir):
+def read_metrics(workdir):
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def check_same_run(workdir, unbroken):
-    """The same log and, up to rounding and what Adam makes of it, the same model."""
-    rows, wanted = metrics(workdir), metrics(unbroken)
+def check_same_run(workdir, single_process):
+    """Check the same log and, up to rounding and its effect on Adam, the same model."""
+    rows, expected_rows = read_metrics(workdir), read_metrics(single_process)
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
-    for row, want in zip(rows, wanted, strict=True):
-        assert abs(row["loss"] - want["loss"]) < 1e-5, row["step"]
-    name = ("decoder", "logits", "kernel")
-    one, other = (mst_jax.load(path).params for path in (workdir, unbroken))
-    for key in name:
-        one, other = one[key], other[key]
-    np.testing.assert_allclose(one, other, atol=1e-4)
+    for row, expected_row in zip(rows, expected_rows, strict=True):
+        assert abs(row["loss"] - expected_row["loss"]) < 1e-5, row["step"]
+    kernel, expected = (
+        mst_jax.load(path).params["decoder"]["logits"]["kernel"]
+        for path in (workdir, single_process)
+    )
+    np.testing.assert_allclose(kernel, expected, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
-def unbroken(start):
-    workdir, processes = start("unbroken", num=1)
+def single_process(start):
+    workdir, processes = start("single_process", num_processes=1)
     assert end(processes) == [0]
     return workdir
 
 
-def log_of(workdir, number):
-    return workdir.with_name(f"{workdir.name}.{number}.log").read_text()
+def log_of(workdir, process_id):
+    return workdir.with_name(f"{workdir.name}.{process_id}.log").read_text()
 
 
 def wait_for(path, processes):
-    patience = time.monotonic() + 600
+    deadline = time.monotonic() + 600
     while not path.exists():
         assert all(process.poll() is None for process in processes)
-        assert time.monotonic() < patience
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_two_processes_are_one_run(start, unbroken):
-    """Found as under Slurm, which would hide all GPUs but one from each."""
+def test_two_processes_make_the_run_of_one(start, single_process):
+    """Detected as under Slurm, which hides all GPUs but one from each process."""
     slurm = {
         "SLURM_JOB_ID": str(os.getpid()),
         "SLURM_STEP_NODELIST": "localhost",
         "SLURM_NTASKS": "2",
-        "SLURM_PROCID": "{number}",
-        "SLURM_LOCALID": "{number}",
+        "SLURM_PROCID": "{process_id}",
+        "SLURM_LOCALID": "{process_id}",
     }
-    workdir, processes = start("two", SPLIT, **slurm)
+    workdir, processes = start("two", SHARDED, **slurm)
     assert end(processes) == [0, 0], log_of(workdir, 0)
-    check_same_run(workdir, unbroken)
-    held = sorted((workdir / "checkpoints" / str(STEPS) / "data").glob("*.json"))
-    assert [path.name for path in held] == [
+    check_same_run(workdir, single_process)
+    positions = sorted((workdir / "checkpoints" / str(STEPS) / "data").glob("*.json"))
+    assert [path.name for path in positions] == [
         "process_0-of-2.json",
         "process_1-of-2.json",
     ]
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_if_one_is_killed_the_other_ends_and_the_run_goes_on(start, unbroken, lost):
-    """It goes on in one process, which has all eight devices and copies the state."""
-    workdir, processes = start(f"lost{lost}", SPLIT)
+def test_if_one_process_is_killed_the_other_ends_and_the_run_resumes(
+    start, single_process, lost
+):
+    """It resumes in one process, which has all eight devices and replicates the state."""
+    workdir, processes = start(f"lost{lost}", SHARDED)
     wait_for(workdir / "checkpoints" / "4" / "commit_success.txt", processes)
     processes[lost].send_signal(signal.SIGKILL)
-    codes = end(processes, seconds=2 * PATIENCE)
+    codes = end(processes, seconds=2 * HEARTBEAT_TIMEOUT_SECONDS)
     assert codes[lost] == -signal.SIGKILL and codes[1 - lost] not in (0, None)
-    said = log_of(workdir, 1 - lost)
-    assert "another process was lost" in said or "another task died" in said
+    log = log_of(workdir, 1 - lost)
+    assert "another process was lost" in log or "another task died" in log
     assert not (workdir / "checkpoints" / str(STEPS)).exists(), "killed too late"
-    workdir, processes = start(workdir.name, num=1)
+    workdir, processes = start(workdir.name, num_processes=1)
     assert end(processes) == [0], log_of(workdir, 0)
-    check_same_run(workdir, unbroken)
+    check_same_run(workdir, single_process)
 
 
-def test_if_one_is_told_to_stop_both_save_and_go_on(start, unbroken):
-    workdir, processes = start("told", SPLIT)
+def test_if_one_process_is_stopped_both_save_and_resume(start, single_process):
+    workdir, processes = start("stopped", SHARDED)
     wait_for(workdir / "checkpoints" / "4" / "commit_success.txt", processes)
     processes[1].send_signal(signal.SIGTERM)
     assert end(processes) == [75, 75], log_of(workdir, 0)
-    last = metrics(workdir)[-1]["step"]
+    last = read_metrics(workdir)[-1]["step"]
     assert last < STEPS and (workdir / "checkpoints" / str(last)).exists()
-    workdir, processes = start("told", SPLIT)
+    workdir, processes = start("stopped", SHARDED)
     assert end(processes) == [0, 0], log_of(workdir, 0)
-    check_same_run(workdir, unbroken)
+    check_same_run(workdir, single_process)

@@ -1,6 +1,9 @@
-"""The command, as users run it: to the end, stopped and resumed, and told nonsense."""
+"""The training command: to the end, stopped and resumed, and with wrong input."""
 
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -8,8 +11,12 @@ import pytest
 
 import mst_jax
 from mst_jax import train
-from mst_jax.checkpoints import store
-from tests.helpers.tiny_run import draw_scenes, make_command, metrics
+from mst_jax.checkpoints import model_folder
+from mst_jax.training.config import read_config
+from mst_jax.training.preemption import EXIT_FAILED
+from tests.helpers.tiny_run import draw_scenes, make_command, read_metrics
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -18,24 +25,24 @@ def command(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def unbroken(command, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("runs") / "unbroken"
+def finished(command, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
     train.main(command(workdir))
     return workdir
 
 
-def test_the_log_has_one_line_for_each_step_and_says_what_is_asked(unbroken):
-    rows = metrics(unbroken)
+def test_the_log_has_one_line_for_each_step_with_all_metrics(finished):
+    rows = read_metrics(finished)
     assert [row["step"] for row in rows] == list(range(1, 13))
-    wanted = {"loss", "normalized_focal", "iou", "learning_rate", "gradient_norm"}
-    assert wanted < set(rows[0])
+    expected = {"loss", "normalized_focal", "iou", "learning_rate", "gradient_norm"}
+    assert expected < set(rows[0])
     assert all(np.isfinite(list(row.values())).all() for row in rows)
-    steps = {int(path.name) for path in (unbroken / "checkpoints").iterdir()}
+    steps = {int(path.name) for path in (finished / "checkpoints").iterdir()}
     assert steps == {4, 8, 12}
 
 
-def test_the_workdir_is_a_model(unbroken):
-    model = mst_jax.load(unbroken)
+def test_the_workdir_is_a_model(finished):
+    model = mst_jax.load(finished)
     clicks = mst_jax.Clicks.from_lists([(9, 9)])
     batched = jax.tree.map(lambda leaf: leaf[None], clicks)
     logits = model(
@@ -43,31 +50,29 @@ def test_the_workdir_is_a_model(unbroken):
     )
     assert np.isfinite(logits).all()
     assert model.config.steps == 12
-    before = mst_jax.load(unbroken / "checkpoints" / "4")
+    earlier_model = mst_jax.load(finished / "checkpoints" / "4")
     assert not np.array_equal(
         model.params["decoder"]["logits"]["kernel"],
-        before.params["decoder"]["logits"]["kernel"],
+        earlier_model.params["decoder"]["logits"]["kernel"],
     )
 
 
-def test_a_finished_run_is_left_alone(unbroken, command, capsys):
-    before = (unbroken / "metrics.jsonl").read_text()
-    train.main(command(unbroken))
-    assert (unbroken / "metrics.jsonl").read_text() == before
+def test_a_finished_run_is_not_changed(finished, command, capsys):
+    before = (finished / "metrics.jsonl").read_text()
+    train.main(command(finished))
+    assert (finished / "metrics.jsonl").read_text() == before
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(unbroken, command, tmp_path):
+def test_ctrl_c_saves_and_the_same_command_resumes(finished, command, tmp_path):
     """Ctrl-C between checkpoints: step 6 is saved, and nothing is lost or repeated."""
-    config = train.read_config(
-        [word for word in command(tmp_path) if "workdir" not in word][:2]
-        + command(tmp_path)[4:]
-    )
-    asked = iter(range(1, 100))
-    state = train.train(config, tmp_path, should_stop=lambda: next(asked) == 6)
+    flag, path, _, _, *changes = command(tmp_path)
+    config = read_config([flag, path, *changes])
+    num_calls = iter(range(1, 100))
+    state = train.train(config, tmp_path, should_stop=lambda: next(num_calls) == 6)
     assert int(state.step) == 6
-    assert [row["step"] for row in metrics(tmp_path)] == list(range(1, 7))
+    assert [row["step"] for row in read_metrics(tmp_path)] == list(range(1, 7))
     train.main(command(tmp_path))
-    assert metrics(tmp_path) == metrics(unbroken)
+    assert read_metrics(tmp_path) == read_metrics(finished)
 
 
 def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(
@@ -78,13 +83,14 @@ def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(
         train.main(
             command(workdir, "optimizer.learning_rate=1e30", "optimizer.clip_norm=0.0")
         )
-    assert exit_.value.code == train.FAILED
+    assert exit_.value.code == EXIT_FAILED
     message = capsys.readouterr().err.splitlines()[-1]
     assert "at step" in message and "learning_rate" in message
-    assert all(np.isfinite(row["loss"]) for row in metrics(workdir))
+    assert all(np.isfinite(row["loss"]) for row in read_metrics(workdir))
 
 
-def refused(capsys, arguments):
+def rejected_message(capsys, arguments):
+    """Run the command with wrong input; return its one-sentence error."""
     with pytest.raises(SystemExit) as exit_:
         train.main(arguments)
     assert exit_.value.code == 2
@@ -100,27 +106,52 @@ def refused(capsys, arguments):
         ("model.size=big", "no model size 'big'"),
         ("losses.normalized_focal=x", "normalized_focal"),
         ("optimizer.name=sgd", "choose one of adamw, adam"),
-        ("batch=0", "config.batch is 0, expected 1 or more"),
+        ("batch=0", "config: batch is 0, expected 1 or more"),
         ("data.split=nowhere", "'nowhere'"),
         ("data.name=grabcut", "mst_jax.prepare grabcut"),
         ("nonsense=1", "no key"),
     ],
 )
-def test_nonsense_is_one_sentence_and_leaves_nothing(
+def test_wrong_input_is_one_sentence_and_writes_nothing(
     command, tmp_path, capsys, change, sentence
 ):
     workdir = tmp_path / "run"
-    assert sentence in refused(capsys, command(workdir, change))
+    assert sentence in rejected_message(capsys, command(workdir, change))
     assert not workdir.exists()
 
 
-def test_another_model_in_the_workdir_is_refused(unbroken, command, capsys):
-    before = store.read_config(unbroken)
-    message = refused(capsys, command(unbroken, "model.depth=2"))
+def test_another_model_in_the_workdir_is_refused(finished, command, capsys):
+    before = model_folder.read_config_json(finished)
+    message = rejected_message(capsys, command(finished, "model.depth=2"))
     assert "holds a run of the model" in message
-    assert store.read_config(unbroken) == before
+    assert model_folder.read_config_json(finished) == before
 
 
 def test_a_workdir_that_is_a_file_is_refused(command, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert "file" in refused(capsys, command(tmp_path / "file"))
+    assert "file" in rejected_message(capsys, command(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(("in_repository", "folder"), [(True, "."), (False, ROOT)])
+def test_a_config_is_found_from_the_repository_and_from_elsewhere(
+    tmp_path, in_repository, folder
+):
+    """It imports the configs beside it; the dataset is checked after it is read."""
+    command = [
+        sys.executable,
+        "-m",
+        "mst_jax.train",
+        "--workdir",
+        str(tmp_path / "run"),
+    ]
+    command += ["--config", f"{folder}/configs/quickstart.py"]
+    command += ["--config.data.name=grabcut", f"--config.data.data_dir={tmp_path}"]
+    process = subprocess.run(
+        command,
+        cwd=ROOT if in_repository else tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert "mst_jax.prepare grabcut" in process.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()

@@ -1,1 +1,1 @@
-"""The model for people with a mouse: sessions, their pictures and objects, and HTTP."""
+"""Multi-user annotation server: REST API, sessions, shared inference and web page."""

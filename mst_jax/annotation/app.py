@@ -1,149 +1,122 @@
-"""The server: its addresses, its errors, and what it does beside answering."""
+"""The FastAPI application: routes, error handlers, middleware and background work."""
 
 import asyncio
 import contextlib
+import dataclasses
 import threading
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
-import mst_jax.annotation.api.schemas as say
 from mst_jax.annotation.api import image_routes, object_routes, session_routes
-from mst_jax.annotation.files.image_folder import PictureFolder
+from mst_jax.annotation.api.schemas import (
+    AboutResponse,
+    ErrorResponse,
+    LimitsResponse,
+)
+from mst_jax.annotation.errors import ERROR_DESCRIPTIONS, add_error_handlers
+from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.limits import Limits
-from mst_jax.annotation.middleware import Guard
-from mst_jax.annotation.serving.engine import Engine
-from mst_jax.annotation.sessions.registry import Sessions
+from mst_jax.annotation.middleware import SecurityMiddleware
+from mst_jax.annotation.serving.engine import ImageSize, InferenceEngine
+from mst_jax.annotation.sessions.registry import SessionRegistry
 
-STATIC = Path(__file__).parent / "static"
-SIZES = ((480, 640), (640, 480), (1080, 1920), (1200, 1600))
-"""Heights and widths of pictures whose programs are compiled at start."""
+STATIC_DIR = Path(__file__).parent / "static"
+DEFAULT_SIZES = ((480, 640), (640, 480), (1080, 1920), (1200, 1600))
+"""Heights and widths of images whose programs are compiled at start."""
 
-_SWEEP = 60.0  # seconds from one look for expired sessions to the next
-_ERRORS = {
-    400: "What was asked for cannot be.",
-    401: "A token is needed.",
-    403: "Another origin, or another name of this machine.",
-    404: "There is none.",
-    413: "Too large.",
-    415: "Not a picture, or another content type.",
-    422: "The body or a parameter is not understood.",
-    429: "Too many sessions, or too many requests at once.",
-}
+_EXPIRY_INTERVAL = 60.0  # seconds between two deletions of expired sessions
 
 
 def create_app(
-    engine: Engine,
-    sessions: Sessions,
+    engine: InferenceEngine,
+    registry: SessionRegistry,
     *,
     limits: Limits,
-    folder: PictureFolder | None = None,
+    image_folder: ImageFolder | None = None,
     token: str | None = None,
-    sizes: Sequence[tuple[int, int]] = SIZES,
+    sizes: Sequence[ImageSize] = DEFAULT_SIZES,
 ) -> FastAPI:
-    """Puts the server together.
+    """Build the application.
 
     Args:
-        engine: the model.
-        sessions: of this server and of the one before.
-        limits: what is refused.
-        folder: of pictures that are offered.
-        token: that each request must bring; None: this machine alone is served.
-        sizes: heights and widths of pictures to compile for.
+        engine: Model of the server.
+        registry: Sessions of the server.
+        limits: Maximum sizes and counts.
+        image_folder: Images that the server offers; None = uploads only.
+        token: Token that every request must carry; None = serve this machine only.
+        sizes: Heights and widths of images to compile for at start.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine.expect(*sizes)
-        threading.Thread(target=engine.compile, args=sizes, daemon=True).start()
-        sweeping = asyncio.create_task(_sweep(sessions))
+        # Requested here, not in the thread: /api/about must never report "ready" before
+        # the thread has begun.
+        engine.request_sizes(*sizes)
+        threading.Thread(target=engine.compile_sizes, args=sizes, daemon=True).start()
+        expiry_task = asyncio.create_task(_remove_expired_sessions(registry))
         yield
-        sweeping.cancel()
+        expiry_task.cancel()
 
     app = FastAPI(
         title="mst_jax",
-        summary="Click on an object in a picture, get its mask.",
-        version=_version(),
+        summary="Click on an object in an image, get its mask.",
+        version=_package_version(),
         lifespan=lifespan,
-        docs_url=None,  # they would load scripts from elsewhere
+        docs_url=None,  # both pages load scripts from other servers
         redoc_url=None,
         responses={
-            status: {"model": say.Error, "description": text}
-            for status, text in _ERRORS.items()
+            status: {"model": ErrorResponse, "description": description}
+            for status, description in ERROR_DESCRIPTIONS.items()
         },
     )
-    app.state.engine, app.state.sessions = engine, sessions
-    app.state.folder, app.state.limits = folder, limits
-    app.include_router(session_routes.router)
-    app.include_router(object_routes.router)
-    app.include_router(image_routes.router)
-    app.add_api_route("/api/about", about, tags=["server"])
-    app.add_api_route("/", page, include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=STATIC))
-    app.add_exception_handler(HTTPException, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_body)
-    app.add_exception_handler(ClientDisconnect, _refuse_nobody)
-    app.add_exception_handler(Exception, _confess)
-    app.add_middleware(Guard, limits=limits, token=token)
+    # The routes find these by `request.app.state`.
+    app.state.engine, app.state.registry = engine, registry
+    app.state.image_folder, app.state.limits = image_folder, limits
+    for routes in (session_routes, object_routes, image_routes):
+        app.include_router(routes.router)
+    app.add_api_route("/api/about", read_about, tags=["server"])
+    app.add_api_route("/", read_page, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC_DIR))
+    add_error_handlers(app)
+    app.add_middleware(SecurityMiddleware, limits=limits, token=token)
     return app
 
 
-def about(request: Request) -> say.About:
-    """What the server is, and how far it is with compiling."""
+def read_about(request: Request) -> AboutResponse:
+    """Return the model, the limits and the progress of compiling."""
     state = request.app.state
-    compiled = list(state.engine.compiled)
-    return say.About(
-        model=state.engine.name,
+    compiled_programs, num_pending = state.engine.programs.progress()
+    return AboutResponse(
+        model=state.engine.model_name,
         version=request.app.version,
-        has_tokens=state.engine.has_tokens,
-        folder=state.folder is not None,
-        limits=vars(state.limits),
-        ready=not state.engine.missing,
-        compiled=compiled,
-        to_compile=state.engine.missing,
+        has_token_selection=state.engine.has_token_selection,
+        has_image_folder=state.image_folder is not None,
+        limits=LimitsResponse(**dataclasses.asdict(state.limits)),
+        ready=num_pending == 0,
+        compiled_programs=compiled_programs,
+        num_pending_programs=num_pending,
     )
 
 
-def page() -> FileResponse:
-    """The page."""
-    return FileResponse(STATIC / "index.html")
+def read_page() -> FileResponse:
+    """Return the web page."""
+    return FileResponse(STATIC_DIR / "index.html")
 
 
-def _version() -> str:
+def _package_version() -> str:
     try:
         return version("mst_jax")
     except PackageNotFoundError:
         return "not installed"
 
 
-async def _sweep(sessions: Sessions) -> None:
+async def _remove_expired_sessions(registry: SessionRegistry) -> None:
     while True:
-        await asyncio.to_thread(sessions.sweep)
-        await asyncio.sleep(_SWEEP)
-
-
-async def _refuse(request: Request, error: HTTPException) -> JSONResponse:
-    return JSONResponse(
-        {"error": str(error.detail)}, error.status_code, headers=error.headers
-    )
-
-
-async def _refuse_body(request: Request, error: RequestValidationError) -> JSONResponse:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return JSONResponse({"error": f"{place}: {first['msg']}"}, 422)
-
-
-async def _refuse_nobody(request: Request, error: ClientDisconnect) -> JSONResponse:
-    return JSONResponse({"error": "the request ended before its body"}, 400)
-
-
-async def _confess(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": "the server made a mistake; its log says which"}, 500)
+        # In a thread: deleting files would block the event loop.
+        await asyncio.to_thread(registry.remove_expired)
+        await asyncio.sleep(_EXPIRY_INTERVAL)

@@ -1,43 +1,42 @@
-"""How much a server takes from its users, and how it says no."""
+"""Limits on requests, images and sessions of the annotation server."""
 
 import dataclasses
-
-from starlette.exceptions import HTTPException
 
 from mst_jax.inference.click_session import NUM_SLOTS
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What is refused beyond.
+    """Maximum sizes and counts; what exceeds them is rejected.
 
     Attributes:
-        body_bytes: of a request.
-        pixels: of a picture.
-        side: height and width of a picture, each.
-        sessions: open pictures kept on disk.
-        awake: open pictures in memory; the one that rested longest leaves it.
-        expiry: seconds after its last use that a session is forgotten.
-        objects: of a picture.
-        moments: of an object that undo can go back to; the oldest is forgotten.
-        clicks: on an object; a program is compiled for so many slots.
-        at_once: requests that are being answered.
+        max_body_bytes: Length of the body of a request in bytes.
+        max_pixels: Number of pixels of an image.
+        max_side: Height and width of an image in pixels.
+        max_sessions: Number of sessions on disk.
+        max_in_memory: Number of sessions in memory; the least recently used session
+            leaves it.
+        expiry_seconds: Seconds after its last use that a session is deleted.
+        max_objects: Number of objects of an image.
+        max_snapshots: Number of snapshots of an object that undo and redo can reach;
+            the oldest is dropped.
+        max_clicks: Number of clicks on an object; programs are compiled for this number
+            of click slots.
+        max_concurrent_requests: Number of requests that are processed at the same time.
     """
 
-    body_bytes: int = 64 * 2**20
-    pixels: int = 32_000_000
-    side: int = 16_384
-    sessions: int = 1000
-    awake: int = 32
-    expiry: float = 72 * 3600.0
-    objects: int = 500
-    moments: int = 200
-    clicks: int = NUM_SLOTS
-    at_once: int = 128
+    max_body_bytes: int = 64 * 2**20
+    max_pixels: int = 32_000_000
+    max_side: int = 16_384
+    max_sessions: int = 1000
+    max_in_memory: int = 32
+    expiry_seconds: float = 72 * 3600.0
+    max_objects: int = 500
+    max_snapshots: int = 200
+    max_clicks: int = NUM_SLOTS
+    max_concurrent_requests: int = 128
 
-
-class Refused(HTTPException):
-    """What a user asked for cannot be: one sentence, and a status of HTTP."""
-
-    def __init__(self, sentence: str, status: int = 400) -> None:
-        super().__init__(status, sentence)
+    def __post_init__(self) -> None:
+        for name, limit_value in vars(self).items():
+            if limit_value < 1:
+                raise ValueError(f"{name} is {limit_value}, expected 1 or more")

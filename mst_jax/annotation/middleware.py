@@ -1,4 +1,4 @@
-"""What no request gets past: strangers, other pages, too much at once, too long."""
+"""Check every request before the app sees it: load, body size, origin and token."""
 
 import http.cookies
 import secrets
@@ -8,13 +8,14 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mst_jax.annotation.limits import Limits, Refused
+from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.limits import Limits
 
-COOKIE = "mst_jax_token"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Names by which a browser on this machine calls it."""
+TOKEN_COOKIE = "mst_jax_token"
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+"""Host names with which a browser on this machine calls the server."""
 
-_PROTECTION = {
+_SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'self'",
@@ -24,131 +25,171 @@ _PROTECTION = {
 }
 
 
-class Guard:
-    """ASGI: refuses what the server shall not see, and marks what it answers.
+class SecurityMiddleware:
+    """ASGI middleware that rejects requests and adds security headers to responses.
 
-    Without a token only this machine is served: the name that the browser used must be
-    one of `LOOPBACK`, so that a page of elsewhere whose name is bent to this machine
-    gets nothing. With a token each request brings it. In both cases a browser must say
-    nothing of another origin.
+    Without a token the server serves this machine only: the host name of the request
+    must be one of `LOOPBACK_HOSTS`. This stops DNS rebinding, where a foreign page
+    points its own host name to 127.0.0.1. With a token every request must carry it. In
+    both cases a browser must not report another origin.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, token: str | None) -> None:
-        """Takes the app, and the token if there is one."""
+        """Wrap an app.
+
+        Args:
+            app: Application that receives the accepted requests.
+            limits: Maximum body size and number of concurrent requests.
+            token: Token that every request must carry; None = serve this machine only.
+        """
         self._app, self._limits, self._token = app, limits, token
-        self._at_once = 0
+        self._num_active_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Process one request."""
+        # "lifespan" messages (startup, shutdown) are not requests.
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._at_once += 1
+        self._num_active_requests += 1
         try:
-            await self._answer(scope)(scope, self._limited(receive), _marked(send))
+            request_handler = self._select_handler(scope)
+            limited_receive = self._limit_body(receive)
+            await request_handler(scope, limited_receive, _with_security_headers(send))
         finally:
-            self._at_once -= 1
+            self._num_active_requests -= 1
 
-    def _answer(self, scope: Scope) -> ASGIApp:
+    def _select_handler(self, scope: Scope) -> ASGIApp:
+        """Return the app, or the response of a rejected request."""
         headers = Headers(scope=scope)
         try:
+            # The cheapest check first: under load nothing else is looked at.
             self._check_load(headers)
             self._check_origin(headers, is_page=scope["path"] == "/")
             return self._check_token(scope, headers) or self._app
-        except Refused as error:
+        except RequestRejected as error:
             return JSONResponse({"error": error.detail}, error.status_code)
 
     def _check_load(self, headers: Headers) -> None:
-        if self._at_once > self._limits.at_once:
-            raise Refused("too many requests at once; try again in a moment", 429)
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:20]) > self._limits.body_bytes:
-            raise Refused(self._too_long, 413)
+        """Reject a request when too many are active or its body is too long."""
+        if self._num_active_requests > self._limits.max_concurrent_requests:
+            raise RequestRejected(
+                "too many concurrent requests; try again in a moment", 429
+            )
+        content_length = headers.get("content-length", "0")
+        # int() is slow for very long texts; 20 digits exceed every limit already.
+        if (
+            not content_length.isdecimal()
+            or int(content_length[:20]) > self._limits.max_body_bytes
+        ):
+            raise RequestRejected(self._body_too_long_message, 413)
 
     def _check_origin(self, headers: Headers, *, is_page: bool) -> None:
+        """Reject a request of a foreign page, or one for a foreign host name."""
+        # 1. Without a token: the host name must be one of this machine.
         host = headers.get("host", "")
-        if self._token is None and _name_of(host) not in LOOPBACK:
-            raise Refused(
-                f"the server is called {host[:100]!r}, expected 127.0.0.1 or localhost; "
-                "start it with --host and --token to serve others",
+        if self._token is None and _host_name(host) not in LOOPBACK_HOSTS:
+            raise RequestRejected(
+                f"the host name is {host[:100]!r}, expected 127.0.0.1 or localhost; "
+                "start the server with --host and --token to serve other machines",
                 403,
             )
-        origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != host
-        site = headers.get("sec-fetch-site", "none")
-        if foreign or (site not in ("none", "same-origin") and not is_page):
-            raise Refused("a page of another origin may not use this server", 403)
+        # 2. Browsers report the origin of the calling page. A link from another site
+        # may open the page itself.
+        origin_header = headers.get("origin")
+        is_foreign = (
+            origin_header is not None and urlsplit(origin_header).netloc != host
+        )
+        fetch_site = headers.get("sec-fetch-site", "none")
+        if is_foreign or (fetch_site not in ("none", "same-origin") and not is_page):
+            raise RequestRejected(
+                "pages of another origin may not use this server", 403
+            )
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
+        """Reject a request without the token.
+
+        Returns:
+            A redirect that sets the cookie for `/?token=TOKEN`; None for a request that
+            carries the token.
+        """
         if self._token is None:
             return None
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        asked = query.get("token", [""])[0]
-        if scope["path"] == "/" and self._is_token(asked):
-            answer = RedirectResponse("/", 303)
-            answer.set_cookie(COOKIE, asked, httponly=True, samesite="strict")
-            return answer
-        kind, _, bearer = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self._is_token(bearer.strip()):
+        query_params = parse_qs(scope["query_string"].decode("latin-1"))
+        query_token = query_params.get("token", [""])[0]
+        # The redirect removes the token from the address bar and the history.
+        if scope["path"] == "/" and self._is_token(query_token):
+            redirect_response = RedirectResponse("/", 303)
+            redirect_response.set_cookie(
+                TOKEN_COOKIE, query_token, httponly=True, samesite="strict"
+            )
+            return redirect_response
+        auth_scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if auth_scheme.lower() == "bearer" and self._is_token(credentials.strip()):
             return None
-        if self._is_token(_cookie(headers.get("cookie", ""))):
+        if self._is_token(_read_cookie(headers.get("cookie", ""))):
             return None
-        raise Refused(
-            "a token is needed: open /?token=TOKEN once, or send the header "
+        raise RequestRejected(
+            "the token is missing: open /?token=TOKEN once, or send the header "
             "'Authorization: Bearer TOKEN'",
             401,
         )
 
-    def _is_token(self, text: str) -> bool:
-        return secrets.compare_digest(text.encode(), (self._token or "").encode())
+    def _is_token(self, given_token: str) -> bool:
+        """Compare in constant time, so that timing does not reveal the token."""
+        return secrets.compare_digest(
+            given_token.encode(), (self._token or "").encode()
+        )
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Counts the bytes of a body whose length was not told, or told wrong."""
-        taken = 0
+    def _limit_body(self, receive: Receive) -> Receive:
+        """Count the bytes of a body whose length is not declared or declared wrong."""
+        num_bytes = 0
 
-        async def counted() -> Message:
-            nonlocal taken
+        async def receive_limited() -> Message:
+            nonlocal num_bytes
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._limits.body_bytes:
-                raise Refused(self._too_long, 413)
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > self._limits.max_body_bytes:
+                raise RequestRejected(self._body_too_long_message, 413)
             return message
 
-        return counted
+        return receive_limited
 
     @property
-    def _too_long(self) -> str:
-        most = self._limits.body_bytes / 2**20
-        return f"the body is too long; at most {most:g} MiB are taken"
+    def _body_too_long_message(self) -> str:
+        max_mebibytes = self._limits.max_body_bytes / 2**20
+        return f"the body is too long; the maximum is {max_mebibytes:g} MiB"
 
 
-def _name_of(host: str) -> str:
-    """The name in a Host header, without port."""
+def _host_name(host: str) -> str:
+    """Return the name in a Host header without the port; "" for an invalid header."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
 
 
-def _cookie(header: str) -> str:
+def _read_cookie(cookie_header: str) -> str:
+    """Return the token in a Cookie header; "" if there is none."""
     try:
-        found = http.cookies.SimpleCookie(header).get(COOKIE)
+        token_cookie = http.cookies.SimpleCookie(cookie_header).get(TOKEN_COOKIE)
     except http.cookies.CookieError:
         return ""
-    return found.value if found else ""
+    return token_cookie.value if token_cookie else ""
 
 
-def _marked(send: Send) -> Send:
-    """Adds the headers that keep other pages and old copies out."""
+def _with_security_headers(send: Send) -> Send:
+    """Add the headers against framing, foreign scripts and stale copies."""
 
-    async def marked(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            names = {name.lower() for name, _ in message["headers"]}
+            # A header that the app has set already takes precedence.
+            present_names = {name.lower() for name, _ in message["headers"]}
             message["headers"] = list(message["headers"]) + [
                 (name.encode(), value.encode())
-                for name, value in _PROTECTION.items()
-                if name.encode() not in names
+                for name, value in _SECURITY_HEADERS.items()
+                if name.encode() not in present_names
             ]
         await send(message)
 
-    return marked
+    return send_with_headers

@@ -1,1 +1,1 @@
-"""Image and click maps to tokens."""
+"""Backbones: image and click maps become a grid of tokens."""

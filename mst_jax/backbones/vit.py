@@ -1,4 +1,6 @@
-"""The Vision Transformer, with window blocks and insertion points."""
+"""Plain vision transformer with window attention and insertion points."""
+
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -6,65 +8,82 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mst_jax.layers.attention import Attention
+from mst_jax.layers.attention import MultiHeadAttention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
 from mst_jax.layers.remat import with_remat
-from mst_jax.layers.windows import from_windows, to_windows
+from mst_jax.layers.windows import merge_windows, partition_windows
+
+# Width of a block's MLP in units of the token width.
+MLP_RATIO = 4
 
 
-class Block(nn.Module):
-    """One pre-norm transformer block on a grid of tokens.
+class TransformerBlock(nn.Module):
+    """Pre-norm transformer block on a grid of tokens.
 
     Attributes:
-        num_heads: attention heads.
-        window: side of the attention window in tokens; 0 attends to the whole grid.
-        dtype: of the products.
+        num_heads: Number of attention heads.
+        window_size: Side of the attention windows in tokens; 0 attends globally.
+        dtype: Compute dtype of the matrix products.
     """
 
     num_heads: int
-    window: int
+    window_size: int
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, grid: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Returns the grid after attention and MLP."""
+        """Return the grid after attention and MLP, each with a residual connection.
+
+        Args:
+            grid: [b h w c] tokens.
+        """
         _, h, w, c = grid.shape
-        attention = Attention(self.num_heads, self.dtype, name="attention")
-        normal = LayerNorm(name="norm1")(grid)
-        if self.window and (h > self.window or w > self.window):
-            x, filled = to_windows(normal, size=self.window)
-            # Whole windows need no mask, and without one attention is faster.
-            whole = h % self.window == 0 and w % self.window == 0
-            x = attention(x, x, blocked=None if whole else filled[:, None])
-            update = from_windows(x, size=self.window, height=h, width=w)
+        attention = MultiHeadAttention(self.num_heads, self.dtype, name="attention")
+        normed_grid = LayerNorm(name="norm1")(grid)
+        if self.window_size and (h > self.window_size or w > self.window_size):
+            # 1a. Attention inside each window.
+            tokens, is_padding = partition_windows(
+                normed_grid, window_size=self.window_size
+            )
+            # Without padding there is no mask: attention is faster without one.
+            has_no_padding = h % self.window_size == 0 and w % self.window_size == 0
+            blocked = None if has_no_padding else is_padding[:, None]
+            attended = attention(tokens, tokens, blocked=blocked)
+            update = merge_windows(
+                attended, window_size=self.window_size, height=h, width=w
+            )
         else:
-            x = rearrange(normal, "b h w c -> b (h w) c")
-            update = rearrange(attention(x, x), "b (h w) c -> b h w c", h=h)
+            # 1b. Attention over the whole grid.
+            tokens = rearrange(normed_grid, "b h w c -> b (h w) c")
+            update = rearrange(attention(tokens, tokens), "b (h w) c -> b h w c", h=h)
         grid = grid + update
-        return grid + MLP(4 * c, self.dtype, name="mlp")(LayerNorm(name="norm2")(grid))
+        # 2. MLP on each token.
+        mlp = MLP(MLP_RATIO * c, self.dtype, name="mlp")
+        return grid + mlp(LayerNorm(name="norm2")(grid))
 
 
 class ViT(nn.Module):
-    """Plain ViT: no class token, no final norm.
+    """Plain ViT without class token and final norm, as in ViTDet.
 
     Source: Li et al., Exploring Plain Vision Transformer Backbones, ECCV 2022.
 
     Attributes:
-        depth: number of blocks.
-        num_heads: attention heads.
-        window: side of the attention window in tokens; 0 = every block is global.
-        global_every: the last of so many blocks is global.
-        insert_at: numbers of the blocks before which `insertions` are called.
-        insertions: modules `(grid, lent) -> (grid, lent, choice)`, one for each number;
-            `lent` is whatever the embedding lends, passed from insertion to insertion.
-        dtype: of the products.
-        remat: what of a block is computed again for gradients, see `layers.remat`.
+        depth: Number of blocks.
+        num_heads: Number of attention heads of a block.
+        window_size: Side of the attention windows in tokens; 0 makes every block
+            global.
+        global_every: Number of blocks in a group; the last of each group is global.
+        insert_at: Indices of the blocks before which `insertions` are called.
+        insertions: Modules `(grid, multi_scale) -> (grid, multi_scale, selection)`, one
+            for each index, such as `TokenSelection`.
+        dtype: Compute dtype of the matrix products.
+        remat: What a block recomputes in the backward pass, see `layers.remat`.
     """
 
     depth: int
     num_heads: int
-    window: int = 0
+    window_size: int = 0
     global_every: int = 1
     insert_at: tuple[int, ...] = ()
     insertions: tuple[nn.Module, ...] = ()
@@ -73,28 +92,36 @@ class ViT(nn.Module):
 
     @nn.compact
     def __call__(
-        self, grid: Float[Array, "b h w c"], lent: object = ()
-    ) -> tuple[Float[Array, "b h w c"], tuple]:
-        """Runs all blocks.
+        self, grid: Float[Array, "b h w c"], multi_scale: Any = None
+    ) -> tuple[Float[Array, "b h w c"], tuple[Any, ...]]:
+        """Run all blocks, and the insertions before theirs.
 
         Args:
-            grid: [b h w c] embedded patches with their positions.
-            lent: what the insertions need besides the grid.
+            grid: [b h w c] patch tokens with their positions.
+            multi_scale: What the insertions need besides the grid, normally
+                `MultiScaleTokens`; each insertion passes it on to the next.
 
         Returns:
-            [b h w c] the grid after the last block, and what each insertion chose.
+            [b h w c] the grid after the last block, and the selection that each
+            insertion returned.
         """
-        inserted = dict(zip(self.insert_at, self.insertions, strict=True))
-        make_block = with_remat(Block, self.remat)
-        choices = []
-        for number in range(self.depth):
-            if number in inserted:
-                grid, lent, choice = inserted[number](grid, lent)
-                choices.append(choice)
-            is_global = (number + 1) % self.global_every == 0
-            window = 0 if is_global else self.window
-            block = make_block(
-                self.num_heads, window, self.dtype, name=f"block{number}"
+        insertion_of_block = dict(zip(self.insert_at, self.insertions, strict=True))
+        block_class = with_remat(TransformerBlock, self.remat)
+        selections = []
+        for index in range(self.depth):
+            # 1. Token selection, if it is inserted here.
+            if index in insertion_of_block:
+                grid, multi_scale, selection = insertion_of_block[index](
+                    grid, multi_scale
+                )
+                selections.append(selection)
+            # 2. The block itself; the last one of each group attends globally.
+            is_global = (index + 1) % self.global_every == 0
+            transformer_block = block_class(
+                self.num_heads,
+                0 if is_global else self.window_size,
+                self.dtype,
+                name=f"block{index}",
             )
-            grid = block(grid)
-        return grid, tuple(choices)
+            grid = transformer_block(grid)
+        return grid, tuple(selections)

@@ -1,1 +1,1 @@
-"""Arrays on disk: params are a tree of arrays, nothing more."""
+"""Checkpoints on disk: training runs, model folders, and published weight files."""

@@ -1,8 +1,9 @@
-"""The renaming machine: a published program's arrays <-> our params, by a table of names.
+"""Map the arrays of a published checkpoint to Flax parameters and back.
 
-A rule names one array of a checkpoint, the parameters that it holds, and how its axes
-become theirs. The same rule serves both directions; what a checkpoint holds twice has two
-rules. Params are flat here, path -> array.
+The checkpoint is the `state_dict` of a PyTorch `.pth` file. A rule names one of its arrays,
+the Flax parameters in it, and the rearrangement of its axes. The same rule serves both
+directions; parameters that a checkpoint holds twice have two rules. Parameter trees are
+flat here: path -> array.
 """
 
 import dataclasses
@@ -10,212 +11,286 @@ import fnmatch
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from einops import rearrange
+from flax.traverse_util import flatten_dict
 
 Shape = tuple[int, ...]
-Flat = Mapping[str, jax.Array | np.ndarray]
+
+FlatParams = Mapping[str, jax.Array | np.ndarray]
+"""Path such as "neck/out4/kernel" -> parameter."""
+
+
+def flatten_params(params: dict) -> dict[str, Any]:
+    """Return the leaves of a parameter tree by their paths, such as "neck/out4/kernel".
+
+    Args:
+        params: Nested dict of arrays, or of their shapes.
+    """
+    return dict(flatten_dict(params, sep="/"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class ParameterRule:
     """One array of a checkpoint and the parameters in it.
 
     Attributes:
-        name: of the array in the checkpoint.
-        paths: of its parameters, like "neck/out4/kernel". Several lie one after another
-            along the pattern's first axis on the right.
-        axes: pattern of einops, "axes of the array -> axes of the parameter".
-        has_class_slot: does the array's axis 1 begin with an entry that belongs to no
-            token? It is not read, and zeros on the way back.
-        ends_in_xy: does the pattern's last axis hold (x, y)? Ours holds (row, column).
+        array_name: Name of the array in the checkpoint.
+        param_paths: Paths of its parameters, like "neck/out4/kernel". Several are stacked
+            along the first axis on the right side of `axes`.
+        axes: Pattern of einops, "axes of the array -> axes of the parameter".
+        has_class_token: Whether axis 1 of the array begins with an entry for a class
+            token, which is ignored on import and zero on export.
+        ends_in_xy: Whether the last axis of the array's pattern is (x, y); that of the
+            parameter is (row, column).
     """
 
-    name: str
-    paths: tuple[str, ...]
+    array_name: str
+    param_paths: tuple[str, ...]
     axes: str
-    has_class_slot: bool = False
+    has_class_token: bool = False
     ends_in_xy: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class NameTable:
+class ParameterMapping:
     """All arrays of a model's checkpoint.
 
     Attributes:
-        rules: those whose parameters a model does not have do not count for it.
-        unread: names, or patterns with *, of arrays that the predictions of the
-            published program do not use -> what is written on the way back; None:
-            nothing.
+        rules: Rules of all arrays with parameters. Rules whose parameters a model does
+            not have are skipped for it.
+        unused_arrays: Arrays that the published program does not use in its predictions.
+            The keys are names or patterns with *; the values are the arrays to write on
+            export, None for an array that is not written.
     """
 
-    rules: tuple[Rule, ...]
-    unread: Mapping[str, np.ndarray | None]
+    rules: tuple[ParameterRule, ...]
+    unused_arrays: Mapping[str, np.ndarray | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Account:
-    """What became of every array and of every parameter.
+class ConversionReport:
+    """What became of every array of a checkpoint and of every parameter of the model.
 
     Attributes:
-        used: arrays that were read.
-        unread: arrays that were not, as expected.
-        filled: parameters with the numbers of the checkpoint.
-        fresh: parameters that keep their own.
-        changed: sentences about what was resized.
+        used_arrays: Names of the arrays that were read.
+        unused_arrays: Names of the arrays that were not read, as expected.
+        filled_params: Paths of the parameters that got values from the checkpoint.
+        reinitialized: Paths of the parameters that keep their initial values.
+        changes: Sentences about what was resized or left out.
     """
 
-    used: tuple[str, ...]
-    unread: tuple[str, ...]
-    filled: tuple[str, ...]
-    fresh: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
+    used_arrays: tuple[str, ...]
+    unused_arrays: tuple[str, ...]
+    filled_params: tuple[str, ...]
+    reinitialized: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        said = (
-            ("arrays used", self.used, ""),
-            ("not used, as expected", self.unread, _such_as(self.unread)),
-            ("parameters filled", self.filled, ""),
-            ("started afresh", self.fresh, f": {', '.join(self._fresh_parts())}"),
+        subtrees = ", ".join(self._reinitialized_subtrees())
+        counted_names = (
+            ("arrays used", self.used_arrays, ""),
+            (
+                "not used, as expected",
+                self.unused_arrays,
+                _name_examples(self.unused_arrays),
+            ),
+            ("parameters filled", self.filled_params, ""),
+            ("reinitialized", self.reinitialized, f": {subtrees}"),
         )
-        lines = [f"{len(names)} {what}{some}" for what, names, some in said if names]
-        return "\n".join((*lines, *self.changed))
+        count_lines = [
+            f"{len(names)} {text}{example_text}"
+            for text, names, example_text in counted_names
+            if names
+        ]
+        return "\n".join((*count_lines, *self.changes))
 
-    def _fresh_parts(self) -> list[str]:
-        """The largest parts of the tree in which nothing was filled."""
-        touched = {
+    def _reinitialized_subtrees(self) -> list[str]:
+        """Return the largest subtrees without any filled parameter."""
+        # A subtree is partly filled if it is the prefix of a filled path.
+        partly_filled = {
             path.rsplit("/", depth)[0]
-            for path in self.filled
+            for path in self.filled_params
             for depth in range(path.count("/") + 1)
         }
-        parts = set()
-        for path in self.fresh:
-            steps = path.split("/")
-            heads = ["/".join(steps[: n + 1]) for n in range(len(steps))]
-            parts.add(next(head for head in heads if head not in touched))
-        return sorted(parts)
+        # The shortest prefix that is not such a prefix is a wholly reinitialized subtree.
+        subtrees = set()
+        for path in self.reinitialized:
+            path_steps = path.split("/")
+            path_prefixes = [
+                "/".join(path_steps[: n + 1]) for n in range(len(path_steps))
+            ]
+            subtrees.add(next(p for p in path_prefixes if p not in partly_filled))
+        return sorted(subtrees)
 
 
-def read_names(
-    arrays: Mapping[str, np.ndarray], table: NameTable, shapes: Mapping[str, Shape]
-) -> tuple[dict[str, np.ndarray], Account]:
-    """Renames a checkpoint's arrays.
+def params_from_arrays(
+    arrays: Mapping[str, np.ndarray],
+    mapping: ParameterMapping,
+    shapes: Mapping[str, Shape],
+) -> tuple[dict[str, np.ndarray], ConversionReport]:
+    """Convert a checkpoint's arrays into parameters.
 
     Args:
-        arrays: name -> array.
-        table: of the model that the checkpoint holds.
-        shapes: path -> shape of every parameter that it should fill.
+        arrays: Name -> array of the checkpoint.
+        mapping: Mapping of the model that the checkpoint holds.
+        shapes: Path -> shape of every parameter that the checkpoint should fill.
 
     Returns:
-        Path -> float32 array, one for each of `shapes`, and the account.
+        Path -> float32 array, one for each of `shapes`, and the report.
 
     Raises:
-        ValueError: an array that is missing, that nobody expects, or of another shape; a
-            parameter without a rule, or one that two arrays tell differently.
+        ValueError: An array is missing, is unknown, or has another shape; a parameter has
+            no rule; or two arrays hold different values for one parameter.
     """
-    rules = _rules_for(table, shapes)
-    missing = [rule.name for rule in rules if rule.name not in arrays]
-    if missing:
-        raise ValueError(f"it lacks {len(missing)} arrays{_such_as(missing)}")
-    used = {rule.name for rule in rules}
-    unread = sorted(set(arrays) - used)
-    strange = [name for name in unread if not _is_expected(name, table.unread)]
-    if strange:
+    # 1. Every array must be known, and every needed one there.
+    rules = _matching_rules(mapping, shapes)
+    missing_names = [rule.array_name for rule in rules if rule.array_name not in arrays]
+    if missing_names:
+        examples = _name_examples(missing_names)
+        raise ValueError(f"it lacks {len(missing_names)} arrays{examples}")
+    used_names = {rule.array_name for rule in rules}
+    unused_names = sorted(set(arrays) - used_names)
+    unknown_names = [
+        n for n in unused_names if not _matches_any(n, mapping.unused_arrays)
+    ]
+    if unknown_names:
         raise ValueError(
-            f"{len(strange)} of its arrays have no place in this model"
-            f"{_such_as(strange)}; it is another model"
+            f"{len(unknown_names)} of its arrays do not belong to this model"
+            f"{_name_examples(unknown_names)}; it is another model"
         )
-    flat: dict[str, np.ndarray] = {}
-    first: dict[str, str] = {}
+    # 2. Rearrange the axes; what the checkpoint holds twice must be equal.
+    flat_params: dict[str, np.ndarray] = {}
+    first_names: dict[str, str] = {}
     for rule in rules:
-        for path, value in _read_rule(rule, arrays[rule.name], shapes).items():
-            name = first.setdefault(path, rule.name)
-            if not np.array_equal(flat.setdefault(path, value), value, equal_nan=True):
+        name = rule.array_name
+        for path, value in _array_to_params(rule, arrays[name], shapes).items():
+            first_name = first_names.setdefault(path, name)
+            first_value = flat_params.setdefault(path, value)
+            if not np.array_equal(first_value, value, equal_nan=True):
                 raise ValueError(
-                    f"its arrays {name} and {rule.name} differ, expected the same "
-                    "numbers twice; save it anew from the published program"
+                    f"its arrays {first_name} and {name} differ, expected the same "
+                    "numbers twice; save it again from the published program"
                 )
-    return flat, Account(tuple(sorted(used)), tuple(unread), tuple(sorted(flat)))
+    report = ConversionReport(
+        tuple(sorted(used_names)), tuple(unused_names), tuple(sorted(flat_params))
+    )
+    return flat_params, report
 
 
-def write_names(flat: Flat, table: NameTable) -> dict[str, np.ndarray]:
-    """Names params as the published program does: undoes `read_names`.
+def arrays_from_params(
+    flat_params: FlatParams, mapping: ParameterMapping
+) -> dict[str, np.ndarray]:
+    """Convert parameters into a checkpoint's arrays: the inverse of `params_from_arrays`.
+
+    Args:
+        flat_params: Path -> parameter, all of the model.
+        mapping: Mapping of the model.
+
+    Returns:
+        Name -> float32 array, the unused arrays of the published program among them.
 
     Raises:
-        ValueError: a parameter without a rule.
+        ValueError: A parameter has no rule.
     """
-    shapes = {path: np.shape(value) for path, value in flat.items()}
-    arrays = {rule.name: _write_rule(rule, flat) for rule in _rules_for(table, shapes)}
-    idle = {name: array for name, array in table.unread.items() if array is not None}
-    return arrays | idle
+    shapes = {path: np.shape(value) for path, value in flat_params.items()}
+    arrays = {
+        rule.array_name: _params_to_array(rule, flat_params)
+        for rule in _matching_rules(mapping, shapes)
+    }
+    unused_arrays = {
+        name: array
+        for name, array in mapping.unused_arrays.items()
+        if array is not None
+    }
+    return arrays | unused_arrays
 
 
-def _rules_for(table: NameTable, shapes: Mapping[str, Shape]) -> list[Rule]:
-    """The rules whose parameters there are; together they name every parameter."""
-    rules = [rule for rule in table.rules if shapes.keys() >= set(rule.paths)]
-    nameless = shapes.keys() - {path for rule in rules for path in rule.paths}
-    if nameless:
+def _matching_rules(
+    mapping: ParameterMapping, shapes: Mapping[str, Shape]
+) -> list[ParameterRule]:
+    """Return the rules whose parameters exist; together they name every parameter."""
+    # A mapping covers several forms of a model, each of which has some parameters.
+    rules = [rule for rule in mapping.rules if shapes.keys() >= set(rule.param_paths)]
+    unnamed_paths = shapes.keys() - {
+        path for rule in rules for path in rule.param_paths
+    }
+    if unnamed_paths:
         raise ValueError(
-            f"the published program has no name for {len(nameless)} parameters"
-            f"{_such_as(sorted(nameless))}"
+            f"the published program has no name for {len(unnamed_paths)} parameters"
+            f"{_name_examples(sorted(unnamed_paths))}"
         )
     return rules
 
 
-def _read_rule(
-    rule: Rule, array: np.ndarray, shapes: Mapping[str, Shape]
+def _array_to_params(
+    rule: ParameterRule, array: np.ndarray, shapes: Mapping[str, Shape]
 ) -> dict[str, np.ndarray]:
-    """The parameters that one array holds."""
-    shape = shapes[rule.paths[0]]
-    is_split = len(rule.paths) > 1
-    right = rule.axes.split("->")[1].split()
-    inner = (len(rule.paths), *shape) if is_split else shape
-    sizes = dict(zip(right, inner, strict=True))
-    expected = _shape_of(rule, sizes)
-    if array.shape != expected:
+    """Return the parameters in one array by their paths."""
+    # 1. Sizes of the named axes, from the shape of the first parameter.
+    param_shape = shapes[rule.param_paths[0]]
+    is_stacked = len(rule.param_paths) > 1
+    param_axes = rule.axes.split("->")[1].split()
+    stacked_shape = (len(rule.param_paths), *param_shape) if is_stacked else param_shape
+    axis_sizes = dict(zip(param_axes, stacked_shape, strict=True))
+    # 2. The shape of the array follows from them.
+    expected_shape = _array_shape(rule, axis_sizes)
+    if array.shape != expected_shape:
         raise ValueError(
-            f"{rule.name} is {list(array.shape)}, expected {list(expected)}"
+            f"{rule.array_name} is {list(array.shape)}, expected {list(expected_shape)}"
         )
-    if rule.has_class_slot:
+    # 3. Rearrange, and split along the stacked axis.
+    if rule.has_class_token:
         array = array[:, 1:]
-    value = rearrange(np.asarray(array, np.float32), rule.axes, **sizes)
+    value = rearrange(np.asarray(array, np.float32), rule.axes, **axis_sizes)
+    # A published (x, y) becomes (row, column).
     if rule.ends_in_xy:
         value = value[..., ::-1]
-    return dict(zip(rule.paths, value if is_split else (value,), strict=True))
+    return dict(zip(rule.param_paths, value if is_stacked else (value,), strict=True))
 
 
-def _write_rule(rule: Rule, flat: Flat) -> np.ndarray:
-    """The array that holds some parameters."""
-    left, right = rule.axes.split("->")
-    values = [np.asarray(flat[path], np.float32) for path in rule.paths]
-    value = np.stack(values) if len(values) > 1 else values[0]
+def _params_to_array(rule: ParameterRule, flat_params: FlatParams) -> np.ndarray:
+    """Return the array that holds the parameters of a rule."""
+    array_axes, param_axes = rule.axes.split("->")
+    param_values = [
+        np.asarray(flat_params[path], np.float32) for path in rule.param_paths
+    ]
+    # The inverse order of `_array_to_params`: stack, swap x and y, rearrange.
+    value = np.stack(param_values) if len(param_values) > 1 else param_values[0]
     if rule.ends_in_xy:
         value = value[..., ::-1]
-    array = rearrange(value, f"{right} -> {left}")
-    if rule.has_class_slot:
+    array = rearrange(value, f"{param_axes} -> {array_axes}")
+    if rule.has_class_token:
         array = np.concatenate([np.zeros_like(array[:, :1]), array], axis=1)
     return array
 
 
-def _shape_of(rule: Rule, sizes: Mapping[str, int]) -> Shape:
-    """Shape of a rule's array when the axes have these sizes."""
-    groups = re.findall(r"\([^)]*\)|\S+", rule.axes.split("->")[0])
-    sizes = {**sizes, "1": 1}
-    shape = [math.prod(sizes[axis] for axis in re.findall(r"\w+", g)) for g in groups]
-    if rule.has_class_slot:
+def _array_shape(rule: ParameterRule, axis_sizes: Mapping[str, int]) -> Shape:
+    """Return the shape of a rule's array for given sizes of its axes."""
+    # Axes of the array are words or groups of words in parentheses.
+    axis_groups = re.findall(r"\([^)]*\)|\S+", rule.axes.split("->")[0])
+    all_sizes = {**axis_sizes, "1": 1}
+    shape = [
+        math.prod(all_sizes[axis] for axis in re.findall(r"\w+", axis_group))
+        for axis_group in axis_groups
+    ]
+    if rule.has_class_token:
         shape[1] += 1
     return tuple(shape)
 
 
-def _is_expected(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _matches_any(name: str, name_patterns: Iterable[str]) -> bool:
+    return any(
+        fnmatch.fnmatchcase(name, name_pattern) for name_pattern in name_patterns
+    )
 
 
-def _such_as(names: Sequence[str]) -> str:
-    """Says ": a, b, c and 7 more", or nothing."""
+def _name_examples(names: Sequence[str]) -> str:
+    """Return ": a, b, c and 7 more", "" for no names."""
     if not names:
         return ""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f": {', '.join(names[:3])}{more}"
+    rest_text = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f": {', '.join(names[:3])}{rest_text}"

@@ -1,297 +1,226 @@
-"""Save and restore: a training run's state, a model's params.
+"""Checkpoints of a training run: save, restore, list.
 
-A training run is a folder with `config.json`, `metrics.jsonl` and `checkpoints/STEP/`; a
-checkpoint has four parts, `params`, `training` (optimiser, random key), `data` (the
-loader's position, a file for each process) and `metrics`, so that a reader of the model
-reads the params alone. A model without a run is a folder with `config.json` and
-`params/`. Everything is written under another name and renamed when it is whole; of
-arrays that are split each process writes its own shards. On a disk a checkpoint also has
-the checksums of its files; a bucket looks after its own.
+A run is a folder with `config.json`, `metrics.jsonl` and `checkpoints/STEP/`. A checkpoint
+has four parts: `params`, `training` (optimizer, random key), `data` (position of the data
+iterator, one file per process) and `metrics`. A program that needs only the model reads
+`params`. If a run keeps a moving average of the parameters, `params` is the average, and
+`training` also holds the raw parameters.
+
+A checkpoint is written under a temporary name and renamed when it is complete. Each process
+writes its shards of sharded arrays. On a local disk (not a bucket) a checkpoint also holds
+the checksums of its files.
 """
 
 import contextlib
-import json
 import math
-import os
-import shutil
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
+import grain
 import grain.checkpoint
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
-from mst_jax.atomic_io import Place, write_whole
-from mst_jax.checkpoints.integrity import find_damage, write_checksums
-from mst_jax.checkpoints.write_errors import told_shortly
+from mst_jax.atomic_io import PathLike
+from mst_jax.checkpoints.integrity import write_checksums
 
-CHECKPOINTS, CONFIG, PARAMS, DATA = "checkpoints", "config.json", "params", "data"
+CHECKPOINTS_FOLDER, PARAMS_FOLDER, DATA_FOLDER = "checkpoints", "params", "data"
 
-# What Orbax adds to the name of a checkpoint that is being written.
-UNFINISHED = ".orbax-checkpoint-tmp"
+# Orbax appends this to the name of a checkpoint that it is writing.
+UNFINISHED_SUFFIX = ".orbax-checkpoint-tmp"
 
-# The metric of which the least is best.
-BEST_BY = "noc"
-
-
-def write_config(folder: Place, config: dict) -> None:
-    """Writes `config.json`, whole or not at all."""
-    write_whole(folder / CONFIG, f"{json.dumps(config, indent=1)}\n".encode())
-
-
-def read_config(folder: Place) -> dict:
-    """Reads `config.json`.
-
-    Raises:
-        ValueError: there is none, or it is not JSON.
-    """
-    path = folder / CONFIG
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(
-            f"no {CONFIG} in {folder}; expected the workdir of a training run or a "
-            "converted checkpoint"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); restore it") from None
+# The metric whose minimum marks the best checkpoint: NoC, number of clicks.
+BEST_METRIC = "noc"
 
 
 @contextlib.contextmanager
 def open_checkpoints(
-    workdir: Place, *, num_kept: int
+    workdir: PathLike, *, keep_checkpoints: int
 ) -> Iterator[ocp.CheckpointManager]:
-    """Opens the run's checkpoints for reading and writing; at the end all are written.
+    """Open a run's checkpoints for reading and writing; on exit all writes are finished.
 
     Args:
-        workdir: of the run.
-        num_kept: newest ones that are kept; besides them the best by `BEST_BY`, if any
-            was measured.
+        workdir: Folder of the run.
+        keep_checkpoints: Number of newest checkpoints that are kept. The best one by
+            `BEST_METRIC`, if any was measured, is kept in addition.
+
+    Yields:
+        The manager, an argument of `save_checkpoint` and `restore_checkpoint`.
 
     Raises:
-        OSError: the last checkpoint could not be written.
+        OSError: The last checkpoint could not be written.
     """
+    folder = workdir / CHECKPOINTS_FOLDER
 
-    def goodness(metrics: Mapping[str, float]) -> float:
-        return -metrics.get(BEST_BY, math.inf)
+    def best_score(metrics: Mapping[str, float]) -> float:
+        return -metrics.get(BEST_METRIC, math.inf)
 
-    folder = workdir / CHECKPOINTS
-
+    # Runs when all files are written, before the folder gets its final name: a checkpoint
+    # never appears without its checksums.
     def before_rename() -> None:
-        for unfinished in folder.glob(f"*{UNFINISHED}*"):
-            write_checksums(unfinished)
+        for unfinished_folder in folder.glob(f"*{UNFINISHED_SUFFIX}*"):
+            write_checksums(unfinished_folder)
 
-    best = managers.BestN(
-        get_metric_fn=goodness, n=1, keep_checkpoints_without_metrics=False
+    # Without this option every checkpoint without metrics would be kept as well.
+    keep_best = managers.BestN(
+        get_metric_fn=best_score, n=1, keep_checkpoints_without_metrics=False
     )
     options = ocp.CheckpointManagerOptions(
-        best_fn=goodness,
+        best_fn=best_score,
         preservation_policy=managers.AnyPreservationPolicy(
-            [managers.LatestN(num_kept), best]
+            [managers.LatestN(keep_checkpoints), keep_best]
         ),
         cleanup_tmp_directories=True,
         create=True,
         async_options=ocp.AsyncOptions(post_finalization_callback=before_rename),
     )
+    # Orbax accepts absolute paths only.
     manager = ocp.CheckpointManager(folder.absolute(), options=options)
     try:
         yield manager
     finally:
-        with told_shortly(folder):
+        # Waits for the thread that writes, whose errors are raised here.
+        with summarize_write_errors(folder):
             manager.close()
 
 
-def save(
+def save_checkpoint(
     manager: ocp.CheckpointManager,
     step: int,
     params: dict,
-    training: dict,
-    data: object,
+    training_state: dict,
+    data_iterator: grain.DatasetIterator,
     *,
     metrics: Mapping[str, float] | None = None,
 ) -> None:
-    """Starts to write a checkpoint; it appears under its number when it is whole.
+    """Start writing a checkpoint; it appears under its step when it is complete.
 
-    Every process of the run calls this; each writes its shards and its data's position.
+    Every process of the run calls this; each writes its shards and the position of its
+    data iterator.
 
     Args:
-        manager: of `open_checkpoints`.
-        step: updates done.
-        params: tree of arrays.
-        training: everything else that the next step needs, a tree of arrays.
-        data: the Grain iterator whose position belongs to this step.
-        metrics: what was measured at this step; see `BEST_BY`.
+        manager: Manager from `open_checkpoints`.
+        step: Number of updates done.
+        params: Tree of the parameters to evaluate: their moving average, if there is one.
+        training_state: Tree of all other arrays that the next step needs; with a moving
+            average also the raw parameters.
+        data_iterator: Iterator whose position belongs to this step.
+        metrics: Metrics measured at this step; see `BEST_METRIC`.
 
     Raises:
-        OSError: this checkpoint, or the one before, cannot be written.
+        OSError: This checkpoint, or the one before, cannot be written.
     """
-    with told_shortly(manager.directory):
+    with summarize_write_errors(manager.directory):
         manager.save(
             step,
             args=ocp.args.Composite(
                 params=ocp.args.StandardSave(params),
-                training=ocp.args.StandardSave(training),
-                data=grain.checkpoint.CheckpointSave(data),
+                training=ocp.args.StandardSave(training_state),
+                data=grain.checkpoint.CheckpointSave(data_iterator),
             ),
             metrics=dict(metrics or {}),
             force=True,
         )
 
 
-def restore(
+def restore_checkpoint(
     manager: ocp.CheckpointManager,
     step: int,
     params: dict,
-    training: dict,
-    data: object,
+    training_state: dict,
+    data_iterator: grain.DatasetIterator | None,
 ) -> tuple[dict, dict]:
-    """Reads a checkpoint into trees like the given ones and moves the iterator.
+    """Read a checkpoint into trees like the given ones and move the data iterator.
 
-    Arrays come to lie as the given ones do, on whatever devices they were saved.
+    Arrays get the sharding of the given ones, on whatever devices they were saved.
 
     Args:
-        manager: of `open_checkpoints`.
-        step: of the checkpoint.
-        params: tree of arrays.
-        training: tree of arrays.
-        data: Grain iterator; None if its position is not wanted.
+        manager: Manager from `open_checkpoints`.
+        step: Step of the checkpoint.
+        params: Tree of arrays with the shapes and shardings of the parameters.
+        training_state: Tree of arrays with the shapes and shardings of the rest of the
+            state.
+        data_iterator: Iterator that is moved to the saved position; None leaves the
+            position unread.
 
     Returns:
-        params and training as they were saved.
+        The parameters and the training state as they were saved.
 
     Raises:
-        ValueError: the checkpoint holds other arrays: another model or optimiser.
+        ValueError: The checkpoint holds other arrays (those of another model or
+            optimizer), or it cannot be read.
     """
-    expected = jax.tree.map(ocp.utils.to_shape_dtype_struct, (params, training))
-    parts = {
-        name: ocp.args.StandardRestore(tree)
-        for name, tree in zip(("params", "training"), expected, strict=True)
+    # Shapes, dtypes and shardings; the values of the given arrays are not used.
+    expected_params, expected_state = jax.tree.map(
+        ocp.utils.to_shape_dtype_struct, (params, training_state)
+    )
+    restore_args: dict[str, ocp.args.CheckpointArgs] = {
+        "params": ocp.args.StandardRestore(expected_params),
+        "training": ocp.args.StandardRestore(expected_state),
     }
-    if data is not None:
-        parts["data"] = grain.checkpoint.CheckpointRestore(data)
+    # Grain restores in place: the iterator itself moves.
+    if data_iterator is not None:
+        restore_args["data"] = grain.checkpoint.CheckpointRestore(data_iterator)
     try:
-        restored = manager.restore(step, args=ocp.args.Composite(**parts))
-    except Exception:  # Orbax raises Exception itself for an array it cannot read
+        restored_parts = manager.restore(step, args=ocp.args.Composite(**restore_args))
+    # Orbax raises Exception itself for an array that it cannot read.
+    except Exception as error:
         raise ValueError(
             f"checkpoint {step} in {manager.directory} was not made by this config: its "
-            "parameters or its optimiser are others, or it is damaged; use the config of "
+            "parameters or its optimizer are others, or it is damaged; use the config of "
             "that run or another --workdir"
-        ) from None
-    return restored.params, restored.training
+        ) from error
+    return restored_parts["params"], restored_parts["training"]
 
 
-def has_position(manager: ocp.CheckpointManager, step: int) -> bool:
-    """Has a checkpoint the position of this process's data, one of so many processes?"""
-    name = f"process_{jax.process_index()}-of-{jax.process_count()}.json"
-    return (manager.directory / str(step) / DATA / name).exists()
+def has_data_position(manager: ocp.CheckpointManager, step: int) -> bool:
+    """Return whether a checkpoint holds the data position of this process.
 
-
-def steps_of(workdir: Place) -> list[int]:
-    """Returns the steps of which a run has checkpoints; none if there is no run."""
-    names = [entry.name for entry in (workdir / CHECKPOINTS).glob("*")]
-    return sorted(int(name) for name in names if name.isdigit())
-
-
-def find_model(path: Place) -> tuple[Place, Place]:
-    """Finds a model's (folder of `config.json`, folder of params).
+    It does not if the run that saved it had another number of processes.
 
     Args:
-        path: a run's workdir (its newest whole checkpoint counts; damaged ones are named
-            on stderr), one of its checkpoints, or a converted checkpoint.
-
-    Raises:
-        ValueError: there is nothing at `path`, or nothing that holds a whole model.
+        manager: Manager from `open_checkpoints`.
+        step: Step of the checkpoint.
     """
-    path = path.absolute()
-    if not path.is_dir():
-        what = "not a folder" if path.exists() else "not there"
-        raise ValueError(
-            f"checkpoint {path} is {what}; expected the workdir of a training run or a "
-            "converted checkpoint"
-        )
-    run, folders = path, [path]
-    if not (path / PARAMS).is_dir():
-        folders = [path / CHECKPOINTS / str(step) for step in reversed(steps_of(path))]
-    elif path.parent.name == CHECKPOINTS:
-        run = path.parent.parent
-    told = []
-    for folder in folders:
-        damage = find_damage(folder, PARAMS)
-        if not damage:
-            for one in told:
-                sys.stderr.write(f"{one}; taking {folder.name}, the one before\n")
-            return run, folder / PARAMS
-        told.append(f"checkpoint {folder} is damaged ({damage})")
-    raise ValueError(
-        f"{told[0]}; take an earlier one"
-        if told
-        else f"no checkpoint in {path}; train first: "
-        "python -m mst_jax.train --config FILE --workdir DIR"
-    )
+    file_name = f"process_{jax.process_index()}-of-{jax.process_count()}.json"
+    return (manager.directory / str(step) / DATA_FOLDER / file_name).exists()
 
 
-def read_params(folder: Place, expected: dict) -> dict:
-    """Reads params that must look like `expected`, a tree of shapes, onto one device.
+def list_steps(workdir: PathLike) -> list[int]:
+    """Return the steps at which a run has checkpoints, ascending; [] if there is no run.
 
-    Raises:
-        ValueError: names or shapes differ, and says the first difference; or the files
-            are damaged.
+    Args:
+        workdir: Folder of the run.
     """
-    # The handler, not a Checkpointer: that one warns of metadata which a part of a
-    # checkpoint never has.
-    reader = ocp.StandardCheckpointHandler()
-    damaged = ValueError(
-        f"the params in {folder} are damaged; take an earlier checkpoint of the run"
-    )
-    try:
-        have = _shapes(dict(reader.metadata(folder.absolute())))
-    except (OSError, ValueError, TypeError, KeyError):
-        raise damaged from None
-    want = _shapes(expected)
-    for name in sorted(want.keys() | have.keys()):
-        if want.get(name) != have.get(name):
-            raise ValueError(
-                f"{folder} holds another model: {name} is "
-                f"{have.get(name, 'missing')}, the config's model has "
-                f"{want.get(name, 'none')}; use the config it was saved with"
-            )
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    wanted = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
-        expected,
-    )
-    try:
-        return reader.restore(folder.absolute(), args=ocp.args.StandardRestore(wanted))
-    except (OSError, ValueError, TypeError, KeyError):
-        raise damaged from None
-    finally:
-        reader.close()
+    # Unfinished and damaged checkpoints have more than digits in their names.
+    folder_names = [entry.name for entry in (workdir / CHECKPOINTS_FOLDER).glob("*")]
+    return sorted(int(name) for name in folder_names if name.isdigit())
 
 
-def _shapes(tree: dict) -> dict[str, tuple[int, ...]]:
-    """Path of each array -> its shape."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
+def checkpoint_folders(workdir: PathLike) -> list[PathLike]:
+    """Return the folders of a run's checkpoints, oldest first.
 
-
-def write_model(folder: Path, params: dict, config: dict) -> None:
-    """Writes a model without a run: `config.json` and `params/`, whole or not at all.
-
-    Raises:
-        ValueError: there is something at `folder` already.
+    Args:
+        workdir: Folder of the run.
     """
-    if folder.exists():
-        raise ValueError(f"{folder} exists already; choose another folder or remove it")
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    return [workdir / CHECKPOINTS_FOLDER / str(step) for step in list_steps(workdir)]
+
+
+@contextlib.contextmanager
+def summarize_write_errors(folder: PathLike) -> Iterator[None]:
+    """Turn any error of the block into an OSError of one sentence.
+
+    Messages of TensorStore, which writes the arrays, fill a page.
+
+    Args:
+        folder: Folder that is written, for the message.
+    """
     try:
-        beside.mkdir(parents=True)
-        write_config(beside, config)
-        with ocp.StandardCheckpointer() as writer:
-            writer.save((beside / PARAMS).absolute(), params)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        yield
+    except Exception as error:
+        error_reason = str(error).partition("\n")[0]
+        if "RESOURCE_EXHAUSTED" in error_reason or "No space left" in error_reason:
+            error_reason = "the disk is full"
+        raise OSError(
+            f"no checkpoint could be written into {folder}: {error_reason}"
+        ) from None

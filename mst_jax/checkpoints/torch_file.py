@@ -1,30 +1,23 @@
-"""Checkpoints of PyTorch as NumPy arrays, without PyTorch: `.pth` and `.safetensors`.
+"""PyTorch's `.pth` archives as NumPy arrays, without PyTorch.
 
-A `.pth` is a zip archive: `data.pkl` says what there is, `data/KEY` are the numbers. The
-pickle is read as inert records, and arrays are made of those that describe a tensor: no
-name in a file can make this program run anything.
+A `.pth` is a zip archive: `data.pkl` describes its content, `data/KEY` holds the values.
+The pickle is read as inert records, and arrays are made of the records that describe a
+tensor: no name in a file can make this program execute anything.
 """
 
-import json
 import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import safetensors
-import safetensors.numpy
 
-from mst_jax.atomic_io import write_whole
-from mst_jax.safe_pickle import Record, read_records
+from mst_jax.safe_pickle import PickledObject, read_pickled_objects
 
-ARCHIVES, SAFETENSORS = (".pth", ".pt"), ".safetensors"
-SUFFIXES = (*ARCHIVES, SAFETENSORS)
-CONFIG_KEY = "mst_jax"
-
-KINDS = {
+# Class of a storage in the pickle -> dtype of its values.
+STORAGE_DTYPES = {
     "torch.DoubleStorage": np.float64,
     "torch.FloatStorage": np.float32,
     "torch.HalfStorage": np.float16,
@@ -37,77 +30,25 @@ KINDS = {
     "torch.BoolStorage": np.bool_,
 }
 
-# The pickled number with which PyTorch's files began before version 1.6.
+# The pickled magic number at the beginning of PyTorch's files before version 1.6.
 OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
-class TorchFile(NamedTuple):
-    """What a checkpoint holds.
+def read_torch_archive(path: Path) -> tuple[dict[str, np.ndarray], Mapping | None]:
+    """Read a `.pth` or `.pt` archive; nothing that it names is executed.
 
-    Attributes:
-        arrays: name -> array, in the type of the file.
-        config: what `write_safetensors` was given; empty if another program wrote it.
-        published: the config of the published program, plain values and records; empty
-            if there is none.
-    """
+    It may hold {'state_dict', 'config'}, {'model'}, or the arrays alone.
 
-    arrays: dict[str, np.ndarray]
-    config: Mapping
-    published: Mapping
+    Args:
+        path: Path of an existing file.
 
-
-def is_torch_file(path: Path) -> bool:
-    """Is it a name of a checkpoint of PyTorch?"""
-    return path.suffix in SUFFIXES
-
-
-def read_torch_file(path: Path) -> TorchFile:
-    """Reads `.pth`, `.pt` or `.safetensors`; runs nothing that the file names.
-
-    A `.pth` may hold {'state_dict', 'config'}, {'model'}, or the arrays alone.
+    Returns:
+        Name -> array in the dtype of the file, and the config of the published program
+        as plain values and `PickledObject`s, None if there is none.
 
     Raises:
-        ValueError: no such file, a format of another kind, damaged, or no arrays in it.
+        ValueError: The file has another format, is damaged, or holds no arrays.
     """
-    if not path.is_file():
-        what = "not a file" if path.exists() else "not there"
-        raise ValueError(
-            f"checkpoint {path} is {what}; expected a .pth or .safetensors"
-        )
-    try:
-        if path.suffix == SAFETENSORS:
-            return _read_safetensors(path)
-        return _read_archive(path)
-    except ValueError as error:
-        raise ValueError(f"{path} is no checkpoint to read: {error}") from None
-
-
-def write_safetensors(
-    path: Path, arrays: dict[str, np.ndarray], config: Mapping
-) -> None:
-    """Writes arrays and a config of plain values, whole or not at all.
-
-    Raises:
-        ValueError: there is something at `path` already, or it cannot be written.
-    """
-    if path.exists():
-        raise ValueError(f"{path} exists already; choose another file or remove it")
-    kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    data = safetensors.numpy.save(kept, metadata={CONFIG_KEY: json.dumps(config)})
-    write_whole(path, data)
-
-
-def _read_safetensors(path: Path) -> TorchFile:
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            config = json.loads((file.metadata() or {}).get(CONFIG_KEY, "{}"))
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"not a whole .safetensors ({error})") from None
-    return TorchFile(arrays, config if isinstance(config, dict) else {}, {})
-
-
-def _read_archive(path: Path) -> TorchFile:
     with path.open("rb") as file:
         if file.read(len(OLD_FORMAT)) == OLD_FORMAT:
             raise ValueError(
@@ -119,81 +60,104 @@ def _read_archive(path: Path) -> TorchFile:
             return _read_members(archive, path.stat().st_size)
     except ValueError:
         raise
-    except Exception as error:  # a broken archive fails in any way it likes
+    except Exception as error:  # a broken archive raises errors of any type
         raise ValueError(
-            f"not a whole zip archive ({error}); download it again"
+            f"not an intact zip archive ({error}); download it again"
         ) from None
 
 
-def _read_members(archive: zipfile.ZipFile, num_bytes: int) -> TorchFile:
-    """Reads the pickle and the arrays that it describes."""
-    pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-    if len(pickles) != 1:
+def _read_members(
+    archive: zipfile.ZipFile, num_bytes: int
+) -> tuple[dict[str, np.ndarray], Mapping | None]:
+    """Read the pickle and the arrays that it describes."""
+    # 1. The folder of all members is that of data.pkl; byte order as on this machine.
+    pickle_names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(pickle_names) != 1:
         raise ValueError("it has no data.pkl, so PyTorch did not write it")
-    root = pickles[0].removesuffix("data.pkl")
-    if f"{root}byteorder" in archive.namelist():
-        order = _read_member(archive, f"{root}byteorder", num_bytes)
-        if order != b"little":
-            raise ValueError(f"its numbers are {order!r}-endian, expected b'little'")
-    top = read_records(_read_member(archive, pickles[0], num_bytes))
-    if not isinstance(top, dict):
+    folder = pickle_names[0].removesuffix("data.pkl")
+    if f"{folder}byteorder" in archive.namelist():
+        byte_order = _read_member(archive, f"{folder}byteorder", num_bytes)
+        if byte_order != b"little":
+            raise ValueError(
+                f"its numbers are {byte_order!r}-endian, expected b'little'"
+            )
+    # 2. The pickle: a dict of tensors, perhaps inside another dict.
+    pickle_bytes = _read_member(archive, pickle_names[0], num_bytes)
+    archive_content = read_pickled_objects(pickle_bytes)
+    if not isinstance(archive_content, dict):
         raise ValueError("it holds no dict of arrays")
-    described = top.get("state_dict", top.get("model", top))
-    if not isinstance(described, dict) or not described:
+    model_content = archive_content.get("model", archive_content)
+    tensor_records = archive_content.get("state_dict", model_content)
+    if not isinstance(tensor_records, dict) or not tensor_records:
         raise ValueError("it holds no dict of arrays")
-    storages: dict[str, bytes] = {}
+    # 3. The arrays; several may share a storage, which is read once.
+    loaded_storages: dict[str, bytes] = {}
 
-    def storage(key: str) -> bytes:
-        if key not in storages:
-            storages[key] = _read_member(archive, f"{root}data/{key}", num_bytes)
-        return storages[key]
+    def read_storage(key: str) -> bytes:
+        if key not in loaded_storages:
+            loaded_storages[key] = _read_member(
+                archive, f"{folder}data/{key}", num_bytes
+            )
+        return loaded_storages[key]
 
     arrays = {}
-    for name, value in described.items():
+    for name, value in tensor_records.items():
         try:
-            arrays[str(name)] = _make_array(value, storage, num_bytes)
-        except Exception as error:  # what a hostile file describes fails in any way
-            raise ValueError(f"{name!r} is no array ({error!r})") from None
-    config = top.get("config")
-    return TorchFile(arrays, {}, config if isinstance(config, dict) else {})
+            arrays[str(name)] = _make_array(value, read_storage, num_bytes)
+        except Exception as error:  # a hostile description raises errors of any type
+            raise ValueError(f"{name!r} is not an array ({error!r})") from None
+    config = archive_content.get("config")
+    return arrays, config if isinstance(config, dict) else None
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, num_bytes: int) -> bytes:
-    """Reads a member that is stored as it is; PyTorch compresses nothing."""
-    member = archive.getinfo(name)
-    size, stored = member.file_size, member.compress_type == zipfile.ZIP_STORED
-    if not stored or size != member.compress_size or size > num_bytes:
+    """Read an uncompressed member; PyTorch compresses none."""
+    member_info = archive.getinfo(name)
+    size, is_stored = (
+        member_info.file_size,
+        member_info.compress_type == zipfile.ZIP_STORED,
+    )
+    # A size that lies would allocate far more than the file is long.
+    if not is_stored or size != member_info.compress_size or size > num_bytes:
         raise ValueError(
-            f"{name} claims {size} bytes, stored in {member.compress_size}, in an "
+            f"{name} claims {size} bytes, stored in {member_info.compress_size}, in an "
             f"archive of {num_bytes}"
         )
-    return archive.read(member)
+    return archive.read(member_info)
 
 
 def _make_array(
-    value: object, storage: Callable[[str], bytes], num_bytes: int
+    value: Any, read_storage: Callable[[str], bytes], num_bytes: int
 ) -> np.ndarray:
-    """Makes the array that a record describes: strides and offset in a storage."""
-    if isinstance(value, Record) and value.name == "torch._utils._rebuild_parameter":
+    """Make the array that a record describes: strides and offset in a storage."""
+    # 1. A parameter wraps its tensor.
+    if (
+        isinstance(value, PickledObject)
+        and value.type_name == "torch._utils._rebuild_parameter"
+    ):
         value = value.arguments[0]
-    if not isinstance(value, Record):
+    if not isinstance(value, PickledObject):
         raise TypeError(f"a {type(value).__name__}")
-    if value.name != "torch._utils._rebuild_tensor_v2":
-        raise TypeError(f"made by {value.name or 'nothing'}")
-    (_, kind, key, _, _), offset, shape, strides = value.arguments[:4]
-    dtype = np.dtype(KINDS[kind.name])
-    for number in (offset, *shape, *strides):
-        if type(number) is not int or number < 0:
-            raise ValueError(f"a size, stride or offset is {number!r}")
-    numbers = np.frombuffer(storage(key), dtype)
-    count = math.prod(shape)
-    last = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    inside = offset + last < len(numbers) and count * dtype.itemsize <= num_bytes
-    if count and not inside:
-        raise ValueError(f"shape {shape} lies outside its {len(numbers)} numbers")
+    if value.type_name != "torch._utils._rebuild_tensor_v2":
+        raise TypeError(f"made by {value.type_name or 'nothing'}")
+    (_, storage_type, key, _, _), offset, shape, strides = value.arguments[:4]
+    dtype = np.dtype(STORAGE_DTYPES[storage_type.type_name])
+    # 2. The array must lie inside its storage: as_strided checks nothing.
+    for size in (offset, *shape, *strides):
+        if type(size) is not int or size < 0:
+            raise ValueError(f"a size, stride or offset is {size!r}")
+    storage = np.frombuffer(read_storage(key), dtype)
+    num_values = math.prod(shape)
+    last_index = offset + sum(
+        (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
+    )
+    is_small = num_values * dtype.itemsize <= num_bytes
+    if num_values and not (last_index < len(storage) and is_small):
+        raise ValueError(f"shape {shape} exceeds its storage of {len(storage)} values")
+    # 3. A view of the storage; empty arrays may have any offset.
     return np.lib.stride_tricks.as_strided(
-        numbers[offset:] if count else numbers[:0],
+        storage[offset:] if num_values else storage[:0],
         shape,
-        [step * dtype.itemsize for step in strides],
+        [stride * dtype.itemsize for stride in strides],
         writeable=False,
     )

@@ -1,4 +1,4 @@
-"""Names in the checkpoints of MAE and SimpleClick: ViT, pyramid, MLP head.
+"""Parameter mapping of MAE and SimpleClick: ViT, pyramid, MLP head.
 
 Checkpoints: He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022; Liu
 et al., SimpleClick, ICCV 2023.
@@ -11,58 +11,90 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mst_jax.checkpoints.parameter_mapping import NameTable, Rule, Shape
+from mst_jax.checkpoints.layer_rules import (
+    dense_rules,
+    merge_heads_rules,
+    norm_rules,
+    patch_rules,
+    pointwise_rules,
+    qkv_rules,
+    transposed_conv_rules,
+)
+from mst_jax.checkpoints.parameter_mapping import (
+    ParameterMapping,
+    ParameterRule,
+    Shape,
+)
 
-# What MAE's files hold besides the encoder: the class token, norms and heads that came
-# after it, and the decoder.
-MAE_UNREAD = ("cls_token", "norm.*", "fc_norm.*", "head.*", "mask_token", "decoder_*")
+# Arrays of MAE's files besides the encoder: the class token, norms and heads after the
+# encoder, and the decoder.
+MAE_UNUSED_ARRAYS = (
+    *("cls_token", "norm.*", "fc_norm.*", "head.*", "mask_token", "decoder_*"),
+)
 
 
-class Measures(NamedTuple):
-    """What the shapes tell of a ViT.
+class ViTShape(NamedTuple):
+    """Sizes of a ViT, inferred from the shapes of its arrays.
 
     Attributes:
-        width: channels of a token.
-        depth: number of blocks.
-        patch: side of a patch in pixels.
-        side: rows, and columns, of the grid of positions.
+        width: Channels of a token.
+        depth: Number of blocks.
+        patch_size: Side of a patch in pixels.
+        grid_side: Number of rows, and of columns, of the grid of positions.
     """
 
     width: int
     depth: int
-    patch: int
-    side: int
+    patch_size: int
+    grid_side: int
 
 
-def measure_vit(arrays: Mapping[str, np.ndarray], prefix: str) -> Measures:
-    """Measures the ViT whose names begin with `prefix`.
+def infer_vit_shape(arrays: Mapping[str, np.ndarray], prefix: str) -> ViTShape:
+    """Infer the sizes of a ViT from the shapes of its arrays.
+
+    Args:
+        arrays: Name -> array of the checkpoint.
+        prefix: Beginning of the names of the ViT's arrays.
 
     Raises:
-        ValueError: there is none, or its positions are no square with a class slot.
+        ValueError: There is no ViT, or its positions are not a square grid and a class
+            token.
     """
-    kernel = axes_of(arrays, f"{prefix}patch_embed.proj.weight", 4)
-    _, num_positions, _ = axes_of(arrays, f"{prefix}pos_embed", 3)
-    side = math.isqrt(num_positions - 1)
-    if side * side != num_positions - 1:
+    # The patch kernel is [width 3 patch patch]; positions include a class token.
+    kernel_shape = shape_of_array(arrays, f"{prefix}patch_embed.proj.weight", 4)
+    _, num_positions, _ = shape_of_array(arrays, f"{prefix}pos_embed", 3)
+    grid_side = math.isqrt(num_positions - 1)
+    if grid_side * grid_side != num_positions - 1:
         raise ValueError(
             f"it has {num_positions} positions, expected those of a square grid and one "
             "of a class token"
         )
     depth = count_layers(arrays, f"{prefix}blocks")
-    return Measures(kernel[0], depth, kernel[-1], side)
+    return ViTShape(kernel_shape[0], depth, kernel_shape[-1], grid_side)
 
 
 def count_layers(names: Iterable[str], stem: str) -> int:
-    """Number of layers in names like "blocks.3.norm1.bias", whose stem is "blocks"."""
-    found = (re.match(rf"{re.escape(stem)}\.(\d+)\.", name) for name in names)
-    return len({match[1] for match in found if match})
+    """Count the layers in names like "blocks.3.norm1.bias".
+
+    Args:
+        names: Names of arrays.
+        stem: What stands before the index of a layer, such as "blocks".
+    """
+    # The indices, not the largest one: names may be missing in a damaged file.
+    matches = (re.match(rf"{re.escape(stem)}\.(\d+)\.", name) for name in names)
+    return len({match[1] for match in matches if match})
 
 
-def axes_of(arrays: Mapping[str, np.ndarray], name: str, num_axes: int) -> Shape:
-    """Shape of an array that must be there.
+def shape_of_array(arrays: Mapping[str, np.ndarray], name: str, num_axes: int) -> Shape:
+    """Return the shape of an array that must exist.
+
+    Args:
+        arrays: Name -> array of the checkpoint.
+        name: Name of the array.
+        num_axes: Number of axes that it must have.
 
     Raises:
-        ValueError: it is missing, empty, or has another number of axes.
+        ValueError: It is missing, empty, or has another number of axes.
     """
     if name not in arrays:
         raise ValueError(f"it lacks the array {name}")
@@ -72,46 +104,63 @@ def axes_of(arrays: Mapping[str, np.ndarray], name: str, num_axes: int) -> Shape
     return shape
 
 
-def mae_table(depth: int) -> NameTable:
-    """The encoder of MAE: a start for the image's embedding and for the blocks.
+def mae_mapping(depth: int) -> ParameterMapping:
+    """Return the mapping of MAE's encoder: patch embedding of the image, and blocks.
 
     Departure: its final norm is left out; the click models have none.
+
+    Args:
+        depth: Number of blocks.
     """
-    return NameTable(vit_rules("", depth), dict.fromkeys(MAE_UNREAD))
+    return ParameterMapping(vit_rules("", depth), dict.fromkeys(MAE_UNUSED_ARRAYS))
 
 
-def measure_mae(arrays: Mapping[str, np.ndarray]) -> Measures:
-    """Measures the encoder of MAE; see `measure_vit`."""
-    return measure_vit(arrays, "")
+def infer_mae_shape(arrays: Mapping[str, np.ndarray]) -> ViTShape:
+    """Infer the sizes of MAE's encoder; see `infer_vit_shape`.
+
+    Args:
+        arrays: Name -> array of the checkpoint.
+    """
+    return infer_vit_shape(arrays, "")
 
 
-def simpleclick_table(depth: int, *, width: int, head: int) -> NameTable:
-    """The whole model; `width` and `head` are channels of a token and of the head."""
+def simpleclick_mapping(depth: int, *, width: int, head_width: int) -> ParameterMapping:
+    """Return the mapping of SimpleClick's whole model.
+
+    Args:
+        depth: Number of blocks.
+        width: Channels of a token.
+        head_width: Channels of the MLP head.
+    """
     rules = (
         *vit_rules("backbone.", depth),
         *patch_rules("patch_embed_coords.proj", "embed/hints"),
         *pyramid_rules(),
         *head_rules(),
     )
-    return NameTable(rules, idle_vit(width) | _idle_head(head))
+    unused_arrays = unused_vit_arrays(width) | _unused_head_arrays(head_width)
+    return ParameterMapping(rules, unused_arrays)
 
 
-def vit_rules(prefix: str, depth: int) -> tuple[Rule, ...]:
-    """Patches, positions and blocks; `prefix` stands before every name."""
+def vit_rules(prefix: str, depth: int) -> tuple[ParameterRule, ...]:
+    """Return the rules of patch embedding, positions and blocks of a ViT.
+
+    Args:
+        prefix: Beginning of the names of all its arrays.
+        depth: Number of blocks.
+    """
+    positions = ("embed/positions",)
     rules = [
         *patch_rules(f"{prefix}patch_embed.proj", "embed/image"),
-        Rule(f"{prefix}pos_embed", ("embed/positions",), "1 (i j) c -> i j c", True),
+        ParameterRule(f"{prefix}pos_embed", positions, "1 (i j) c -> i j c", True),
     ]
-    for number in range(depth):
-        name, path = f"{prefix}blocks.{number}", f"backbone/block{number}"
-        parts = [f"{path}/attention/{part}" for part in ("query", "key", "value")]
-        kernels = tuple(f"{part}/kernel" for part in parts)
-        biases = tuple(f"{part}/bias" for part in parts)
+    for block_index in range(depth):
+        name, path = f"{prefix}blocks.{block_index}", f"backbone/block{block_index}"
+        # Pre-norm attention, pre-norm MLP.
         rules += [
             *norm_rules(f"{name}.norm1", f"{path}/norm1"),
-            Rule(f"{name}.attn.qkv.weight", kernels, "(k a d) c -> k c a d"),
-            Rule(f"{name}.attn.qkv.bias", biases, "(k a d) -> k a d"),
-            *merge_rules(f"{name}.attn.proj", f"{path}/attention/out"),
+            *qkv_rules(f"{name}.attn.qkv.weight", f"{name}.attn.qkv.bias", path),
+            *merge_heads_rules(f"{name}.attn.proj", f"{path}/attention/out"),
             *norm_rules(f"{name}.norm2", f"{path}/norm2"),
             *dense_rules(f"{name}.mlp.fc1", f"{path}/mlp/hidden"),
             *dense_rules(f"{name}.mlp.fc2", f"{path}/mlp/out"),
@@ -119,87 +168,62 @@ def vit_rules(prefix: str, depth: int) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def pyramid_rules(name: str = "neck", path: str = "neck") -> tuple[Rule, ...]:
-    """Simple feature pyramid."""
+def pyramid_rules(name: str = "neck", path: str = "neck") -> tuple[ParameterRule, ...]:
+    """Return the rules of the simple feature pyramid.
+
+    Args:
+        name: Beginning of the names of its arrays.
+        path: Path of its parameters.
+    """
+    # down_N is the level of stride N; the index counts the layers that lead to it.
     return (
-        *enlarge_rules(f"{name}.down_4.0", f"{path}/quarter"),
+        *transposed_conv_rules(f"{name}.down_4.0", f"{path}/quarter"),
         *norm_rules(f"{name}.down_4.1", f"{path}/quarter_norm"),
-        *enlarge_rules(f"{name}.down_4.3", f"{path}/quarter2"),
+        *transposed_conv_rules(f"{name}.down_4.3", f"{path}/quarter2"),
         *norm_rules(f"{name}.down_4.4", f"{path}/quarter2_norm"),
-        *cell_rules(f"{name}.down_4.5", f"{path}/out4"),
+        *pointwise_rules(f"{name}.down_4.5", f"{path}/out4"),
         *norm_rules(f"{name}.down_4.6", f"{path}/out4_norm"),
-        *enlarge_rules(f"{name}.down_8.0", f"{path}/eighth"),
+        *transposed_conv_rules(f"{name}.down_8.0", f"{path}/eighth"),
         *norm_rules(f"{name}.down_8.1", f"{path}/eighth_norm"),
-        *cell_rules(f"{name}.down_8.2", f"{path}/out8"),
+        *pointwise_rules(f"{name}.down_8.2", f"{path}/out8"),
         *norm_rules(f"{name}.down_8.3", f"{path}/out8_norm"),
-        *cell_rules(f"{name}.down_16.0", f"{path}/out16"),
+        *pointwise_rules(f"{name}.down_16.0", f"{path}/out16"),
         *norm_rules(f"{name}.down_16.1", f"{path}/out16_norm"),
         *patch_rules(f"{name}.down_32.0", f"{path}/half"),
         *norm_rules(f"{name}.down_32.1", f"{path}/half_norm"),
-        *cell_rules(f"{name}.down_32.2", f"{path}/out32"),
+        *pointwise_rules(f"{name}.down_32.2", f"{path}/out32"),
         *norm_rules(f"{name}.down_32.3", f"{path}/out32_norm"),
     )
 
 
-def head_rules() -> tuple[Rule, ...]:
-    """MLP head; its mix of the joined levels is cut into one kernel a level."""
-    mixes = tuple(f"decoder/mix{level}/kernel" for level in range(4))
-    levels = [
+def head_rules() -> tuple[ParameterRule, ...]:
+    """Return the rules of the MLP head.
+
+    The published head concatenates four levels and mixes them with one kernel; here each
+    level has its own part of that kernel.
+    """
+    mix_kernels = tuple(f"decoder/mix{level}/kernel" for level in range(4))
+    mix_name = "head.fusion_conv.conv"
+    level_rules = [
         rule
         for level in range(4)
-        for rule in cell_rules(f"head.convs.{level}.conv", f"decoder/level{level}")
+        for rule in pointwise_rules(f"head.convs.{level}.conv", f"decoder/level{level}")
     ]
     return (
-        *levels,
-        Rule("head.fusion_conv.conv.weight", mixes, "d (k c) 1 1 -> k c d"),
-        Rule("head.fusion_conv.conv.bias", ("decoder/mix0/bias",), "d -> d"),
-        *cell_rules("head.conv_seg", "decoder/logits"),
+        *level_rules,
+        ParameterRule(f"{mix_name}.weight", mix_kernels, "d (k c) 1 1 -> k c d"),
+        ParameterRule(f"{mix_name}.bias", ("decoder/mix0/bias",), "d -> d"),
+        *pointwise_rules("head.conv_seg", "decoder/logits"),
     )
 
 
-def dense_rules(name: str, path: str) -> tuple[Rule, Rule]:
-    """A linear layer: [out in]."""
-    return _with_bias(name, path, "kernel", "d c -> c d")
+def unused_vit_arrays(width: int) -> dict[str, np.ndarray]:
+    """Return zeros for what the click models' ViTs never use: class token, 1000 classes.
 
-
-def cell_rules(name: str, path: str) -> tuple[Rule, Rule]:
-    """A convolution of single cells: [out in 1 1]."""
-    return _with_bias(name, path, "kernel", "d c 1 1 -> c d")
-
-
-def patch_rules(name: str, path: str) -> tuple[Rule, Rule]:
-    """A convolution: [out in rows columns]."""
-    return _with_bias(name, path, "kernel", "d c y x -> y x c d")
-
-
-def enlarge_rules(name: str, path: str) -> tuple[Rule, Rule]:
-    """A transposed convolution: [in out rows columns]."""
-    return _with_bias(name, path, "kernel/kernel", "c d y x -> c y x d")
-
-
-def merge_rules(name: str, path: str) -> tuple[Rule, Rule]:
-    """The output projection of an attention, whose heads lie one after another."""
-    return _with_bias(name, path, "kernel", "c (a d) -> a d c")
-
-
-def norm_rules(name: str, path: str) -> tuple[Rule, Rule]:
-    """A norm's scale and bias."""
-    return (
-        Rule(f"{name}.weight", (f"{path}/norm/scale",), "c -> c"),
-        Rule(f"{name}.bias", (f"{path}/norm/bias",), "c -> c"),
-    )
-
-
-def _with_bias(name: str, path: str, kernel: str, axes: str) -> tuple[Rule, Rule]:
-    return (
-        Rule(f"{name}.weight", (f"{path}/{kernel}",), axes),
-        Rule(f"{name}.bias", (f"{path}/bias",), "d -> d"),
-    )
-
-
-def idle_vit(width: int) -> dict[str, np.ndarray]:
-    """What the click models' ViTs carry along: class token, 1000 classes."""
-    return _zeros(
+    Args:
+        width: Channels of a token.
+    """
+    return _zero_arrays(
         {
             "backbone.cls_token": (1, 1, width),
             "backbone.fc_norm.weight": (width,),
@@ -210,20 +234,24 @@ def idle_vit(width: int) -> dict[str, np.ndarray]:
     )
 
 
-def _idle_head(head: int) -> dict[str, np.ndarray]:
-    """Two steps of an upsampling that the MLP head does not take."""
+def _unused_head_arrays(head_width: int) -> dict[str, np.ndarray]:
+    """Return zeros for two steps of upsampling that the MLP head does not use."""
     shapes: dict[str, Shape] = {}
-    for step, before, after in ((1, head, head // 2), (2, head // 2, head // 4)):
+    # Each step halves the channels: transposed convolution, norm, 1x1 convolution, norm.
+    for step, in_width, out_width in (
+        (1, head_width, head_width // 2),
+        (2, head_width // 2, head_width // 4),
+    ):
         name = f"head.up_conv{step}"
         shapes |= {
-            f"{name}.0.weight": (before, after, 2, 2),
-            f"{name}.2.weight": (after, after, 1, 1),
-            f"{name}.1.weight": (after,),
-            f"{name}.3.weight": (after,),
+            f"{name}.0.weight": (in_width, out_width, 2, 2),
+            f"{name}.2.weight": (out_width, out_width, 1, 1),
+            f"{name}.1.weight": (out_width,),
+            f"{name}.3.weight": (out_width,),
         }
-        shapes |= {f"{name}.{place}.bias": (after,) for place in range(4)}
-    return _zeros(shapes)
+        shapes |= {f"{name}.{index}.bias": (out_width,) for index in range(4)}
+    return _zero_arrays(shapes)
 
 
-def _zeros(shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+def _zero_arrays(shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
     return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

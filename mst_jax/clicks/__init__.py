@@ -1,1 +1,1 @@
-"""The user, as functions of one example; vmap makes the batch."""
+"""Click encoding and simulated users: functions of one example, batched with vmap."""

@@ -1,30 +1,35 @@
-"""Pixels drawn evenly from a set of pixels."""
+"""Sample pixels uniformly from a set of pixels."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 
-def draw_pixels(
+def sample_pixels(
     key: PRNGKeyArray, allowed: Bool[Array, "h w"], *, num: int
 ) -> tuple[Int[Array, "n 2"], Bool[Array, ""]]:
-    """Draws `num` pixels, each evenly among the True ones and apart from the others.
+    """Sample pixels, each uniformly among the allowed ones and independently.
 
-    The rank of the pixel is drawn, then looked up: first its row in the running count
-    of the rows, then its column in the running count of that row. No draw touches more
-    than one row.
+    The rank of the pixel is drawn and then looked up: its row in the cumulative count of
+    the rows, its column in the cumulative count of that row. No sample reads more than
+    one row.
+
+    Args:
+        key: Random key.
+        allowed: [h w] True on pixels to sample from.
+        num: Number of samples n.
 
     Returns:
-        [n 2] (row, column), the same pixel may come twice; and whether there was any
-        True pixel to draw from (if not, the places mean nothing).
+        [n 2] row and column of each sample, with replacement; and whether any pixel is
+        allowed (if not, the samples have no meaning).
     """
-    in_row = allowed.sum(axis=1, dtype=int)
-    through_row = jnp.cumsum(in_row)
-    total = through_row[-1]
-    rank = jax.random.randint(key, (num,), 0, jnp.maximum(total, 1))
-    row = jnp.searchsorted(through_row, rank, side="right")
+    row_counts = allowed.sum(axis=1, dtype=int)
+    cumulative_rows = jnp.cumsum(row_counts)
+    num_allowed = cumulative_rows[-1]
+    rank = jax.random.randint(key, (num,), 0, jnp.maximum(num_allowed, 1))
+    row = jnp.searchsorted(cumulative_rows, rank, side="right")
     row = jnp.minimum(row, allowed.shape[0] - 1)
-    rank_in_row = rank - (through_row - in_row)[row]
-    through_column = jnp.cumsum(allowed[row], axis=1, dtype=int)
-    column = (through_column <= rank_in_row[:, None]).sum(axis=1)
-    return jnp.stack([row, column], axis=-1), total > 0
+    rank_in_row = rank - (cumulative_rows - row_counts)[row]
+    cumulative_columns = jnp.cumsum(allowed[row], axis=1, dtype=int)
+    column = (cumulative_columns <= rank_in_row[:, None]).sum(axis=1)
+    return jnp.stack([row, column], axis=-1), num_allowed > 0

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Datasets: prepare, decode, select targets, augment and batch."""

@@ -1,7 +1,7 @@
-"""What a picture with labelled objects is, once its file is open: numpy arrays.
+"""Hold an image and its labeled objects as NumPy arrays, and make targets of them.
 
-A picture carries one or more layers; a layer is a label map, in which objects do not
-overlap. Two annotators, or a whole and its parts, are two layers.
+An image carries one or more layers; a layer is a label map, in which objects do not
+overlap. Two annotators, or an object and its parts, are two layers.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8, UInt16
 
-IGNORED = 65535  # label of pixels that do not count
+# Label of pixels that do not count.
+IGNORE_LABEL = 65535
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture and the objects in it.
+    """An image and the objects in it.
 
     Attributes:
-        id: name of the picture within its data set.
+        id: Name of the image, unique within its dataset.
         image: [h w 3] uint8 RGB.
         layers: [l h w] uint16 label maps: 0 background, 1 and up objects, 65535 ignored.
-        parts: [p 4] which object is a part of which: its layer, its label, then layer
-            and label of the whole. Most sets know of none.
-        stuff: [s h w] uint16 label maps of regions that are no objects (sky, grass);
-            most sets have none.
+        parts: [p 4] which object is a part of which: layer and label of the part, then
+            layer and label of its parent. Most datasets have none.
+        stuff: [s h w] uint16 label maps of areas that are not objects (sky, grass); most
+            datasets have none.
     """
 
     id: str
@@ -41,34 +42,45 @@ class Example:
     )
 
 
-class Place(NamedTuple):
-    """Where an object stands in an example."""
+class ObjectId(NamedTuple):
+    """Identify an object of an example.
+
+    Attributes:
+        layer: Index of the layer, from 0.
+        label: Label of the object in that layer, from 1.
+    """
 
     layer: int
     label: int
 
 
-class LabelledObject(NamedTuple):
-    """An object: its layer, its label, its area in pixels."""
+class LabeledObject(NamedTuple):
+    """An object of an example and its area.
+
+    Attributes:
+        layer: Index of the layer, from 0.
+        label: Label of the object in that layer, from 1.
+        area: Area of the object in pixels.
+    """
 
     layer: int
     label: int
     area: int
 
     @property
-    def place(self) -> Place:
-        """Where it stands."""
-        return Place(self.layer, self.label)
+    def object_id(self) -> ObjectId:
+        """Layer and label of the object."""
+        return ObjectId(self.layer, self.label)
 
 
-class Sample(NamedTuple):
-    """A picture and one wanted object in it: what training and evaluation work on.
+class TargetSample(NamedTuple):
+    """An image and one target object, on which training and evaluation work.
 
     Attributes:
         image: [h w 3] uint8 RGB.
-        target: [h w] True on the wanted object.
+        target: [h w] True on the target object.
         valid: [h w] False on pixels that do not count; the target lies on valid pixels.
-        others: [h w] True on objects that are not the wanted one.
+        others: [h w] True on objects that are not the target.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -77,58 +89,68 @@ class Sample(NamedTuple):
     others: Bool[np.ndarray, "h w"]
 
 
-def list_objects(layers: UInt16[np.ndarray, "l h w"]) -> list[LabelledObject]:
-    """Lists the objects of all layers, by layer, then by label."""
-    found = []
-    for layer, labels in enumerate(layers):
-        areas = np.bincount(labels.ravel(), minlength=1)
-        areas[0] = 0
-        areas[IGNORED:] = 0
-        found += [
-            LabelledObject(layer, int(label), int(areas[label]))
-            for label in np.flatnonzero(areas)
-        ]
-    return found
-
-
-def open_target(
-    image: UInt8[np.ndarray, "h w 3"],
-    layers: UInt16[np.ndarray, "l h w"],
-    chosen: Sequence[Place],
-    *,
-    left_out: Sequence[Place] = (),
-    seen: Sequence[int],
-) -> Sample:
-    """Makes one target of the chosen objects.
+def list_objects(layers: UInt16[np.ndarray, "l h w"]) -> list[LabeledObject]:
+    """List the objects of all layers, by layer, then by label.
 
     Args:
-        image: [h w 3] the picture.
         layers: [l h w] label maps, see `Example`.
-        chosen: one or more objects.
-        left_out: objects that are cut out of the target.
-        seen: one or more layers; what is ignored in one of them does not count (except
-            the target), and their objects besides the target are the others.
+    """
+    objects = []
+    for layer, labels in enumerate(layers):
+        label_areas = np.bincount(labels.ravel(), minlength=1)
+        # Background and ignored pixels are not objects.
+        label_areas[0] = 0
+        label_areas[IGNORE_LABEL:] = 0
+        objects += [
+            LabeledObject(layer, int(label), int(label_areas[label]))
+            for label in np.flatnonzero(label_areas)
+        ]
+    return objects
+
+
+def make_target_sample(
+    image: UInt8[np.ndarray, "h w 3"],
+    layers: UInt16[np.ndarray, "l h w"],
+    target_ids: Sequence[ObjectId],
+    *,
+    excluded_ids: Sequence[ObjectId] = (),
+    visible_layers: Sequence[int],
+) -> TargetSample:
+    """Make one target of one or more objects.
+
+    Args:
+        image: [h w 3] uint8 RGB.
+        layers: [l h w] label maps, see `Example`.
+        target_ids: One or more objects whose union is the target.
+        excluded_ids: Objects that are cut out of the target.
+        visible_layers: Indices of one or more layers. What is ignored in one of them does
+            not count (except the target), and their objects besides the target are the
+            others.
 
     Returns:
-        The picture with the target.
+        The image with the target.
     """
-    target = _any_of(layers, chosen)
-    if left_out:
-        target &= ~_any_of(layers, left_out)
-    first, *more = seen
-    valid, filled = layers[first] != IGNORED, layers[first] > 0
-    for layer in more:
-        valid &= layers[layer] != IGNORED
-        filled |= layers[layer] > 0
+    # 1. The target.
+    target = _union_mask(layers, target_ids)
+    if excluded_ids:
+        target &= ~_union_mask(layers, excluded_ids)
+    # 2. A pixel counts where no visible layer ignores it.
+    first_layer, *more_layers = visible_layers
+    valid = layers[first_layer] != IGNORE_LABEL
+    is_labeled = layers[first_layer] > 0
+    for layer in more_layers:
+        valid &= layers[layer] != IGNORE_LABEL
+        is_labeled |= layers[layer] > 0
+    # Another layer may ignore pixels of the target.
     valid |= target
-    return Sample(image, target, valid, filled & valid & ~target)
+    return TargetSample(image, target, valid, is_labeled & valid & ~target)
 
 
-def _any_of(
-    layers: UInt16[np.ndarray, "l h w"], places: Sequence[Place]
+def _union_mask(
+    layers: UInt16[np.ndarray, "l h w"], object_ids: Sequence[ObjectId]
 ) -> Bool[np.ndarray, "h w"]:
-    """True on pixels of any of these objects."""
-    covered = layers[places[0].layer] == places[0].label
-    for place in places[1:]:
-        covered |= layers[place.layer] == place.label
-    return covered
+    """Return True on the pixels of any of one or more objects."""
+    union_mask = layers[object_ids[0].layer] == object_ids[0].label
+    for object_id in object_ids[1:]:
+        union_mask |= layers[object_id.layer] == object_id.label
+    return union_mask

@@ -1,9 +1,9 @@
-"""Hard pictures are shown more often: one score a picture -> how often it is drawn.
+"""Sample difficult images more often: one score an image -> its sampling probability.
 
-The file holds a line `ID,SCORE` for each picture: the picture's name in the prepared set
-and how well a model already did on it, 0 (failed) to 1 (perfect). The published scores of
-SBD are a pickled list with such a score third in each row and, first, the number of the
-picture's line in `train.txt`, from 0.
+The score file holds a line `ID,SCORE` for each image: the name of the image in the
+prepared dataset and how well a model already did on it, 0 (failed) to 1 (perfect). The
+published scores of SBD are a pickled list with such a score third in each row and, first,
+the index of the image's line in `train.txt`, from 0.
 """
 
 from __future__ import annotations
@@ -11,81 +11,99 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import grain
 import numpy as np
 from jaxtyping import Float
 
 
-class DrawNumber(grain.transforms.RandomMap):
-    """Anything -> the number of a picture, drawn by the pictures' shares."""
+class WeightedIndexSampler(grain.transforms.RandomMap):
+    """Replace any element by the index of an image, sampled by its probability."""
 
-    def __init__(self, shares: Float[np.ndarray, " n"]) -> None:
-        self._upto = np.cumsum(shares)
+    def __init__(self, probabilities: Float[np.ndarray, " n"]) -> None:
+        self._cumulative = np.cumsum(probabilities)
 
-    def random_map(self, element: object, rng: np.random.Generator) -> int:
-        """Draws a number, from 0."""
-        at = rng.random() * self._upto[-1]
-        return int(np.searchsorted(self._upto, at, side="right"))
+    def random_map(self, element: Any, rng: np.random.Generator) -> int:
+        """Sample an index from 0; the element has no influence."""
+        # Inverse of the cumulative distribution; its last value may differ from 1.
+        random_threshold = rng.random() * self._cumulative[-1]
+        return int(np.searchsorted(self._cumulative, random_threshold, side="right"))
 
 
-def read_scores(path: Path) -> dict[str, float]:
-    """Reads `ID,SCORE` lines.
+def read_score_file(path: Path) -> dict[str, float]:
+    """Read a file of `ID,SCORE` lines.
+
+    Args:
+        path: Path of the text file.
+
+    Returns:
+        The score of each image, 0 to 1, by the name of the image.
 
     Raises:
-        ValueError: no such file, or a line that is none; says which.
+        ValueError: There is no such file, or a line is malformed; the message says which.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text_lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"cannot read the scores {path} ({error}); expected a text file with lines "
             "ID,SCORE"
         ) from None
     scores: dict[str, float] = {}
-    for number, row in enumerate(csv.reader(lines), 1):
-        score = _to_score(row)
-        if score is None or row[0] in scores:
-            what = "names a picture again" if score is not None else "is not ID,SCORE"
-            raise ValueError(
-                f"{path}, line {number} {what}: {','.join(row)!r}; expected a picture's "
-                "name once and its score, 0 to 1"
+    for line_number, line_fields in enumerate(csv.reader(text_lines), 1):
+        # A name that comes twice would silently override the first score.
+        image_score = _parse_score(line_fields)
+        if image_score is None or line_fields[0] in scores:
+            problem_text = (
+                "repeats an image" if image_score is not None else "is not ID,SCORE"
             )
-        scores[row[0]] = score
+            raise ValueError(
+                f"{path}, line {line_number} {problem_text}: {','.join(line_fields)!r}; "
+                "expected the name of an image once and its score, 0 to 1"
+            )
+        scores[line_fields[0]] = image_score
     return scores
 
 
-def draw_shares(
-    names: Sequence[str], scores: Mapping[str, float], *, gamma: float
+def sampling_probabilities(
+    image_ids: Sequence[str], scores: Mapping[str, float], *, gamma: float
 ) -> Float[np.ndarray, " n"]:
-    """How often each picture is drawn: (1 - score) ** gamma, scaled to the sum 1.
+    """Compute the probability of each image: (1 - score) ** gamma, normalized.
 
     Source: the click literature's published training on SBD, gamma 1.25.
 
     Args:
-        names: of the pictures, in order.
-        scores: of these pictures and perhaps of more, 0 to 1.
-        gamma: 0 draws all pictures alike, more prefers the hard ones.
+        image_ids: Names of the images, in order.
+        scores: Scores of these images and perhaps of more, 0 to 1.
+        gamma: 0 samples all images alike, larger values prefer the difficult ones.
+
+    Returns:
+        [n] probabilities with the sum 1.
 
     Raises:
-        ValueError: pictures without a score, or nothing but scores of 1.
+        ValueError: An image has no score, or all scores are 1.
     """
-    missing = [name for name in names if name not in scores]
-    if missing:
+    missing_ids = [image_id for image_id in image_ids if image_id not in scores]
+    if missing_ids:
         raise ValueError(
-            f"{len(missing)} of {len(names)} pictures have no score, such as "
-            f"{missing[0]!r}; add their lines to the file"
+            f"{len(missing_ids)} of {len(image_ids)} images have no score, such as "
+            f"{missing_ids[0]!r}; add their lines to the file"
         )
-    weights = (1.0 - np.array([scores[name] for name in names])) ** gamma
-    if not weights.sum() > 0.0:
-        raise ValueError("every picture has the score 1, so that none would be drawn")
-    return weights / weights.sum()
+    image_weights = (
+        1.0 - np.array([scores[image_id] for image_id in image_ids])
+    ) ** gamma
+    # Not `<= 0`: NaN is refused as well.
+    if not image_weights.sum() > 0.0:
+        raise ValueError("every image has the score 1, so that none would be sampled")
+    return image_weights / image_weights.sum()
 
 
-def _to_score(row: list[str]) -> float | None:
+def _parse_score(line_fields: Sequence[str]) -> float | None:
+    """Return the score of a line, None if the line is malformed."""
     try:
-        _, text = row
-        score = float(text)
+        _, score_text = line_fields
+        image_score = float(score_text)
     except ValueError:
         return None
-    return score if 0.0 <= score <= 1.0 else None
+    return image_score if 0.0 <= image_score <= 1.0 else None

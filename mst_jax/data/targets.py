@@ -1,31 +1,33 @@
-"""Which of a picture's objects is wanted: one drawn for training, each for evaluation."""
+"""Choose target objects of an image: a random one for training, each for evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from mst_jax.config_options import is_number
+from mst_jax.config_options import is_number_between
 from mst_jax.data.example import (
     Example,
-    LabelledObject,
-    Place,
-    Sample,
+    LabeledObject,
+    ObjectId,
+    TargetSample,
     list_objects,
-    open_target,
+    make_target_sample,
 )
-from mst_jax.data.part_hierarchy import draw_part, find_parts, find_roots
+from mst_jax.data.part_hierarchy import find_roots, group_parts, sample_part
 
 
 class EvaluationTarget(NamedTuple):
     """One object to be segmented by clicks.
 
     Attributes:
-        id: STEM/LAYER/LABEL, or STEM where the picture has one object only.
-        image: [h w 3] uint8 RGB; objects of one picture share the array.
+        id: Image ID, layer and label as "ID/LAYER/LABEL"; the image ID alone where the
+            image has one object only.
+        image: [h w 3] uint8 RGB; objects of one image share the array.
         target: [h w] True on the object.
         valid: [h w] False on pixels that do not count.
     """
@@ -36,149 +38,209 @@ class EvaluationTarget(NamedTuple):
     valid: Bool[np.ndarray, "h w"]
 
 
-def choose_target(
-    rng: np.random.Generator,
-    example: Example,
-    *,
-    smallest: float = 0.01,
-    smallest_pixels: int = 0,
-    small_weight: float = 0.0,
-    merge_prob: float = 0.15,
-    stuff_prob: float = 0.0,
-    by_layer: bool = True,
-    by_parts: bool = True,
-) -> Sample:
-    """Draws the object that is to be learned from a picture.
+@dataclass(frozen=True)
+class TargetSampling:
+    """Options for sampling the target object of a training image.
 
-    Where no object may be drawn, the largest one is taken.
-    Source: the click literature's published sampler; it trains on COCO+LVIS with
-    smallest 0, smallest_pixels 1000, stuff_prob 0.3, by_layer False; on SBD with
-    smallest 0, smallest_pixels 80 (AdaptiveClick 20).
-    Departure: pixels are counted in the picture in place of the crop.
+    Source: the sampler of RITM, Sofiiuk et al., ICIP 2022, which the later programs took
+    over; it trains on COCO+LVIS with
+    min_area_fraction 0, min_area_pixels 1000, stuff_prob 0.3, by_layer False; on SBD with
+    min_area_fraction 0, min_area_pixels 80 (AdaptiveClick 20).
+    Departure: pixels are counted in the image instead of the crop.
 
-    Args:
-        rng: source of chance.
-        example: a picture with at least one object.
-        smallest: objects below this share of the picture are small.
-        smallest_pixels: objects of fewer pixels are small, too.
-        small_weight: how often a small object is drawn, 1 as often as the others,
-            0 never.
-        merge_prob: probability that a second object joins the target.
-        stuff_prob: probability that regions which are no objects may be drawn.
-        by_layer: True where a layer is one way to see the picture (one annotator's; the
-            parts beside the wholes): first a layer is drawn, evenly, then objects in it.
-            False where layers only keep apart what overlaps.
-        by_parts: where the set knows what is a part of what, wholes are drawn and the
-            way leads down from them, see `draw_part`. False draws all objects alike.
+    Attributes:
+        min_area_fraction: Objects below this fraction of the image area are small and get
+            the weight `small_weight`.
+        min_area_pixels: Objects of fewer pixels are small as well.
+        small_weight: Sampling weight of a small object, relative to 1 for the others; 0 =
+            small objects are never sampled.
+        merge_prob: Probability that a second object joins the target.
+        stuff_prob: Probability that stuff regions (sky, grass) are added to the
+            candidates.
+        by_layer: Sample a layer uniformly, then objects in it. True where each layer is
+            one annotation of the whole image, such as that of one annotator; False where
+            layers only separate objects that overlap.
+        by_parts: Where the dataset knows which object is a part of which, sample wholes
+            and then descend to their parts, see `sample_part`. False samples all objects
+            with equal weights.
 
     Raises:
-        ValueError: the picture has no object.
+        ValueError: A value out of range; the message names it.
     """
+
+    min_area_fraction: float = 0.01
+    min_area_pixels: int = 0
+    small_weight: float = 0.0
+    merge_prob: float = 0.15
+    stuff_prob: float = 0.0
+    by_layer: bool = True
+    by_parts: bool = True
+
+    def __post_init__(self) -> None:
+        for option_name, max_value in (
+            ("min_area_fraction", 1),
+            ("min_area_pixels", 2**31),
+            ("small_weight", 1000),
+            ("merge_prob", 1),
+            ("stuff_prob", 1),
+        ):
+            option_value = getattr(self, option_name)
+            if not is_number_between(option_value, 0, max_value):
+                raise ValueError(
+                    f"{option_name} is {option_value!r}, expected 0 to {max_value}"
+                )
+        for option_name in ("by_layer", "by_parts"):
+            option_value = getattr(self, option_name)
+            # Any number would count as True or False below.
+            if not isinstance(option_value, bool):
+                raise ValueError(
+                    f"{option_name} is {option_value!r}, expected True or False"
+                )
+
+
+def sample_target(
+    rng: np.random.Generator, example: Example, sampling: TargetSampling
+) -> TargetSample:
+    """Sample the object of an image that is the target of a training step.
+
+    Where no object may be sampled, the largest one is the target.
+
+    Args:
+        rng: Random generator.
+        example: Image with at least one object.
+        sampling: Options for sampling the target.
+
+    Raises:
+        ValueError: The image has no object.
+    """
+    # 1. Which objects there are, and how often each of them is sampled.
     layers = example.layers
-    if len(example.stuff) and rng.random() < stuff_prob:
+    if len(example.stuff) and rng.random() < sampling.stuff_prob:
         layers = np.concatenate([layers, example.stuff])
     objects = list_objects(layers)
     if not objects:
-        raise ValueError(f"picture {example.id!r} has no object; leave it out")
-    least_area = max(smallest * layers[0].size, float(smallest_pixels), 1.0)
-    weights = _weigh(objects, least_area, small_weight)
-    parts_of = find_parts(example.parts, weights) if by_parts else {}
-    drawn = _draw_places(
-        rng, find_roots(parts_of, weights), weights, merge_prob, by_layer=by_layer
+        raise ValueError(f"image {example.id!r} has no object; leave it out")
+    min_area = max(
+        sampling.min_area_fraction * layers[0].size,
+        float(sampling.min_area_pixels),
+        1.0,
     )
-    chosen, left_out = [], []
-    for whole in drawn:
-        place, parts = draw_part(rng, parts_of, whole)
-        chosen.append(place)
-        left_out += parts
-    seen = (
-        {place.layer for place in chosen + left_out} if by_layer else range(len(layers))
+    weights = _sampling_weights(objects, min_area, sampling.small_weight)
+    # 2. One or two objects that are a part of no other.
+    parts_of = group_parts(example.parts, weights) if sampling.by_parts else {}
+    root_ids = find_roots(parts_of, weights)
+    sampled_roots = _sample_roots(rng, root_ids, weights, sampling)
+    # 3. Descend from each root to one of its parts; some subparts are excluded from it.
+    target_ids: list[ObjectId] = []
+    excluded_ids: list[ObjectId] = []
+    for root in sampled_roots:
+        target_id, excluded_parts = sample_part(rng, parts_of, root)
+        target_ids.append(target_id)
+        excluded_ids += excluded_parts
+    # 4. With `by_layer` only the layers of the target count.
+    if sampling.by_layer:
+        visible_layers = sorted(
+            {object_id.layer for object_id in target_ids + excluded_ids}
+        )
+    else:
+        visible_layers = list(range(len(layers)))
+    target_sample = make_target_sample(
+        example.image,
+        layers,
+        target_ids,
+        excluded_ids=excluded_ids,
+        visible_layers=visible_layers,
     )
-    sample = open_target(
-        example.image, layers, chosen, left_out=left_out, seen=sorted(seen)
-    )
-    if left_out and np.count_nonzero(sample.target) < least_area:
-        return open_target(example.image, layers, chosen, seen=sorted(seen))
-    return sample
+    # 5. Without the exclusions if they leave less than the minimum area.
+    if excluded_ids and np.count_nonzero(target_sample.target) < min_area:
+        return make_target_sample(
+            example.image, layers, target_ids, visible_layers=visible_layers
+        )
+    return target_sample
 
 
-def check_choosing(
-    *,
-    smallest: object,
-    smallest_pixels: object,
-    small_weight: object,
-    merge_prob: object,
-    stuff_prob: object,
-    by_layer: object,
-    by_parts: object,
-) -> None:
-    """Raises ValueError unless `choose_target` understands these settings."""
-    for name, value, most in (
-        ("smallest", smallest, 1),
-        ("smallest_pixels", smallest_pixels, 2**31),
-        ("small_weight", small_weight, 1000),
-        ("merge_prob", merge_prob, 1),
-        ("stuff_prob", stuff_prob, 1),
-    ):
-        if not is_number(value, least=0, most=most):
-            raise ValueError(f"{name} is {value}, expected 0 to {most}")
-    for name, value in (("by_layer", by_layer), ("by_parts", by_parts)):
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} is {value!r}, expected True or False")
-
-
-def list_targets(
-    example: Example, *, min_area: float = 0.0
+def example_targets(
+    example: Example, *, min_area_fraction: float = 0.0
 ) -> Iterator[EvaluationTarget]:
-    """Yields every object of a picture that fills at least `min_area` of it (a share)."""
+    """Yield every object of an image as an evaluation target.
+
+    Args:
+        example: Image with its objects.
+        min_area_fraction: Min fraction of the image area, 0 to 1; smaller objects are
+            left out.
+    """
     objects = list_objects(example.layers)
-    least_area = min_area * example.layers[0].size
+    min_area = min_area_fraction * example.layers[0].size
     for layer, label, area in objects:
-        if area >= least_area:
-            place = Place(layer, label)
-            sample = open_target(example.image, example.layers, [place], seen=[layer])
-            name = f"{example.id}/{layer}/{label}" if len(objects) > 1 else example.id
-            yield EvaluationTarget(name, sample.image, sample.target, sample.valid)
+        if area >= min_area:
+            target_sample = make_target_sample(
+                example.image,
+                example.layers,
+                [ObjectId(layer, label)],
+                visible_layers=[layer],
+            )
+            # All objects count, so that names do not depend on `min_area_fraction`.
+            is_single = len(objects) == 1
+            target_name = example.id if is_single else f"{example.id}/{layer}/{label}"
+            yield EvaluationTarget(
+                target_name,
+                target_sample.image,
+                target_sample.target,
+                target_sample.valid,
+            )
 
 
 def evaluation_targets(
-    source: Iterable[Example], *, min_area: float = 0.0
+    examples: Iterable[Example], *, min_area_fraction: float = 0.0
 ) -> Iterator[EvaluationTarget]:
-    """Yields every object of every picture; each picture is decoded once.
+    """Yield every object of every image as an evaluation target.
+
+    Each image is decoded once.
 
     Args:
-        source: the pictures, see `open_source`.
-        min_area: least share of the picture, 0 to 1; smaller objects are left out.
+        examples: Images with their objects, see `open_dataset`.
+        min_area_fraction: Min fraction of the image area, 0 to 1; smaller objects are
+            left out.
     """
-    for example in source:
-        yield from list_targets(example, min_area=min_area)
+    for example in examples:
+        yield from example_targets(example, min_area_fraction=min_area_fraction)
 
 
-def _weigh(
-    objects: list[LabelledObject], least_area: float, small_weight: float
-) -> dict[Place, float]:
-    """How often each object is drawn: those that may be, else the largest alone."""
+def _sampling_weights(
+    objects: Sequence[LabeledObject], min_area: float, small_weight: float
+) -> dict[ObjectId, float]:
+    """Return the weight of each object that may be sampled, else the largest alone."""
     weights = {
-        item.place: 1.0 if item.area >= least_area else small_weight for item in objects
+        labeled_object.object_id: 1.0
+        if labeled_object.area >= min_area
+        else small_weight
+        for labeled_object in objects
     }
-    allowed = {place: weight for place, weight in weights.items() if weight > 0.0}
-    return allowed or {max(objects, key=lambda item: item.area).place: 1.0}
+    positive_weights = {
+        object_id: weight for object_id, weight in weights.items() if weight > 0.0
+    }
+    largest_object = max(objects, key=lambda labeled_object: labeled_object.area)
+    return positive_weights or {largest_object.object_id: 1.0}
 
 
-def _draw_places(
+def _sample_roots(
     rng: np.random.Generator,
-    places: list[Place],
-    weights: Mapping[Place, float],
-    merge_prob: float,
-    *,
-    by_layer: bool,
-) -> list[Place]:
-    """Draws one place, with probability `merge_prob` two."""
-    if by_layer:
-        layers = sorted({place.layer for place in places})
+    root_ids: Sequence[ObjectId],
+    weights: Mapping[ObjectId, float],
+    sampling: TargetSampling,
+) -> list[ObjectId]:
+    """Sample one object by its weight, with probability `merge_prob` two."""
+    if sampling.by_layer:
+        layers = sorted({object_id.layer for object_id in root_ids})
         layer = layers[int(rng.integers(len(layers)))]
-        places = [place for place in places if place.layer == layer]
-    number = 1 + int(len(places) > 1 and rng.random() < merge_prob)
-    share = np.array([weights[place] for place in places])
-    drawn = rng.choice(len(places), size=number, replace=False, p=share / share.sum())
-    return [places[index] for index in drawn]
+        root_ids = [object_id for object_id in root_ids if object_id.layer == layer]
+    # No random number is drawn where there is nothing to merge.
+    is_merged = len(root_ids) > 1 and rng.random() < sampling.merge_prob
+    root_weights = np.array([weights[object_id] for object_id in root_ids])
+    root_indices = rng.choice(
+        len(root_ids),
+        size=1 + int(is_merged),
+        replace=False,
+        p=root_weights / root_weights.sum(),
+    )
+    return [root_ids[index] for index in root_indices]

@@ -1,7 +1,7 @@
-"""Processes that load data: deaf to Ctrl-C and SIGTERM, and gone when their parent is.
+"""Run data-loading processes that ignore Ctrl-C and SIGTERM and exit with their parent.
 
-A terminal sends Ctrl-C to every process of a command, a scheduler SIGTERM. The parent
-alone decides what it means: it saves first, and still needs its workers for that.
+A terminal sends Ctrl-C to every process of a command, a scheduler SIGTERM. Only the
+parent decides what it means: it saves first, and still needs its workers for that.
 """
 
 from __future__ import annotations
@@ -14,32 +14,47 @@ import threading
 import cv2
 import grain
 
-FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
+# Signals that the parent alone handles.
+PARENT_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def start_workers(batches: grain.DatasetIterator) -> None:
-    """Starts the processes of a stream, which no Ctrl-C reaches even as they start."""
-    batches.get_state()  # makes the iterators, one for each process
-    # A process inherits what is blocked, long before it can ignore anything itself.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
-    try:
-        batches.start_prefetch()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def start_workers(worker_iterator: grain.DatasetIterator) -> None:
+    """Start the processes of an iterator, shielded from Ctrl-C even while they start.
 
-
-def tie_to_parent(index: int, count: int) -> None:
-    """First deed of worker `index` of `count`: ignore what the parent hears, end with it.
-
-    A worker is one of several: OpenCV gets no threads of its own there.
+    Args:
+        worker_iterator: Iterator of a dataset with `mp_prefetch`.
     """
-    del index, count
+    # Makes the iterators, one for each process.
+    worker_iterator.get_state()
+    # A process inherits what is blocked, long before it can ignore anything itself.
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
+    try:
+        worker_iterator.start_prefetch()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
+
+
+def exit_with_parent(worker_index: int, worker_count: int) -> None:
+    """Make a worker ignore the parent's signals and exit together with the parent.
+
+    Args:
+        worker_index: Index of the worker, from 0; Grain passes it.
+        worker_count: Number of workers; Grain passes it.
+    """
+    del worker_index, worker_count
+    # A worker is one of several: OpenCV gets no threads of its own there.
     cv2.setNumThreads(1)
-    for number in FOR_THE_PARENT:
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for signal_number in PARENT_SIGNALS:
+        signal.signal(signal_number, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+def _wait_for_parent() -> None:
+    """End this process as soon as its parent has ended."""
+    parent_process = multiprocessing.parent_process()
+    # The main process has no parent to wait for.
+    if parent_process is None:
+        return
+    parent_process.join()
+    # Not sys.exit: that would end this thread only.
     os._exit(1)

@@ -1,1 +1,1 @@
-"""Maps to mask logits."""
+"""Mask decoders: pyramid maps become mask logits."""

@@ -1,4 +1,4 @@
-"""Where a query may look: at what it took for its mask, and at what was clicked."""
+"""Click-aware masked attention: the cells that each query may attend to."""
 
 import math
 
@@ -6,56 +6,75 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Bool, Float
 
-from mst_jax.geometry.resize import resize_pixel_centres
+from mst_jax.geometry.resize import resize_pixel_centers
 
 
-def clicked_cells(
-    disks: Float[Array, "b h w"], height: int, width: int
+def downsample_click_disks(
+    click_disks: Float[Array, "b h w"], height: int, width: int
 ) -> Bool[Array, "b i j"]:
-    """Finds the cells of a coarser grid that a disk touches.
+    """Find the cells of a coarser grid that a click disk touches.
 
-    The maximum over 3x3 pixels, every second one kept, as often as it takes: a disk
-    grows by up to a cell at each, so that even a small one reaches the coarsest grid.
-    Departure: a grid that is no power of two coarser (patches of 14 pixels) takes the
-    nearest number of halvings and is then resized bilinearly.
+    Max pooling over 3x3 pixels with stride 2, as often as needed. A disk grows by up to
+    one cell at each step, so that even a small one reaches the coarsest grid.
+    Departure: a grid that is not coarser by a power of two (patches of 14 pixels) takes
+    the nearest number of halvings and is then resized bilinearly.
 
     Source: Lin et al., AdaptiveClick, Section III-C; as released.
 
     Args:
-        disks: [b h w] 1 on disks, 0 elsewhere, at the size of the picture.
-        height: rows of the grid.
-        width: columns of the grid.
-    """
-    x = disks[..., None]
-    for _ in range(round(math.log2(disks.shape[1] / height))):
-        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-    return resize_pixel_centres(x, height, width)[..., 0] >= 0.5
-
-
-def may_look(
-    mask_logits: Float[Array, "b q h w"],
-    class_logits: Float[Array, "b q 2"],
-    clicked: Bool[Array, "b i j"],
-) -> Bool[Array, "b q i j"]:
-    """Lets each query look where its own mask was positive or where the user clicked.
-
-    A query sees the clicks only if it takes itself for the clicked object. With nowhere
-    to look it looks everywhere. No gradient flows through it.
-
-    Source: Cheng et al., Mask2Former, CVPR 2022, Eq. 2 and 3; Lin et al., AdaptiveClick,
-    Section III-C.
-
-    Args:
-        mask_logits: [b q h w] of the heads before.
-        class_logits: [b q 2] of the heads before: no click, click.
-        clicked: [b i j] cells that the queries of class 1 see besides; all False leaves
-            the clicks out.
+        click_disks: [b h w] 1 on disks, 0 elsewhere, at the size of the image.
+        height: Number of rows of the grid.
+        width: Number of columns of the grid.
 
     Returns:
-        [b q i j] True where a query may look.
+        [b i j] True on cells that a disk touches.
     """
-    x = jax.lax.stop_gradient(mask_logits)[..., None]
-    own = resize_pixel_centres(x, *clicked.shape[1:])[..., 0] >= 0.0
-    is_click = class_logits.argmax(-1) == 1
-    seen = own | (is_click[..., None, None] & clicked[:, None])
-    return seen | ~seen.any((-2, -1), keepdims=True)
+    pooled_disks = click_disks[..., None]
+    num_halvings = round(math.log2(click_disks.shape[1] / height))
+    for _ in range(num_halvings):
+        pooled_disks = nn.max_pool(
+            pooled_disks,
+            (3, 3),
+            strides=(2, 2),
+            padding=((1, 1), (1, 1)),  # pyright: ignore[reportArgumentType]
+        )
+    # Changes nothing where the halvings gave the size of the grid.
+    return resize_pixel_centers(pooled_disks, height, width)[..., 0] >= 0.5
+
+
+def query_attention_mask(
+    mask_logits: Float[Array, "b q h w"],
+    class_logits: Float[Array, "b q 2"],
+    clicked_cells: Bool[Array, "b i j"],
+) -> Bool[Array, "b q i j"]:
+    """Compute where each query may attend: on its predicted mask and on the clicks.
+
+    A query attends to the clicked cells only if it classifies itself as clicked. A
+    query whose mask and clicks are empty attends everywhere. No gradient flows through
+    the attention mask.
+
+    Source: Cheng et al., Mask2Former, CVPR 2022, Eq. 2 and 3; Lin et al.,
+    AdaptiveClick, Section III-C.
+
+    Args:
+        mask_logits: [b q h w] masks predicted before this layer.
+        class_logits: [b q 2] class logits predicted before this layer: not the clicked
+            object, the clicked object.
+        clicked_cells: [b i j] True on cells that queries of class 1 attend to as well;
+            all False ignores the clicks.
+
+    Returns:
+        [b q i j] True where a query may attend.
+    """
+    # 1. Masked attention: the cells where the query's own mask is positive. Logits are
+    # resized, not their signs.
+    resizable_logits = jax.lax.stop_gradient(mask_logits)[..., None]
+    on_own_mask = (
+        resize_pixel_centers(resizable_logits, *clicked_cells.shape[1:])[..., 0] >= 0.0
+    )
+    # 2. Click attention: the clicked cells, for queries that are of class 1.
+    is_clicked_query = class_logits.argmax(-1) == 1
+    on_clicks = is_clicked_query[..., None, None] & clicked_cells[:, None]
+    # 3. A query with nothing to attend to attends everywhere: no softmax over nothing.
+    may_attend = on_own_mask | on_clicks
+    return may_attend | ~may_attend.any((-2, -1), keepdims=True)

@@ -1,6 +1,7 @@
-"""How many clicks are needed?"""
+"""Measure how many clicks a model needs, with a simulated user."""
 
-from mst_jax.evaluation.batched import simulate_many
-from mst_jax.evaluation.simulation import Session, simulate
+from mst_jax.evaluation.batched import simulate_batched
+from mst_jax.evaluation.protocol import EvaluationProtocol
+from mst_jax.evaluation.simulation import SimulatedSession, simulate
 
-__all__ = ["Session", "simulate", "simulate_many"]
+__all__ = ["EvaluationProtocol", "SimulatedSession", "simulate", "simulate_batched"]

@@ -1,47 +1,64 @@
-"""Programs compiled apart from running them, so that clocks measure running only."""
+"""Compile functions ahead of time, so that timings measure the execution alone."""
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.sharding import Sharding
 from jaxtyping import Array
 
+MAX_CACHED_PROGRAMS = 64
 
-def compiled(
-    function: Callable,
-    *arguments: object,
-    donated: tuple[int, ...] = (),
-    **settings: object,
+
+def compile_ahead_of_time(
+    function: Callable[..., Any],
+    *arguments: Any,
+    donate_argnums: tuple[int, ...] = (),
+    **static_arguments: Any,
 ) -> jax.stages.Compiled:
-    """The program of a function for arguments of these shapes, compiled once.
+    """Compile a function for arguments of these shapes, or return the cached program.
 
     Args:
-        function: of the arguments and the settings; one that outlives the call.
-        arguments: trees of arrays on a device.
-        donated: numbers of the arguments whose memory the result may take.
-        settings: what the program is made for; they can be hashed.
+        function: Function of the arguments and the static arguments; one that outlives
+            the call, because the cache holds a reference to it.
+        *arguments: Pytrees of arrays on a device; only their shapes, dtypes and
+            shardings matter.
+        donate_argnums: Positions of the arguments whose memory the result may reuse.
+        **static_arguments: Hashable keyword arguments that the program is specialized
+            to.
+
+    Returns:
+        The compiled program; it takes arguments with the shapes of `arguments`.
     """
-    leaves, tree = jax.tree.flatten(arguments)
-    described = tuple(map(_description, leaves))
-    return _compiled(function, tree, described, donated, **settings)
+    array_leaves, tree_structure = jax.tree.flatten(arguments)
+    leaf_shapes = tuple(map(_shape_of_array, array_leaves))
+    return _compile_for_shapes(
+        function, tree_structure, leaf_shapes, donate_argnums, **static_arguments
+    )
 
 
-@functools.lru_cache(maxsize=64)
-def _compiled(
-    function: Callable,
-    tree: jax.tree_util.PyTreeDef,
-    leaves: tuple[jax.ShapeDtypeStruct, ...],
-    donated: tuple[int, ...],
-    **settings: object,
+@functools.lru_cache(maxsize=MAX_CACHED_PROGRAMS)
+def _compile_for_shapes(
+    function: Callable[..., Any],
+    tree_structure: Any,
+    leaf_shapes: tuple[jax.ShapeDtypeStruct, ...],
+    donate_argnums: tuple[int, ...],
+    **static_arguments: Any,
 ) -> jax.stages.Compiled:
-    run = jax.jit(functools.partial(function, **settings), donate_argnums=donated)
-    return run.lower(*jax.tree.unflatten(tree, leaves)).compile()
+    """Compile a function for a pytree structure and the shapes of its leaves."""
+    # The partial function is new in each call, so only the cache above avoids retracing.
+    specialized_function = functools.partial(function, **static_arguments)
+    jitted_function = jax.jit(specialized_function, donate_argnums=donate_argnums)
+    return jitted_function.lower(
+        *jax.tree.unflatten(tree_structure, leaf_shapes)
+    ).compile()
 
 
-def _description(x: Array) -> jax.ShapeDtypeStruct:
-    """Returns all that the compiler needs to know of an array."""
-    sharding: Sharding = x.sharding
+def _shape_of_array(array: Array) -> jax.ShapeDtypeStruct:
+    """Return all that the compiler needs to know about an array."""
+    sharding: Sharding = array.sharding
+    # A program for strongly typed inputs rejects weakly typed ones, and the reverse.
     return jax.ShapeDtypeStruct(
-        x.shape, x.dtype, sharding=sharding, weak_type=x.weak_type
+        array.shape, array.dtype, sharding=sharding, weak_type=array.weak_type
     )

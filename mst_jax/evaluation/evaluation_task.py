@@ -1,129 +1,208 @@
-"""What is to be evaluated, and the doing of it; what is done already is not done again."""
+"""Evaluate a model on a prepared dataset, without repeating sessions that are logged."""
 
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import jax
 from tqdm import tqdm
 
-from mst_jax.data.dataset import Source, open_source
+from mst_jax.data.dataset import PreparedDataset, list_splits, open_dataset
 from mst_jax.data.example import Example
 from mst_jax.data.targets import EvaluationTarget, evaluation_targets
-from mst_jax.evaluation.batched import simulate_many
-from mst_jax.evaluation.journal import Journal
-from mst_jax.evaluation.protocol import Protocol
-from mst_jax.evaluation.session_record import Record
-from mst_jax.evaluation.summary import summarise
-from mst_jax.interaction.zoom_predict import Model
+from mst_jax.evaluation.batched import simulate_batched
+from mst_jax.evaluation.protocol import EvaluationProtocol
+from mst_jax.evaluation.results_log import ResultsLog, SessionRecord
+from mst_jax.evaluation.simulation import NEVER_STOP
+from mst_jax.evaluation.summary import Summary, summarize_sessions
+from mst_jax.interaction.zoom_predict import ClickModelFn
 
-LANES = {"cpu": 1, "gpu": 32, "tpu": 32}
-"""Objects side by side on each device, by its kind.
+# Objects side by side on each device, by the JAX backend.
+#
+# On a CPU one: four take 1.4 times the CPU time per click, because all wait for the
+# largest distance transform among them and the network's activations leave the cache
+# (measured with a ViT of 0.9 M parameters at 96 pixels).
+SLOTS_PER_DEVICE = {"cpu": 1, "gpu": 32, "tpu": 32}
 
-On a CPU one: four take 1.4 times the CPU time a click, because all wait for the deepest
-distance among them and the network's maps leave the cache (a 0.9 M ViT at 96 pixels).
-"""
+# Objects side by side on each device of any other backend.
+FALLBACK_SLOTS_PER_DEVICE = 8
+
+# The first of these splits that a dataset has is meant for testing.
+PREFERRED_SPLITS = ("test", "val", "validation", "train")
+
+# Name of the object and index of the simulated user.
+SessionKey = tuple[str, int]
+
+
+def default_batch_size() -> int:
+    """Return the number of objects side by side that suits this process's devices."""
+    num_slots = SLOTS_PER_DEVICE.get(jax.default_backend(), FALLBACK_SLOTS_PER_DEVICE)
+    return num_slots * jax.local_device_count()
+
+
+def find_split(dataset: str, data_dir: str | Path) -> str:
+    """Return the split of a prepared dataset that is meant for testing, or the first.
+
+    Args:
+        dataset: Name of the dataset.
+        data_dir: Folder of the prepared datasets.
+    """
+    splits = list_splits(dataset, data_dir)
+    return next((split for split in PREFERRED_SPLITS if split in splits), splits[0])
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """The objects of a data set, and how they are to be clicked.
+class EvaluationTask:
+    """The objects of a dataset and how they are clicked.
 
     Attributes:
-        dataset: name of a prepared set.
-        data_dir: where prepared sets live.
-        split: of the set.
-        limit: the first so many objects only; None: all.
-        min_area: least object, as a share of its picture.
-        users: the set is repeated with so many users; users 0, 1 ... draw other clicks.
-        stop_iou: sessions end at this IoU; above 1: they do not.
-        protocol: everything else.
+        dataset: Name of a prepared dataset.
+        data_dir: Folder of the prepared datasets.
+        split: Split of the dataset.
+        limit: Maximum number of objects, the first ones; None = all.
+        min_area_fraction: Minimum area of an object relative to its image's, 0 to 1.
+        num_users: Number of simulated users; users 0, 1 ... make different random clicks.
+        stop_iou: IoU at which sessions end; above 1 = never.
+        protocol: All other options.
     """
 
     dataset: str
     data_dir: str
     split: str
     limit: int | None = None
-    min_area: float = 0.0
-    users: int = 1
-    stop_iou: float = 1.01
-    protocol: Protocol = dataclasses.field(default_factory=Protocol)
+    min_area_fraction: float = 0.0
+    num_users: int = 1
+    stop_iou: float = NEVER_STOP
+    protocol: EvaluationProtocol = dataclasses.field(default_factory=EvaluationProtocol)
 
-    def to_plain(self) -> dict:
-        """Strings, numbers and None, all at one level."""
-        plain = dataclasses.asdict(self)
-        return plain | plain.pop("protocol")
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values; those of the protocol are not nested."""
+        # Nested options become nested dicts; only the protocol is lifted one level up.
+        task_fields = dataclasses.asdict(self)
+        return task_fields | task_fields.pop("protocol")
 
-    def open(self) -> Source:
-        """The pictures; ValueError if there is no such set or split."""
-        return open_source(self.dataset, self.data_dir, self.split)
+    def open_dataset(self) -> PreparedDataset:
+        """Open the images.
 
-    def targets(self, pictures: Iterable[Example]) -> Iterator[EvaluationTarget]:
-        """The objects of these pictures that are to be clicked."""
-        targets = evaluation_targets(pictures, min_area=self.min_area)
-        return itertools.islice(targets, self.limit)
+        Raises:
+            ValueError: There is no such dataset or split.
+        """
+        return open_dataset(self.dataset, self.data_dir, self.split)
+
+    def iterate_targets(
+        self, examples: Iterable[Example]
+    ) -> Iterator[EvaluationTarget]:
+        """Iterate over the objects to click.
+
+        Args:
+            examples: Images of the dataset.
+        """
+        all_targets = evaluation_targets(
+            examples, min_area_fraction=self.min_area_fraction
+        )
+        return itertools.islice(all_targets, self.limit)
 
 
-def click_set(
-    model: Model, task: Task, journal: Journal, *, lanes: int | None = None
-) -> dict:
-    """Plays the sessions that the journal does not hold yet; shows how far it is.
+def evaluate_dataset(
+    model: ClickModelFn,
+    task: EvaluationTask,
+    results_log: ResultsLog,
+    *,
+    batch_size: int | None = None,
+) -> Summary:
+    """Run the sessions that the log lacks, with a progress bar, and summarize all.
 
     Args:
-        model: as in `simulate`.
-        task: what is to be done.
-        journal: takes each session when it ends; may hold those of other sets.
-        lanes: objects side by side; None: `LANES` for each device.
+        model: `(image [b h w 3] 0 to 1, clicks, prev_mask [b h w]) -> logits [b h w]`.
+        task: Objects and protocol.
+        results_log: Receives each session when it ends; it may hold results of other
+            datasets.
+        batch_size: Number of objects side by side; None = `default_batch_size`.
 
     Returns:
-        The numbers of the set, see `summary.summarise`.
+        Summary of the dataset, see `summary.summarize_sessions`.
+
+    Raises:
+        ValueError: The dataset has no object to click, or one that cannot be evaluated.
     """
-    done = {
-        (line["record"]["id"], line["record"]["seed"]): line["record"]
-        for line in journal.lines
-        if line["dataset"] == task.dataset
+    # 1. Sessions of earlier processes; the log may hold those of other datasets.
+    finished_records: dict[SessionKey, dict[str, Any]] = {
+        (result["record"]["id"], result["record"]["seed"]): result["record"]
+        for result in results_log.results
+        if result["dataset"] == task.dataset
     }
-    order: list[tuple[str, int]] = []
-    for seed in range(task.users):
-        for record in _click(model, task, seed, done, order, lanes):
-            journal.append({"dataset": task.dataset, "record": record})
-    if not order:
+    # 2. Run the others, user by user. A session is in the log before the next one ends.
+    session_order: list[SessionKey] = []
+    batch_size = batch_size or default_batch_size()
+    for user_seed in range(task.num_users):
+        for session_record in _run_user(
+            model, task, user_seed, finished_records, session_order, batch_size
+        ):
+            results_log.append({"dataset": task.dataset, "record": session_record})
+    if not session_order:
         raise ValueError(
-            f"{task.dataset} has no object of at least {task.min_area:g} of its picture "
-            f"in split {task.split!r}; lower --min-area or choose another --split"
+            f"{task.dataset} has no object of at least {task.min_area_fraction:g} of its "
+            f"image in split {task.split!r}; lower --min-area-fraction or choose another "
+            "--split"
         )
-    return summarise(
+    # 3. Summarize in the order of the dataset, not in that in which the sessions ended.
+    return summarize_sessions(
         task.dataset,
-        [Record.from_plain(done[key]) for key in order],
+        [SessionRecord.from_json(finished_records[key]) for key in session_order],
         max_clicks=task.protocol.max_clicks,
         stop_iou=task.stop_iou,
-        settings=task.to_plain(),
+        settings=task.to_json(),
     )
 
 
-def _click(
-    model: Model,
-    task: Task,
-    seed: int,
-    done: dict[tuple[str, int], dict],
-    order: list[tuple[str, int]],
-    lanes: int | None,
-) -> Iterator[dict]:
-    """Lets one user click; adds to `done` and notes in `order` all there is to do."""
+def _run_user(
+    model: ClickModelFn,
+    task: EvaluationTask,
+    user_seed: int,
+    finished_records: dict[SessionKey, dict[str, Any]],
+    session_order: list[SessionKey],
+    batch_size: int,
+) -> Iterator[dict[str, Any]]:
+    """Run the sessions of one user that are not in `finished_records`.
 
-    def left(targets: Iterable[EvaluationTarget]) -> Iterator[EvaluationTarget]:
-        for target in targets:
-            order.append((target.id, seed))
-            if (target.id, seed) not in done:
+    Args:
+        model: Model to evaluate.
+        task: Objects and protocol.
+        user_seed: Index of the user.
+        finished_records: Finished sessions; new ones are added.
+        session_order: Keys of all sessions; those of this user are appended.
+        batch_size: Number of objects side by side.
+
+    Yields:
+        The record of each new session.
+    """
+
+    def skip_finished(
+        all_targets: Iterable[EvaluationTarget],
+    ) -> Iterator[EvaluationTarget]:
+        # `simulate_batched` reads targets when a slot is free, so this runs lazily.
+        for target in all_targets:
+            session_order.append((target.id, user_seed))
+            if (target.id, user_seed) not in finished_records:
                 yield target
 
-    lanes = lanes or LANES.get(jax.default_backend(), 8) * jax.local_device_count()
-    settings = vars(task.protocol) | {"num_lanes": lanes, "stop_iou": task.stop_iou}
-    bar = tqdm(task.open(), unit="picture", dynamic_ncols=True, desc=task.dataset)
-    with bar:
-        targets = left(task.targets(bar))
-        for target, session in simulate_many(model, targets, seed=seed, **settings):
-            record = Record.of(target, session, seed=seed).to_plain()
-            done[target.id, seed] = record
-            yield record
-            bar.set_postfix(objects=len(done), iou=f"{session.ious[-1]:.3f}")
+    progress_bar = tqdm(
+        task.open_dataset(), unit="image", dynamic_ncols=True, desc=task.dataset
+    )
+    with progress_bar:
+        finished_sessions = simulate_batched(
+            model,
+            skip_finished(task.iterate_targets(progress_bar)),
+            batch_size=batch_size,
+            stop_iou=task.stop_iou,
+            seed=user_seed,
+            protocol=task.protocol,
+        )
+        for target, session in finished_sessions:
+            session_record = SessionRecord.from_session(target, session, seed=user_seed)
+            finished_records[target.id, user_seed] = session_record.to_json()
+            yield finished_records[target.id, user_seed]
+            last_iou = f"{session.ious[-1]:.3f}"
+            progress_bar.set_postfix(objects=len(finished_records), iou=last_iou)

@@ -1,8 +1,8 @@
-"""How many clicks did it take? Numbers from curves of IoU against clicks.
+"""Compute the metrics of click-based segmentation from curves of IoU against clicks.
 
-A *curve* is what one object gives: its IoU after 1, 2, 3 ... clicks, each 0 to 1. A
-session may stop early (the wanted IoU was reached), so curves differ in length: a
-stopped session keeps its last IoU from then on. Clicks after `max_clicks` do not count.
+An *IoU curve* is the result of one object: its IoU after 1, 2, 3 ... clicks, each 0 to 1.
+A session may stop early (it reached the target IoU), so curves differ in length: a stopped
+session keeps its last IoU from then on. Clicks after `max_clicks` do not count.
 """
 
 from collections.abc import Sequence
@@ -11,153 +11,231 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-# IoUs come as float32, and its 0.9 lies below 0.9.
-ROUNDING = 1e-7
+# IoUs are float32, and 0.9 in float32 is below 0.9 in float64.
+IOU_TOLERANCE = 1e-7
 
-Curve = Sequence[float] | Float[np.ndarray, " _"]  # each of its own length
+IouCurve = Sequence[float] | Float[np.ndarray, " _"]  # curves differ in length
 
 
-def clicks_needed(ious: Curve, *, target_iou: float, max_clicks: int = 20) -> int:
-    """Clicks of one object until IoU >= `target_iou`; `max_clicks` if it never was.
+def clicks_needed(
+    iou_curve: IouCurve, *, target_iou: float, max_clicks: int = 20
+) -> int:
+    """Return the number of clicks of one object until IoU >= `target_iou`.
 
-    Source: the NoC of the click literature, spec "Numbers". An object that reaches the
-    target with its last click and one that never does both count `max_clicks`;
-    `is_failure` tells them apart.
+    Source: NoC of the click literature. An object that reaches the target with its last
+    click and one that never reaches it both count `max_clicks`; `is_failure` is True only
+    for the second.
+
+    Args:
+        iou_curve: [t] IoU curve of the object.
+        target_iou: IoU to reach, 0 to 1.
+        max_clicks: Number of clicks that count, and the result if the target was never
+            reached.
     """
-    enough = _reached(ious, target_iou)[:max_clicks]
-    return int(enough.argmax()) + 1 if enough.any() else max_clicks
+    is_reached = _is_reached(iou_curve, target_iou)[:max_clicks]
+    # argmax returns the first True: later falls of the IoU do not matter.
+    return int(is_reached.argmax()) + 1 if is_reached.any() else max_clicks
 
 
-def is_failure(ious: Curve, *, target_iou: float, max_clicks: int = 20) -> bool:
-    """True if the object never reached `target_iou` in `max_clicks` clicks."""
-    return not _reached(ious, target_iou)[:max_clicks].any()
+def is_failure(iou_curve: IouCurve, *, target_iou: float, max_clicks: int = 20) -> bool:
+    """Return whether the object never reached `target_iou` in `max_clicks` clicks.
+
+    Args:
+        iou_curve: [t] IoU curve of the object.
+        target_iou: IoU to reach, 0 to 1.
+        max_clicks: Number of clicks that count.
+    """
+    return not _is_reached(iou_curve, target_iou)[:max_clicks].any()
 
 
 def number_of_clicks(
-    curves: Sequence[Curve], *, target_iou: float, max_clicks: int = 20
+    iou_curves: Sequence[IouCurve], *, target_iou: float, max_clicks: int = 20
 ) -> float:
-    """NoC@q: the mean of `clicks_needed` over the objects, 1 to `max_clicks`."""
-    limits = {"target_iou": target_iou, "max_clicks": max_clicks}
-    return float(np.mean([clicks_needed(ious, **limits) for ious in _some(curves)]))
+    """Compute NoC@q: the mean of `clicks_needed` over the objects, 1 to `max_clicks`.
+
+    Args:
+        iou_curves: One IoU curve for each object, at least one.
+        target_iou: IoU to reach, 0 to 1.
+        max_clicks: Number of clicks that count.
+    """
+    clicks = [
+        clicks_needed(iou_curve, target_iou=target_iou, max_clicks=max_clicks)
+        for iou_curve in _require_curves(iou_curves)
+    ]
+    return float(np.mean(clicks))
 
 
 def number_of_failures(
-    curves: Sequence[Curve], *, target_iou: float, max_clicks: int = 20
+    iou_curves: Sequence[IouCurve], *, target_iou: float, max_clicks: int = 20
 ) -> int:
-    """NoF@q: how many objects never reached `target_iou` in `max_clicks` clicks."""
-    limits = {"target_iou": target_iou, "max_clicks": max_clicks}
-    return sum(is_failure(ious, **limits) for ious in _some(curves))
+    """Compute NoF@q: how many objects never reached `target_iou`.
+
+    Args:
+        iou_curves: One IoU curve for each object, at least one.
+        target_iou: IoU to reach, 0 to 1.
+        max_clicks: Number of clicks that count.
+    """
+    return sum(
+        is_failure(iou_curve, target_iou=target_iou, max_clicks=max_clicks)
+        for iou_curve in _require_curves(iou_curves)
+    )
 
 
 def mean_ious(
-    curves: Sequence[Curve], *, max_clicks: int = 20
+    iou_curves: Sequence[IouCurve], *, max_clicks: int = 20
 ) -> Float[np.ndarray, " t"]:
-    """mIoU@k for k = 1 .. `max_clicks`: the mean over objects of the IoU at click k.
+    """Compute mIoU@k for k = 1 ... `max_clicks`: the mean IoU over objects at click k.
 
-    A session that stopped early keeps its last IoU; the numbers are those of full
-    sessions only if none stopped.
-    """
-    return np.mean([lengthen(ious, max_clicks) for ious in _some(curves)], axis=0)
-
-
-def seconds_per_click(seconds: Sequence[float], clicks: Sequence[int]) -> float:
-    """SPC: all seconds of all sessions by all their clicks (not a mean of means).
+    A session that stopped early keeps its last IoU; the result is that of full sessions
+    only if none stopped.
 
     Args:
-        seconds: time of each session, without compilation.
-        clicks: clicks of each session, at least one in all.
+        iou_curves: One IoU curve for each object, at least one.
+        max_clicks: Length of the result.
     """
-    if len(seconds) != len(clicks) or sum(clicks) < 1:
+    checked_curves = _require_curves(iou_curves)
+    return np.mean(
+        [extend_iou_curve(iou_curve, max_clicks) for iou_curve in checked_curves],
+        axis=0,
+    )
+
+
+def seconds_per_click(
+    session_seconds: Sequence[float], session_clicks: Sequence[int]
+) -> float:
+    """Compute SPC: the seconds of all sessions divided by all clicks.
+
+    It is not the mean of the sessions' own means.
+
+    Args:
+        session_seconds: Time of each session in seconds, without compilation.
+        session_clicks: Number of clicks of each session, at least one in total.
+
+    Raises:
+        ValueError: The lengths differ, or there is no click.
+    """
+    num_clicks = sum(session_clicks)
+    if len(session_seconds) != len(session_clicks) or num_clicks < 1:
         raise ValueError(
-            f"got {len(seconds)} times and {len(clicks)} click counts, {sum(clicks)} "
-            f"clicks in all; give one time a session and at least one click"
+            f"got {len(session_seconds)} times and {len(session_clicks)} click counts, "
+            f"{num_clicks} clicks in total; give one time for each session and at least "
+            "one click"
         )
-    return float(sum(seconds)) / sum(clicks)
+    return float(sum(session_seconds)) / num_clicks
 
 
-def lengthen(ious: Curve, max_clicks: int) -> Float[np.ndarray, " t"]:
-    """The curve with exactly `max_clicks` values, its last one repeated."""
-    ious = _check(ious)[:max_clicks]
-    return np.pad(ious, (0, max_clicks - len(ious)), mode="edge")
+def extend_iou_curve(iou_curve: IouCurve, max_clicks: int) -> Float[np.ndarray, " t"]:
+    """Return the curve with exactly `max_clicks` values, its last one repeated.
+
+    Args:
+        iou_curve: [t] IoU curve of one object.
+        max_clicks: Length of the result.
+    """
+    iou_curve = _check_iou_curve(iou_curve)[:max_clicks]
+    return np.pad(iou_curve, (0, max_clicks - len(iou_curve)), mode="edge")
 
 
 def bootstrap_interval(
     values: Float[np.ndarray, " n"] | Sequence[float],
     *,
-    share: float = 0.95,
-    num_draws: int = 1000,
+    confidence_level: float = 0.95,
+    num_resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Where the mean would lie if the set were drawn anew, in `share` of the draws.
+    """Compute a confidence interval of the mean by the percentile bootstrap.
 
-    Source: the percentile bootstrap, Efron, 1979.
+    Source: Efron, Bootstrap methods: another look at the jackknife, 1979.
 
     Args:
-        values: one an object.
-        share: of the draws whose means lie inside, 0 to 1.
-        num_draws: sets of n objects drawn with replacement.
-        seed: of the draws; the same values give the same interval.
+        values: [n] one value for each object.
+        confidence_level: Fraction of the resampled means inside the interval, 0 to 1.
+        num_resamples: Number of sets of n objects drawn with replacement.
+        seed: Seed of the resampling; the same values and seed give the same interval.
+
+    Returns:
+        Lower and upper end of the interval.
     """
     values = np.asarray(values, np.float64)
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(values), size=(num_draws, len(values)))
-    means = values[drawn].mean(axis=1)
-    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
+    # Draw whole sets of objects with replacement, all sets at once.
+    resample_indices = rng.integers(len(values), size=(num_resamples, len(values)))
+    resampled_means = values[resample_indices].mean(axis=1)
+    lower_bound, upper_bound = np.quantile(
+        resampled_means, [(1 - confidence_level) / 2, (1 + confidence_level) / 2]
+    )
+    return float(lower_bound), float(upper_bound)
 
 
 def boundary_iou(
-    predicted: Bool[np.ndarray, "h w"],
+    predicted_mask: Bool[np.ndarray, "h w"],
     target: Bool[np.ndarray, "h w"],
     valid: Bool[np.ndarray, "h w"],
     *,
-    width: float = 0.02,
+    boundary_width: float = 0.02,
 ) -> float:
-    """IoU of the inner borders of two masks, 0 to 1; what lies deep inside is left out.
+    """Compute the IoU of the inner boundaries of two masks, 0 to 1.
 
-    Source: Cheng et al., Boundary IoU, CVPR 2021. The border of a mask are its pixels at
-    most `width` of the picture's diagonal away from its edge, in steps to any of the
-    eight neighbours; the edge of the picture is an edge of the mask.
+    The boundary of a mask is the set of its pixels at most `boundary_width` of the
+    image's diagonal away from its edge, in steps to any of the eight neighbors; the edge
+    of the image is an edge of the mask.
+
+    Source: Cheng et al., Boundary IoU, CVPR 2021.
 
     Args:
-        predicted: [h w] True on the mask.
-        target: [h w] True on the wanted object.
+        predicted_mask: [h w] True on the predicted mask.
+        target: [h w] True on the target object.
         valid: [h w] False on pixels that do not count.
-        width: of the border, as a share of the diagonal; at least one pixel.
+        boundary_width: Width of the boundary relative to the image's diagonal; at least
+            one pixel is used.
+
+    Returns:
+        The IoU; 1 if neither mask has a boundary.
     """
-    steps = max(1, round(width * float(np.hypot(*target.shape))))
-    mine, wanted = (_border(mask, steps) & valid for mask in (predicted, target))
-    either = (mine | wanted).sum()
-    return float((mine & wanted).sum() / either) if either else 1.0
+    num_steps = max(1, round(boundary_width * float(np.hypot(*target.shape))))
+    predicted_boundary = _inner_boundary(predicted_mask, num_steps) & valid
+    target_boundary = _inner_boundary(target, num_steps) & valid
+    # Pixels that do not count belong to neither boundary.
+    num_union = (predicted_boundary | target_boundary).sum()
+    num_shared = (predicted_boundary & target_boundary).sum()
+    return float(num_shared / num_union) if num_union else 1.0
 
 
-def _border(mask: Bool[np.ndarray, "h w"], steps: int) -> Bool[np.ndarray, "h w"]:
-    """The pixels of a mask that `steps` erosions by 3x3 pixels take away."""
-    outside = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    inner = cv2.erode(outside, np.ones((3, 3), np.uint8), iterations=steps)
-    return mask & (inner[1:-1, 1:-1] == 0)
+def _inner_boundary(
+    mask: Bool[np.ndarray, "h w"], num_steps: int
+) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels of a mask that `num_steps` erosions by 3x3 pixels remove."""
+    # The border of zeros makes the edge of the image an edge of the mask.
+    padded_mask = cv2.copyMakeBorder(
+        mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT
+    )
+    eroded_mask = cv2.erode(
+        padded_mask, np.ones((3, 3), np.uint8), iterations=num_steps
+    )
+    return mask & (eroded_mask[1:-1, 1:-1] == 0)
 
 
-def _reached(ious: Curve, target_iou: float) -> Bool[np.ndarray, " t"]:
-    """True at the clicks after which the IoU was at least `target_iou`."""
-    return _check(ious) >= target_iou - ROUNDING
+def _is_reached(iou_curve: IouCurve, target_iou: float) -> Bool[np.ndarray, " t"]:
+    """Return True at the clicks after which the IoU was at least `target_iou`."""
+    return _check_iou_curve(iou_curve) >= target_iou - IOU_TOLERANCE
 
 
-def _check(ious: Curve) -> Float[np.ndarray, " t"]:
-    """The curve as float64; ValueError if it is empty or leaves 0 to 1."""
-    ious = np.asarray(ious, np.float64)
-    if ious.ndim != 1 or not len(ious) or not ((ious >= 0) & (ious <= 1)).all():
+def _check_iou_curve(iou_curve: IouCurve) -> Float[np.ndarray, " t"]:
+    """Return the curve as float64; raise ValueError if it is empty or leaves 0 to 1."""
+    iou_array = np.asarray(iou_curve, np.float64)
+    is_vector = iou_array.ndim == 1 and len(iou_array) > 0
+    # A comparison with NaN is False, so NaN is rejected as well.
+    if not is_vector or not ((iou_array >= 0) & (iou_array <= 1)).all():
         raise ValueError(
-            f"a curve is a list of IoU values from 0 to 1, one a click and at least "
-            f"one, got {ious.tolist()}"
+            "a curve is a list of IoU values from 0 to 1, one for each click and at "
+            f"least one, got {iou_array.tolist()}"
         )
-    return ious
+    return iou_array
 
 
-def _some(curves: Sequence[Curve]) -> Sequence[Curve]:
-    """The curves themselves; ValueError if there are none."""
-    if not len(curves):
+def _require_curves(iou_curves: Sequence[IouCurve]) -> Sequence[IouCurve]:
+    """Return the curves; raise ValueError if there are none."""
+    if not len(iou_curves):
         raise ValueError(
             "no object was evaluated; give at least one curve of IoU values"
         )
-    return curves
+    return iou_curves

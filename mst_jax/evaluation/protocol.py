@@ -1,12 +1,12 @@
-"""The published evaluation: a simulated user clicks until the mask is good.
+"""Define the evaluation protocol: a simulated user clicks until the mask is good.
 
-How it is played is a `Protocol`; `play` is the program that plays it, for a batch.
+`EvaluationProtocol` holds the options, `run_sessions` is the jitted program that runs
+the sessions of a batch.
 """
 
 import dataclasses
 import functools
 import zlib
-from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -14,88 +14,105 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from mst_jax.clicks.next_click import evaluation_click
-from mst_jax.clicks.noisy_clicks import careless_click
-from mst_jax.interaction.refine import refine
-from mst_jax.interaction.rollout import Answer, Predict, rollout, start_rollout
-from mst_jax.interaction.zoom_predict import Model, predict
+from mst_jax.clicks.noisy_clicks import noisy_click
+from mst_jax.interaction.inference_options import ZoomOptions
+from mst_jax.interaction.refine import RefinementOptions, refine
+from mst_jax.interaction.rollout import AddClickFn, PredictFn, rollout, start_rollout
+from mst_jax.interaction.zoom_predict import ClickModelFn, predict_with_zoom
 from mst_jax.structs import Clicks, Rollout
 
-LITERATURE = {"zoom": 448, "zoom_min_side": 200, "mirror": True, "drop_outside": False}
-"""The click literature's view: f-BRS, RITM, SimpleClick, AdaptiveClick."""
+# Zoom of the click literature: f-BRS, RITM, SimpleClick, AdaptiveClick.
+LITERATURE_ZOOM = ZoomOptions(size=448, min_side=200, flip_tta=True, drop_outside=False)
 
-RELEASED_MST = LITERATURE | {"zoom_min_side": 20, "drop_outside": True}
-"""As MST's released program has it."""
+# Zoom of MST's released program.
+MST_ZOOM = dataclasses.replace(LITERATURE_ZOOM, min_side=20, drop_outside=True)
 
-DAVIS_ZOOM = 672
+# Side of the crop in pixels with which published programs evaluate DAVIS.
+DAVIS_ZOOM_SIZE = 672
+
+ProtocolName = Literal["literature", "mst"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
-    """How sessions are played; the defaults are the click literature's.
-
-    The published programs have a second look after the first prediction, which never
-    fires in these settings, because the first region is the whole picture; nor does ours.
+class UserOptions:
+    """How the simulated user clicks; the defaults are the click literature's.
 
     Attributes:
-        max_clicks: the session ends after so many clicks.
-        zoom: side of the square that the network sees; None: it sees the picture.
-        zoom_min_side: least side of what is zoomed in on, in pixels.
-        mirror: averages with the mirrored picture.
-        drop_outside: clicks outside the region are not shown to the network.
-        more_looks: further looks at the same clicks, see `interaction.refine`.
-        look_clicks: only the first so many clicks are looked at again; None: all.
-        least_change: no further look after one that changed no more pixels; None: all
-            looks are made.
-        spread: how far the user's clicks fall from the best place, see `clicks.noisy_clicks`.
-        first: the first click falls on the "best" place or "anywhere" on the object.
+        click_spread: Standard deviation of the clicks around the best pixel, relative to
+            its distance to the edge of the error region; see `clicks.noisy_clicks`.
+        first_click: "center" = the first click hits the best pixel; "random" = it hits
+            any pixel of the object.
+    """
+
+    click_spread: float = 0.0
+    first_click: str = "center"
+
+    def __post_init__(self) -> None:
+        # Not `click_spread < 0`: that would accept NaN.
+        if not self.click_spread >= 0:
+            raise ValueError(f"click_spread is {self.click_spread}, expected 0 or more")
+        if self.first_click not in ("center", "random"):
+            raise ValueError(
+                f"first_click is {self.first_click!r}, expected 'center' or 'random'"
+            )
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Return whether the user always clicks the best pixel."""
+        return self.click_spread == 0 and self.first_click == "center"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationProtocol:
+    """How sessions run; the defaults are the click literature's.
+
+    The published programs run a second forward pass after the first prediction. With
+    these options it never happens, because the first region of interest is the whole
+    image; it does not happen here either.
+
+    Attributes:
+        max_clicks: Number of clicks after which a session ends.
+        zoom: Zoom on the object and test-time augmentation.
+        refinement: Further forward passes with the same clicks.
+        user: How the simulated user clicks.
     """
 
     max_clicks: int = 20
-    zoom: int | None = 448
-    zoom_min_side: int = 200
-    mirror: bool = True
-    drop_outside: bool = False
-    more_looks: int = 0
-    look_clicks: int | None = None
-    least_change: int | None = None
-    spread: float = 0.0
-    first: str = "best"
+    zoom: ZoomOptions = LITERATURE_ZOOM
+    refinement: RefinementOptions = dataclasses.field(default_factory=RefinementOptions)
+    user: UserOptions = dataclasses.field(default_factory=UserOptions)
 
     def __post_init__(self) -> None:
-        for name, least in (
-            *(("max_clicks", 1), ("zoom", 1), ("zoom_min_side", 1)),
-            *(
-                ("more_looks", 0),
-                ("look_clicks", 0),
-                ("least_change", 0),
-                ("spread", 0),
-            ),
-        ):
-            value = getattr(self, name)
-            if value is not None and not value >= least:
-                raise ValueError(f"{name} is {value}, expected {least} or more")
-        if self.first not in ("best", "anywhere"):
-            raise ValueError(f"first is {self.first!r}, expected 'best' or 'anywhere'")
-
-    @property
-    def is_ideal(self) -> bool:
-        """Does the user always click on the best place?"""
-        return self.spread == 0 and self.first == "best"
+        if not self.max_clicks >= 1:
+            raise ValueError(f"max_clicks is {self.max_clicks}, expected 1 or more")
 
 
-def published_view(name: Literal["literature", "mst"], dataset: str) -> dict:
-    """How a published evaluation looks at a data set: arguments for `Protocol`."""
-    view = {"literature": LITERATURE, "mst": RELEASED_MST}[name]
-    return view | ({"zoom": DAVIS_ZOOM} if dataset.startswith("davis") else {})
+def published_protocol(name: ProtocolName, dataset: str) -> EvaluationProtocol:
+    """Return the protocol with which published programs evaluate a dataset.
+
+    Args:
+        name: "literature" or "mst".
+        dataset: Name of the dataset; those of DAVIS have a larger crop.
+    """
+    zoom = {"literature": LITERATURE_ZOOM, "mst": MST_ZOOM}[name]
+    if dataset.startswith("davis"):
+        zoom = dataclasses.replace(zoom, size=DAVIS_ZOOM_SIZE)
+    return EvaluationProtocol(zoom=zoom)
 
 
 def session_seed(seed: int, object_id: str) -> int:
-    """The seed of one session: the same whatever is played before or beside it."""
+    """Return the seed of one session, whatever runs before it or in the same batch.
+
+    Args:
+        seed: Seed of the evaluation.
+        object_id: Name of the object within its dataset.
+    """
+    # A checksum, because Python's hash differs between processes; 31 bits fit int32.
     return zlib.crc32(f"{seed}/{object_id}".encode()) & 0x7FFFFFFF
 
 
-def play(
-    model: Model,
+def run_sessions(
+    model: ClickModelFn,
     image: UInt8[Array, "b h w 3"],
     size: Int[Array, "b 2"],
     target: Bool[Array, "b h w"],
@@ -103,94 +120,120 @@ def play(
     seed: Int[Array, " b"],
     stop_iou: Float[Array, ""] | float,
     *,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
 ) -> Rollout:
-    """Plays the sessions of a batch of padded pictures, inside jit.
+    """Run the sessions of a batch of padded images; to be jitted.
 
     Args:
-        model: `(image [b h w 3] 0 to 1, clicks, previous [b h w]) -> logits [b h w]`.
-        image: [b h w 3] RGB; each picture in the upper left corner.
+        model: `(image [b h w 3] 0 to 1, clicks, prev_mask [b h w]) -> logits [b h w]`.
+        image: [b h w 3] RGB; each image fills the upper left corner.
         size: [b 2] height and width without padding.
-        target: [b h w] True on the wanted object.
-        valid: [b h w] pixels that count; False on padding.
-        seed: [b] of users who draw their clicks, see `session_seed`.
-        stop_iou: a session ends when this overlap is reached; above 1: never.
-        protocol: everything else.
+        target: [b h w] True on the target object.
+        valid: [b h w] True on pixels that count; False on padding.
+        seed: [b] seeds of users with random clicks, see `session_seed`.
+        stop_iou: IoU at which a session ends; above 1 = never.
+        protocol: All other options.
+
+    Returns:
+        The clicks, the IoU after each of them and the last probability.
     """
     num_examples, height, width = target.shape
-    ask = make_ask(model, image, size, protocol=protocol)
-    answer = make_answer(target, valid, seed, protocol=protocol)
-    no_click = Clicks.empty(num_examples, num_slots=protocol.max_clicks)
-    first = answer(nothing_predicted(target.shape), no_click, 0)
+    predict_once = make_predict_fn(model, image, size, protocol=protocol)
+    add_click = make_add_click_fn(target, valid, seed, protocol=protocol)
+    # The first click answers an empty prediction.
+    no_clicks = Clicks.empty(num_examples, num_slots=protocol.max_clicks)
+    no_prediction = empty_prediction(target.shape)
+    first_clicks = add_click(no_prediction, no_clicks, jnp.int32(0))
     num_rounds = protocol.max_clicks
-    start = start_rollout(first, height, width, max_rounds=num_rounds)
+    start_state = start_rollout(first_clicks, height, width, max_rounds=num_rounds)
     return rollout(
-        ask, answer, start, target, valid, num_rounds=num_rounds, stop_iou=stop_iou
+        predict_once,
+        add_click,
+        start_state,
+        target,
+        valid,
+        num_rounds=num_rounds,
+        stop_iou=stop_iou,
     )
 
 
-def nothing_predicted(shape: tuple[int, ...]) -> Float[Array, "b h w"]:
-    """Zeros that the compiler takes for unknown: it is slow at folding distances."""
+def empty_prediction(shape: tuple[int, ...]) -> Float[Array, "b h w"]:
+    """Return zeros that the compiler does not treat as a constant.
+
+    Otherwise XLA folds the distance transform of the constant, which takes long.
+
+    Args:
+        shape: Number of examples, height and width.
+    """
     return jax.lax.optimization_barrier(jnp.zeros(shape))
 
 
-def make_ask(
-    model: Model,
+def make_predict_fn(
+    model: ClickModelFn,
     image: UInt8[Array, "b h w 3"],
     size: Int[Array, "b 2"],
     *,
-    protocol: Protocol,
-) -> Predict:
-    """The model's side of the sessions; see `play`."""
-    image = image.astype(jnp.float32) / 255.0
-    view = {
-        name: getattr(protocol, name)
-        for name in ("zoom", "zoom_min_side", "mirror", "drop_outside")
-    }
+    protocol: EvaluationProtocol,
+) -> PredictFn:
+    """Make the function that predicts in each round of a rollout.
 
-    def look(clicks: Clicks, prob: Array, region: Array) -> tuple[Array, Array]:
-        return predict(model, image, size, clicks, prob, region, **view)
+    Args:
+        model: `(image [b h w 3] 0 to 1, clicks, prev_mask [b h w]) -> logits [b h w]`.
+        image: [b h w 3] RGB; each image fills the upper left corner.
+        size: [b 2] height and width without padding.
+        protocol: Its zoom and refinement options are used.
+    """
+    # The image crosses to the device as uint8, a quarter of the bytes.
+    float_image = image.astype(jnp.float32) / 255.0
 
-    if not protocol.more_looks:
-        return look
-    limit = protocol.look_clicks
-    return functools.partial(
-        refine,
-        look,
-        num_more=protocol.more_looks,
-        first_clicks=protocol.max_clicks if limit is None else limit,
-        least_change=protocol.least_change,
-    )
+    def predict_once(clicks: Clicks, prob: Array, roi: Array) -> tuple[Array, Array]:
+        return predict_with_zoom(
+            model, float_image, size, clicks, prob, roi, zoom=protocol.zoom
+        )
+
+    # Without refinement the program has no inner loop.
+    if not protocol.refinement.num_steps:
+        return predict_once
+    return functools.partial(refine, predict_once, options=protocol.refinement)
 
 
-def make_answer(
+def make_add_click_fn(
     target: Bool[Array, "b h w"],
     valid: Bool[Array, "b h w"],
     seed: Int[Array, " b"],
     *,
-    protocol: Protocol,
-) -> Answer:
-    """The user's side of the sessions; see `play`."""
+    protocol: EvaluationProtocol,
+) -> AddClickFn:
+    """Make the function that adds the user's next click in each round of a rollout.
 
-    def exact(prob: Array, clicks: Clicks, number: Array | int) -> Clicks:
-        click = jax.vmap(evaluation_click)
-        return clicks.append(*click(prob, target, valid, clicks))
-
-    def careless(prob: Array, clicks: Clicks, number: Array | int) -> Clicks:
-        keys = jax.vmap(_key_of_click)(seed, clicks.num_clicks)
-        click = jax.vmap(_habit_of(protocol))
-        return clicks.append(*click(keys, prob, target, valid, clicks))
-
-    return exact if protocol.is_ideal else careless
-
-
-def _key_of_click(seed: Int[Array, ""], number: Int[Array, ""]) -> Array:
-    """A key for each click of each session, whatever was drawn before."""
-    return jax.random.fold_in(jax.random.key(seed), number)
-
-
-def _habit_of(protocol: Protocol) -> Callable[..., tuple[Array, Array]]:
-    first_anywhere = protocol.first == "anywhere"
-    return functools.partial(
-        careless_click, spread=protocol.spread, first_anywhere=first_anywhere
+    Args:
+        target: [b h w] True on the target object.
+        valid: [b h w] True on pixels that count; False on padding.
+        seed: [b] seeds of users with random clicks, see `session_seed`.
+        protocol: Its user options are used.
+    """
+    user_options = protocol.user
+    sample_click = functools.partial(
+        noisy_click,
+        click_spread=user_options.click_spread,
+        random_first=user_options.first_click == "random",
     )
+
+    def add_best_click(prob: Array, clicks: Clicks, round_index: Array | int) -> Clicks:
+        next_clicks = jax.vmap(evaluation_click)(prob, target, valid, clicks)
+        return clicks.append(*next_clicks)
+
+    def add_noisy_click(
+        prob: Array, clicks: Clicks, round_index: Array | int
+    ) -> Clicks:
+        # The key depends on the session and the click only, not on other sessions.
+        click_keys = jax.vmap(_click_key)(seed, clicks.num_clicks)
+        next_clicks = jax.vmap(sample_click)(click_keys, prob, target, valid, clicks)
+        return clicks.append(*next_clicks)
+
+    return add_best_click if user_options.is_deterministic else add_noisy_click
+
+
+def _click_key(seed: Int[Array, ""], click_index: Int[Array, ""]) -> Array:
+    """Return the random key of one click of one session."""
+    return jax.random.fold_in(jax.random.key(seed), click_index)

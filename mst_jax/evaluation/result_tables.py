@@ -1,187 +1,222 @@
-"""Summaries of evaluations -> tables for a terminal, for Markdown and as CSV."""
+"""Format summaries of evaluations as Markdown tables and as CSV."""
 
 import csv
 import io
 from collections.abc import Sequence
 
-from mst_jax.evaluation import metrics, published_results
+from mst_jax.evaluation import metrics
+from mst_jax.evaluation.published_results import (
+    PUBLISHED_IOU_PERCENTS,
+    cite_sources,
+    comparison_rows,
+)
+from mst_jax.evaluation.summary import Summary
 
-SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
-"""The mIoU@k that are shown; the summary holds all of them."""
+# The k of the mIoU@k in the tables; the summary holds all of them.
+MIOU_CLICK_COUNTS = (1, 2, 3, 5, 10, 20)
 
 
-def to_markdown(summaries: Sequence[dict]) -> str:
-    """All tables, each with aligned columns and a title.
+def to_markdown(summaries: Sequence[Summary]) -> str:
+    """Format all tables with aligned columns.
 
-    Clicks and failures, spread, mean IoU and time, sizes, users where there are several,
-    and what others published.
+    The tables are: NoC and NoF, confidence intervals, mean IoU and time, object sizes,
+    users if there are several, and published results.
 
     Args:
-        summaries: what `summary.summarise` returns, at least one.
+        summaries: Results of `summary.summarize_sessions`, at least one.
 
     Returns:
-        Markdown without a newline at the end. A mIoU@k that is not known is left blank.
+        Markdown without a newline at the end. An unknown mIoU@k is left blank.
+
+    Raises:
+        ValueError: There is no summary.
     """
     if not summaries:
         raise ValueError("a table needs at least one summary, got none")
-    parts = [_clicks(summaries), _spread(summaries), _overlap(summaries)]
-    parts += [_sizes(one) for one in summaries]
-    parts += [_users(one) for one in summaries if len(one["users"]) > 1]
-    rivals = [
-        _rivals(one) for one in summaries if published_results.published_rows(_set(one))
+    # 1. Tables with a row for each dataset.
+    table_texts = [
+        _noc_table(summaries),
+        _interval_table(summaries),
+        _iou_table(summaries),
     ]
-    if rivals:
-        parts += [*rivals, _sources(summaries)]
-    return "\n\n".join(parts)
+    # 2. Tables for each dataset.
+    table_texts += [_size_table(summary) for summary in summaries]
+    table_texts += [
+        _user_table(summary) for summary in summaries if len(summary["by_user"]) > 1
+    ]
+    # 3. Published results, where there are any, with their sources below.
+    comparison_tables = [
+        _comparison_table(summary) for summary in summaries if comparison_rows(summary)
+    ]
+    if comparison_tables:
+        table_texts += [*comparison_tables, cite_sources(summaries)]
+    return "\n\n".join(table_texts)
 
 
-def to_csv(summaries: Sequence[dict]) -> str:
-    """One row an object and user: what it took, and the IoU after each click."""
-    most = max(one["settings"]["max_clicks"] for one in summaries)
-    qualities = list(summaries[0]["noc"])
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["data_set", "id", "seed", "share", "seconds", "boundary_iou"]
-        + [f"clicks_to_{quality}" for quality in qualities]
-        + [f"iou_{count}" for count in range(1, most + 1)]
+def to_csv(summaries: Sequence[Summary]) -> str:
+    """Format one row for each object and user: clicks needed, and IoU after each click.
+
+    Args:
+        summaries: Results of `summary.summarize_sessions`, at least one.
+    """
+    max_columns = max(summary["settings"]["max_clicks"] for summary in summaries)
+    iou_percents = list(summaries[0]["noc"])
+    csv_text = io.StringIO()
+    csv_writer = csv.writer(csv_text, lineterminator="\n")
+    record_keys = ("id", "seed", "area_fraction", "seconds", "boundary_iou")
+    csv_writer.writerow(
+        ["dataset", *record_keys]
+        + [f"clicks_to_{iou_percent}" for iou_percent in iou_percents]
+        + [f"iou_{num_clicks}" for num_clicks in range(1, max_columns + 1)]
     )
-    for one in summaries:
-        limit = one["settings"]["max_clicks"]
-        for record in one["objects"]:
-            needed = [
+    # Rows of sessions that stopped early are shorter than the header.
+    for summary in summaries:
+        max_clicks = summary["settings"]["max_clicks"]
+        for record in summary["objects"]:
+            clicks_cells = [
                 metrics.clicks_needed(
-                    record["ious"], target_iou=int(quality) / 100, max_clicks=limit
+                    record["ious"],
+                    target_iou=int(iou_percent) / 100,
+                    max_clicks=max_clicks,
                 )
-                for quality in qualities
+                for iou_percent in iou_percents
             ]
-            keys = ("id", "seed", "share", "seconds", "boundary_iou")
-            values = [record[key] for key in keys]
-            writer.writerow([one["dataset"], *values, *needed, *record["ious"]])
-    return text.getvalue()
+            record_values = [record[key] for key in record_keys]
+            csv_writer.writerow(
+                [summary["dataset"], *record_values, *clicks_cells, *record["ious"]]
+            )
+    return csv_text.getvalue()
 
 
-def _clicks(summaries: Sequence[dict]) -> str:
-    qualities = list(summaries[0]["noc"])
-    head = ["clicks needed", "objects"]
-    head += [f"{name}@{quality}" for name in ("NoC", "NoF") for quality in qualities]
-    return _table(
-        head,
-        [
-            [one["dataset"], str(one["num_objects"])]
-            + [f"{one['noc'][quality]:.2f}" for quality in qualities]
-            + [str(one["nof"][quality]) for quality in qualities]
-            for one in summaries
-        ],
-    )
+def _noc_table(summaries: Sequence[Summary]) -> str:
+    """Format NoC and NoF, a row for each dataset."""
+    iou_percents = list(summaries[0]["noc"])
+    header_cells = ["clicks needed", "objects"]
+    header_cells += [f"NoC@{iou_percent}" for iou_percent in iou_percents]
+    header_cells += [f"NoF@{iou_percent}" for iou_percent in iou_percents]
+    table_rows = [
+        [summary["dataset"], str(summary["num_objects"])]
+        + [f"{summary['noc'][iou_percent]:.2f}" for iou_percent in iou_percents]
+        + [str(summary["nof"][iou_percent]) for iou_percent in iou_percents]
+        for summary in summaries
+    ]
+    return _format_table(header_cells, table_rows)
 
 
-def _spread(summaries: Sequence[dict]) -> str:
-    """Standard deviation over the objects, and where the mean lies with 95 %."""
-    qualities = list(summaries[0]["noc"])
-    head = ["deviation, 95 % interval", *(f"NoC@{quality}" for quality in qualities)]
-    rows = []
-    for one in summaries:
-        cells = [
-            f"± {one['noc_std'][q]:.2f}, {low:.2f} to {high:.2f}"
-            for q, (low, high) in one["noc_interval"].items()
+def _interval_table(summaries: Sequence[Summary]) -> str:
+    """Format the standard deviation and the 95 % confidence interval of NoC."""
+    iou_percents = list(summaries[0]["noc"])
+    header_cells = [
+        "std, 95 % CI",
+        *(f"NoC@{iou_percent}" for iou_percent in iou_percents),
+    ]
+    table_rows = []
+    for summary in summaries:
+        row_cells = [
+            f"± {summary['noc_std'][iou_percent]:.2f}, {low:.2f} to {high:.2f}"
+            for iou_percent, (low, high) in summary["noc_ci95"].items()
         ]
-        rows.append([one["dataset"], *cells])
-    return _table(head, rows)
+        table_rows.append([summary["dataset"], *row_cells])
+    return _format_table(header_cells, table_rows)
 
 
-def _overlap(summaries: Sequence[dict]) -> str:
-    head = ["overlap, %", *(f"mIoU@{count}" for count in SHOWN_CLICKS)]
-    return _table(
-        [*head, "border", "s/click", "s"],
-        [
-            [one["dataset"]]
-            + [_percent(one["miou"], count) for count in SHOWN_CLICKS]
-            + [f"{100 * one['boundary_iou']:.1f}"]
-            + [f"{one['spc']:.3f}", f"{one['seconds']:.0f}"]
-            for one in summaries
-        ],
-    )
-
-
-def _sizes(one: dict) -> str:
-    qualities = list(one["noc"])
-    head = [f"{one['dataset']}: share of the picture", "sessions"]
-    head += [f"NoC@{quality}" for quality in qualities]
-    return _table(
-        [*head, *(f"NoF@{quality}" for quality in qualities)],
-        [
-            [f"{100 * size['least']:g} to {100 * size['most']:g} %"]
-            + [str(size["num_sessions"])]
-            + [f"{size['noc'][q]:.2f} ± {size['noc_std'][q]:.2f}" for q in qualities]
-            + [str(size["nof"][q]) for q in qualities]
-            for size in one["by_size"]
-        ],
-    )
-
-
-def _users(one: dict) -> str:
-    qualities = list(one["noc"])
-    users = [[user["noc"][q] for q in qualities] for user in one["users"]]
-    columns = list(zip(*users, strict=True))
-    rows = [
-        [f"user {user['seed']}", *(f"{value:.2f}" for value in values)]
-        for user, values in zip(one["users"], users, strict=True)
+def _iou_table(summaries: Sequence[Summary]) -> str:
+    """Format mean IoU, boundary IoU and time, a row for each dataset."""
+    header_cells = [
+        "IoU, %",
+        *(f"mIoU@{num_clicks}" for num_clicks in MIOU_CLICK_COUNTS),
     ]
-    rows.append(["mean", *(f"{sum(c) / len(c):.2f}" for c in columns)])
-    rows.append(["highest - lowest", *(f"{max(c) - min(c):.2f}" for c in columns)])
-    return _table([f"{one['dataset']}: users", *(f"NoC@{q}" for q in qualities)], rows)
-
-
-def _rivals(one: dict) -> str:
-    """The numbers of others, then one's own."""
-    rows = [
-        [row["method"], row["trained_on"], *_published(row["noc"]), "quoted"]
-        for row in published_results.published_rows(_set(one))
+    table_rows = [
+        [summary["dataset"]]
+        + [_miou_cell(summary["miou"], num_clicks) for num_clicks in MIOU_CLICK_COUNTS]
+        + [f"{100 * summary['boundary_iou']:.1f}"]
+        + [f"{summary['seconds_per_click']:.3f}", f"{summary['total_seconds']:.0f}"]
+        for summary in summaries
     ]
-    mine = str(one["settings"].get("checkpoint", "this model"))
-    rows.append([mine, "", *_published(one["noc"]), "measured here"])
-    head = [f"{one['dataset']}, beside others", "trained on"]
-    return _table(
-        [*head, *(f"NoC@{q}" for q in published_results.QUALITIES), "whose"], rows
-    )
+    return _format_table([*header_cells, "boundary", "s/click", "s"], table_rows)
 
 
-def _published(noc: dict[str, float]) -> list[str]:
-    return [f"{noc[q]:.2f}" if q in noc else "" for q in published_results.QUALITIES]
-
-
-def _sources(summaries: Sequence[dict]) -> str:
-    rows = [
-        row for one in summaries for row in published_results.published_rows(_set(one))
-    ]
-    found = published_results.sources([row["source"] for row in rows])
-    return "Quoted: " + ".\n".join(f"{name}: {found[name]}" for name in found) + "."
-
-
-def _set(one: dict) -> str:
-    """The set's name as `published.json` has it."""
-    return one["dataset"].rpartition("/")[2]
-
-
-def _percent(mean_ious: Sequence[float], count: int) -> str:
-    """The mean IoU after `count` clicks in percent; blank if not so many were made."""
-    return f"{100 * mean_ious[count - 1]:.1f}" if count <= len(mean_ious) else ""
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table; the first column is aligned left, the others right."""
-    widths = [max(2, *map(len, column)) for column in zip(head, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(
-        "| "
-        + " | ".join(
-            [row[0].ljust(widths[0])]
-            + [
-                cell.rjust(width)
-                for cell, width in zip(row[1:], widths[1:], strict=True)
-            ]
+def _size_table(summary: Summary) -> str:
+    """Format NoC and NoF of one dataset, a row for each size bin."""
+    iou_percents = list(summary["noc"])
+    # Sessions, not objects: with several users an object has several sessions.
+    header_cells = [f"{summary['dataset']}: object area", "sessions"]
+    header_cells += [f"NoC@{iou_percent}" for iou_percent in iou_percents]
+    header_cells += [f"NoF@{iou_percent}" for iou_percent in iou_percents]
+    table_rows = []
+    for size_bin in summary["by_size"]:
+        min_percent = 100 * size_bin["min_area_fraction"]
+        max_percent = 100 * size_bin["max_area_fraction"]
+        noc_cells = [
+            f"{size_bin['noc'][iou_percent]:.2f} ± {size_bin['noc_std'][iou_percent]:.2f}"
+            for iou_percent in iou_percents
+        ]
+        nof_cells = [str(size_bin["nof"][iou_percent]) for iou_percent in iou_percents]
+        area_cell = f"{min_percent:g} to {max_percent:g} %"
+        table_rows.append(
+            [area_cell, str(size_bin["num_sessions"]), *noc_cells, *nof_cells]
         )
-        + " |"
-        for row in (head, rule, *rows)
+    return _format_table(header_cells, table_rows)
+
+
+def _user_table(summary: Summary) -> str:
+    """Format NoC of one dataset, a row for each user, their mean and their range."""
+    iou_percents = list(summary["noc"])
+    user_nocs = [
+        [user["noc"][iou_percent] for iou_percent in iou_percents]
+        for user in summary["by_user"]
+    ]
+    noc_columns = list(zip(*user_nocs, strict=True))
+    table_rows = [
+        [f"user {user['seed']}", *(f"{noc:.2f}" for noc in record_values)]
+        for user, record_values in zip(summary["by_user"], user_nocs, strict=True)
+    ]
+    # Mean and range over the users, for each target IoU.
+    noc_means = [sum(column) / len(column) for column in noc_columns]
+    noc_ranges = [max(column) - min(column) for column in noc_columns]
+    table_rows.append(["mean", *(f"{mean:.2f}" for mean in noc_means)])
+    table_rows.append(["max - min", *(f"{noc_range:.2f}" for noc_range in noc_ranges)])
+    header_cells = [
+        f"{summary['dataset']}: users",
+        *(f"NoC@{iou_percent}" for iou_percent in iou_percents),
+    ]
+    return _format_table(header_cells, table_rows)
+
+
+def _comparison_table(summary: Summary) -> str:
+    """Format the published results on one dataset, then those of the summary."""
+    header_cells = [f"{summary['dataset']}: published results", "trained on"]
+    header_cells += [f"NoC@{iou_percent}" for iou_percent in PUBLISHED_IOU_PERCENTS]
+    return _format_table([*header_cells, "origin"], comparison_rows(summary))
+
+
+def _miou_cell(mean_ious: Sequence[float], num_clicks: int) -> str:
+    """Format the mean IoU after `num_clicks` clicks in percent; blank if unknown."""
+    return (
+        f"{100 * mean_ious[num_clicks - 1]:.1f}" if num_clicks <= len(mean_ious) else ""
     )
+
+
+def _format_table(
+    header_cells: Sequence[str], table_rows: Sequence[Sequence[str]]
+) -> str:
+    """Format a Markdown table; the first column is aligned left, the others right."""
+    # A Markdown rule needs at least two characters in each column.
+    column_widths = [
+        max(2, *map(len, column))
+        for column in zip(header_cells, *table_rows, strict=True)
+    ]
+    # The colon of the rule aligns a column to the right.
+    header_rule = [
+        "-" * column_widths[0],
+        *("-" * (width - 1) + ":" for width in column_widths[1:]),
+    ]
+    table_lines = []
+    for table_row in (header_cells, header_rule, *table_rows):
+        row_cells = [table_row[0].ljust(column_widths[0])]
+        row_cells += [
+            cell.rjust(width)
+            for cell, width in zip(table_row[1:], column_widths[1:], strict=True)
+        ]
+        table_lines.append("| " + " | ".join(row_cells) + " |")
+    return "\n".join(table_lines)

@@ -1,29 +1,37 @@
-"""One object, clicked to the end: the whole session is one compiled program."""
+"""Simulate the interactive segmentation of one object in one compiled program."""
 
 import dataclasses
 import time
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mst_jax.evaluation.ahead_of_time import compiled
-from mst_jax.evaluation.protocol import Protocol, play
-from mst_jax.interaction.padding import pad, padded_size
-from mst_jax.interaction.zoom_predict import Model, as_tree
+from mst_jax.evaluation.ahead_of_time import compile_ahead_of_time
+from mst_jax.evaluation.protocol import EvaluationProtocol, run_sessions
+from mst_jax.interaction.padding import pad_to, padded_size
+from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
+
+# Protocol of the click literature.
+DEFAULT_PROTOCOL = EvaluationProtocol()
+
+# Value of `stop_iou` that no session reaches.
+NEVER_STOP = 1.01
 
 
 @dataclasses.dataclass(frozen=True)
-class Session:
-    """What happened while one object was clicked, n clicks in all.
+class SimulatedSession:
+    """Clicks and predictions of one simulated session with n clicks.
 
     Attributes:
         clicks: [n 3] row, column, and 1 = positive or 0 = negative.
-        ious: [n] overlap with the target after each click, 0 to 1.
-        rois: [n 4] what the network saw after each click: top, bottom, left, right,
+        ious: [n] IoU with the target after each click, 0 to 1.
+        rois: [n 4] region of interest after each click: top, bottom, left, right,
             inclusive; -1 without zoom.
-        prob: [h w] last probability, float32.
-        seconds: per click: running the compiled program and fetching its result.
+        prob: [h w] float32 probability after the last click.
+        seconds: Seconds per click: execution of the compiled program and transfer of its
+            result.
     """
 
     clicks: Int[np.ndarray, "n 3"]
@@ -34,83 +42,121 @@ class Session:
 
 
 def simulate(
-    model: Model,
-    image_uint8: np.ndarray,
+    model: ClickModelFn,
+    image: np.ndarray,
     target: np.ndarray,
     valid: np.ndarray | None = None,
     *,
-    stop_iou: float = 1.01,
+    stop_iou: float = NEVER_STOP,
     seed: int = 0,
-    **settings: int | float | bool | str | None,
-) -> Session:
-    """Lets the evaluation's user click one object.
+    protocol: EvaluationProtocol = DEFAULT_PROTOCOL,
+) -> SimulatedSession:
+    """Simulate a user who clicks one object.
 
-    The program is compiled once for each model and size of picture (sizes are rounded
-    up, see `padded_size`) and kept for the next call. A model that JAX knows as a tree
-    may come with other parameters without being compiled again.
+    The program is compiled once for each model and image size (sizes are rounded up, see
+    `padded_size`) and cached for the next call. A model that is a JAX pytree can have
+    other parameters in the next call without a new compilation.
 
     Args:
-        model: `(image [b h w 3] 0 to 1, clicks, previous [b h w]) -> logits [b h w]`.
-        image_uint8: [h w 3] RGB.
-        target: [h w] True on the wanted object.
-        valid: [h w] False on pixels that do not count; None: all count.
-        stop_iou: the session ends when this overlap is reached; above 1: never.
-        seed: of a user who draws clicks.
-        settings: of `Protocol`: `max_clicks`, `zoom`, `zoom_min_side`, `mirror` ...
+        model: `(image [b h w 3] 0 to 1, clicks, prev_mask [b h w]) -> logits [b h w]`.
+        image: [h w 3] uint8 RGB.
+        target: [h w] True on the target object.
+        valid: [h w] False on pixels that do not count; None = all count.
+        stop_iou: IoU at which the session ends; above 1 = never.
+        seed: Seed of a user with random clicks.
+        protocol: All other options; the default is the click literature's.
+
+    Returns:
+        The session.
 
     Raises:
-        ValueError: a picture that is not uint8 [h w 3], masks of another size, an empty
-            target, a setting out of range.
+        ValueError: The image is not uint8 [h w 3], a mask has another size, or the target
+            is empty.
     """
-    protocol = Protocol(**settings)
-    target, valid = checked_masks(image_uint8, target, valid)
+    target, valid = check_masks(image, target, valid)
     height, width = target.shape
-    padded = padded_size(height, width, zoom=protocol.zoom)
-    pictures = [pad(x, padded) for x in (image_uint8, target, valid)]
-    size = np.array([[height, width]], np.int32)
-    arguments = (as_tree(model), pictures[0], size, *pictures[1:])
-    seeds = np.array([seed], np.int32)
-    arguments = jax.device_put((*arguments, seeds, np.float32(stop_iou)))
-    run = compiled(play, *arguments, protocol=protocol)
-    begin = time.perf_counter()
-    end = jax.device_get(run(*arguments))
-    num = int(end.num_rounds[0])
-    return Session(
-        clicks=list_clicks(end.clicks.yx[0], end.clicks.label[0])[:num],
-        ious=end.ious[0, :num],
-        rois=end.regions[0, :num],
-        prob=end.prob[0, :height, :width],
-        seconds=(time.perf_counter() - begin) / num,
+    # 1. Pad to a size that other images share, and move everything to the device.
+    padded_shape = padded_size(height, width, zoom_size=protocol.zoom.size)
+    program_arguments = jax.device_put(
+        (
+            as_pytree(model),
+            pad_to(image, padded_shape),
+            np.array([[height, width]], np.int32),
+            pad_to(target, padded_shape),
+            pad_to(valid, padded_shape),
+            np.array([seed], np.int32),
+            np.float32(stop_iou),
+        )
+    )
+    run_program = compile_ahead_of_time(
+        run_sessions, *program_arguments, protocol=protocol
+    )
+    # 2. Run the whole session; the clock starts after the compilation.
+    start_time = time.perf_counter()
+    end_state = jax.device_get(run_program(*program_arguments))
+    num_clicks = int(end_state.num_rounds[0])
+    # 3. Cut the padding off the prediction, and unused entries off the logs.
+    return SimulatedSession(
+        clicks=click_rows(end_state.clicks.yx[0], end_state.clicks.label[0])[
+            :num_clicks
+        ],
+        ious=end_state.ious[0, :num_clicks],
+        rois=end_state.rois[0, :num_clicks],
+        prob=end_state.prob[0, :height, :width],
+        seconds=(time.perf_counter() - start_time) / num_clicks,
     )
 
 
-def list_clicks(
+def click_rows(
     yx: Float[np.ndarray, "k 2"], label: Int[np.ndarray, " k"]
 ) -> Int[np.ndarray, "k 3"]:
-    """Rows of row, column, and 1 = positive, 0 = negative or -1 = empty."""
+    """Join coordinates and labels of clicks into one integer array.
+
+    Args:
+        yx: [k 2] row and column of each click in pixels.
+        label: [k] 1 = positive, 0 = negative, -1 = empty slot.
+
+    Returns:
+        [k 3] row, column and label.
+    """
     return np.column_stack([yx, label]).astype(np.int32)
 
 
-def checked_masks(
-    image: np.ndarray, target: np.ndarray, valid: np.ndarray | None
+def check_masks(
+    image: Any, target: Any, valid: Any | None
 ) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """Returns bool masks; raises ValueError for what cannot be evaluated."""
-    shape, kind = np.shape(image), getattr(image, "dtype", type(image).__name__)
-    if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+    """Check an image and its masks, and convert the masks to bool.
+
+    Args:
+        image: [h w 3] uint8 RGB.
+        target: [h w] nonzero on the target object.
+        valid: [h w] zero on pixels that do not count; None = all count.
+
+    Returns:
+        [h w] target and [h w] valid as bool.
+
+    Raises:
+        ValueError: The image is not uint8 [h w 3], a mask has another size, or the target
+            is empty.
+    """
+    shape = np.shape(image)
+    image_dtype = getattr(image, "dtype", type(image).__name__)
+    if image_dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
         raise ValueError(
-            f"image is {kind} {list(shape)}, expected uint8 [h w 3]; "
+            f"image is {image_dtype} {list(shape)}, expected uint8 [h w 3]; "
             "read it as RGB from 0 to 255"
         )
-    valid = np.ones(shape[:2], bool) if valid is None else valid
-    for name, mask in (("target", target), ("valid", valid)):
+    given_valid = np.ones(shape[:2], bool) if valid is None else valid
+    for name, mask in (("target", target), ("valid", given_valid)):
         if np.shape(mask) != shape[:2]:
             raise ValueError(
                 f"{name} is {list(np.shape(mask))}, expected {list(shape[:2])} like the "
                 "image; resize one to the other"
             )
-    target, valid = np.asarray(target) != 0, np.asarray(valid) != 0
-    if not (target & valid).any():
+    target_mask, valid_mask = np.asarray(target) != 0, np.asarray(given_valid) != 0
+    # NoC is undefined for an object that has no pixel to find.
+    if not (target_mask & valid_mask).any():
         raise ValueError(
             "target has no valid pixel, expected an object; leave this example out"
         )
-    return target, valid
+    return target_mask, valid_mask

@@ -1,55 +1,81 @@
-"""Sessions of one data set -> the numbers that papers report, ready for JSON."""
+"""Summarize the sessions of one dataset by the metrics that papers report."""
 
 import itertools
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
+from mst_jax.atomic_io import atomic_write
 from mst_jax.evaluation import metrics
-from mst_jax.evaluation.session_record import Record
+from mst_jax.evaluation.results_log import SessionRecord
+from mst_jax.evaluation.simulation import NEVER_STOP
 
-QUALITIES = (80, 85, 90, 95)
-"""The wanted IoUs of NoC and NoF, in percent."""
+# Target IoUs of NoC and NoF, in percent.
+IOU_PERCENTS = (80, 85, 90, 95)
 
-SIZES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Shares of the picture that part objects by size."""
+# Edges of the object size bins: area of the object relative to the image's.
+AREA_FRACTION_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+
+# JSON values as `summarize_sessions` returns them.
+Summary = dict[str, Any]
+
+# [n] clicks needed by each session, by the target IoU: "80", "85" ...
+ClicksByIou = Mapping[str, Int[np.ndarray, " n"]]
 
 
-def summarise(
+def summarize_sessions(
     dataset: str,
-    records: Sequence[Record],
+    records: Sequence[SessionRecord],
     *,
     max_clicks: int = 20,
-    stop_iou: float = 1.01,
-    settings: dict | None = None,
-) -> dict:
-    """All numbers of one evaluation: strings, numbers, lists and dicts only.
+    stop_iou: float = NEVER_STOP,
+    settings: Mapping[str, Any] | None = None,
+) -> Summary:
+    """Compute all metrics of one evaluation: strings, numbers, lists and dicts only.
 
-    Sessions that stop at a wanted IoU give the same NoC and NoF up to it as full ones;
-    what they do not tell is left out.
+    Sessions that stop at a target IoU give the same NoC and NoF up to it as full ones;
+    metrics that need full sessions are left out.
 
     Args:
-        dataset: its name.
-        records: one an object, or one an object and user; at least one.
-        max_clicks: what an object counts that never reached the wanted IoU.
-        stop_iou: the IoU at which sessions stopped; above 1: they did not.
-        settings: what else the numbers depend on (checkpoint, zoom ...); kept as given.
+        dataset: Name of the dataset.
+        records: One record for each object, or for each object and user; at least one.
+        max_clicks: Clicks counted for an object that never reached the target IoU.
+        stop_iou: IoU at which the sessions stopped; above 1 = never.
+        settings: What else the metrics depend on (checkpoint, zoom ...); stored
+            unchanged.
 
     Returns:
-        `dataset`; `num_objects`; `settings`; by the wanted IoU, as "80", "85" ...: `noc`,
-        `noc_std` (over sessions), `noc_interval` (of the mean, 95 %, by bootstrap over
-        objects) and `nof`; `miou` and `miou_std`, after 1, 2 ... clicks, and
-        `boundary_iou`, after the last one; `by_size`, see `_by_size`; `users`, see
-        `_by_user`; `spc` and `seconds`; `objects`, see `Record.to_plain`.
+        `dataset`; `num_objects`; `settings`; by the target IoU, as "80", "85" ...: `noc`,
+        `noc_std` (over sessions), `noc_ci95` (95 % confidence interval of the mean, by
+        bootstrap over objects) and `nof`; `miou` and `miou_std` after 1, 2 ... clicks, and
+        `boundary_iou` after the last one; `by_size`, see `_metrics_by_size`; `by_user`,
+        see `_noc_by_user`; `seconds_per_click` and `total_seconds`; `objects`, see
+        `SessionRecord.to_json`.
+
+    Raises:
+        ValueError: There is no record.
     """
     if not records:
         raise ValueError("no object was evaluated; give at least one record")
-    percents = [q for q in QUALITIES if q / 100 <= stop_iou]
-    clicks = {str(q): _clicks(records, q, max_clicks) for q in percents}
-    curves = [metrics.lengthen(record.ious, max_clicks) for record in records]
-    whole = stop_iou > 1
-    seconds = [record.seconds for record in records]
-    limits = {"max_clicks": max_clicks}
+    iou_percents = [
+        iou_percent for iou_percent in IOU_PERCENTS if iou_percent / 100 <= stop_iou
+    ]
+    # 1. Clicks that each session needed, for each target IoU that it could reach.
+    clicks_by_iou = {
+        str(iou_percent): _clicks_needed(records, iou_percent, max_clicks)
+        for iou_percent in iou_percents
+    }
+    # 2. Curves of full length, for the metrics after a given number of clicks.
+    iou_curves = [
+        metrics.extend_iou_curve(record.ious, max_clicks) for record in records
+    ]
+    session_seconds = [record.seconds for record in records]
+    # 3. The IoU after further clicks of a stopped session is unknown.
+    is_full = stop_iou > 1
     return {
         "dataset": dataset,
         "num_objects": len({record.id for record in records}),
@@ -58,79 +84,143 @@ def summarise(
             "max_clicks": max_clicks,
             "stop_iou": stop_iou,
         },
-        "noc": {q: float(clicks[q].mean()) for q in clicks},
-        "noc_std": {q: float(clicks[q].std()) for q in clicks},
-        "noc_interval": {
-            q: list(metrics.bootstrap_interval(_by_object(records, clicks[q])))
-            for q in clicks
+        "noc": {key: float(clicks.mean()) for key, clicks in clicks_by_iou.items()},
+        "noc_std": {key: float(clicks.std()) for key, clicks in clicks_by_iou.items()},
+        "noc_ci95": {
+            key: list(metrics.bootstrap_interval(_object_means(records, clicks)))
+            for key, clicks in clicks_by_iou.items()
         },
         "nof": {
-            str(q): metrics.number_of_failures(curves, target_iou=q / 100, **limits)
-            for q in percents
+            str(iou_percent): metrics.number_of_failures(
+                iou_curves, target_iou=iou_percent / 100, max_clicks=max_clicks
+            )
+            for iou_percent in iou_percents
         },
-        "miou": np.mean(curves, axis=0).tolist() if whole else [],
-        "miou_std": np.std(curves, axis=0).tolist() if whole else [],
+        "miou": np.mean(iou_curves, axis=0).tolist() if is_full else [],
+        "miou_std": np.std(iou_curves, axis=0).tolist() if is_full else [],
         "boundary_iou": float(np.mean([record.boundary_iou for record in records])),
-        "by_size": _by_size(records, clicks, curves),
-        "users": _by_user(records, clicks),
-        "spc": metrics.seconds_per_click(seconds, [len(one.ious) for one in records]),
-        "seconds": float(sum(seconds)),
-        "objects": [record.to_plain() for record in records],
+        "by_size": _metrics_by_size(records, clicks_by_iou, iou_curves),
+        "by_user": _noc_by_user(records, clicks_by_iou),
+        "seconds_per_click": metrics.seconds_per_click(
+            session_seconds, [len(record.ious) for record in records]
+        ),
+        "total_seconds": float(sum(session_seconds)),
+        "objects": [record.to_json() for record in records],
     }
 
 
-def _clicks(records: Sequence[Record], percent: int, max_clicks: int) -> np.ndarray:
-    """[n] clicks that each session needed."""
-    limits = {"target_iou": percent / 100, "max_clicks": max_clicks}
+def _clicks_needed(
+    records: Sequence[SessionRecord], iou_percent: int, max_clicks: int
+) -> Int[np.ndarray, " n"]:
+    """Return the [n] clicks that each session needed to a target IoU in percent."""
     return np.array(
-        [metrics.clicks_needed(record.ious, **limits) for record in records]
+        [
+            metrics.clicks_needed(
+                record.ious, target_iou=iou_percent / 100, max_clicks=max_clicks
+            )
+            for record in records
+        ]
     )
 
 
-def _by_object(records: Sequence[Record], values: np.ndarray) -> np.ndarray:
-    """Means over the users of each object: these are what a bootstrap may draw."""
-    ids = np.array([record.id for record in records])
-    _, number = np.unique(ids, return_inverse=True)
-    return np.bincount(number, values) / np.bincount(number)
+def _object_means(
+    records: Sequence[SessionRecord], values: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " m"]:
+    """Average values over the users of each object, the units of the bootstrap."""
+    # Sessions of one object are not independent, so they are not resampled one by one.
+    object_ids = np.array([record.id for record in records])
+    _, object_index = np.unique(object_ids, return_inverse=True)
+    return np.bincount(object_index, values) / np.bincount(object_index)
 
 
-def _by_size(
-    records: Sequence[Record], clicks: dict[str, np.ndarray], curves: Sequence
-) -> list[dict]:
-    """NoC by the objects' size, as in MST's analysis; sizes without object left out.
+def _metrics_by_size(
+    records: Sequence[SessionRecord],
+    clicks_by_iou: ClicksByIou,
+    iou_curves: Sequence[Float[np.ndarray, " t"]],
+) -> list[dict[str, Any]]:
+    """Compute NoC and NoF by the size of the objects, as in MST's analysis.
 
-    Each: `least` and `most` share of the picture (the least inclusive), `num_sessions`,
-    `noc`, `noc_std` and `nof` as above.
+    Returns:
+        For each size bin with an object: `min_area_fraction` (inclusive) and
+        `max_area_fraction`, `num_sessions`, `noc`, `noc_std` and `nof` by the target IoU.
     """
-    shares = np.array([record.share for record in records])
-    best = np.max(curves, axis=1)
-    found = []
-    for least, most in itertools.pairwise(SIZES):
-        here = (shares >= least) & ((shares < most) | (most == SIZES[-1]))
-        if here.any():
-            found.append(
-                {
-                    "least": least,
-                    "most": most,
-                    "num_sessions": int(here.sum()),
-                    "noc": {q: float(clicks[q][here].mean()) for q in clicks},
-                    "noc_std": {q: float(clicks[q][here].std()) for q in clicks},
-                    "nof": {
-                        q: int((best[here] < int(q) / 100 - metrics.ROUNDING).sum())
-                        for q in clicks
-                    },
-                }
-            )
-    return found
+    area_fractions = np.array([record.area_fraction for record in records])
+    max_ious = np.max(iou_curves, axis=1)
+    size_bins = []
+    for min_fraction, max_fraction in itertools.pairwise(AREA_FRACTION_EDGES):
+        # The last bin includes objects that fill the whole image.
+        is_below = (area_fractions < max_fraction) | (
+            max_fraction == AREA_FRACTION_EDGES[-1]
+        )
+        in_bin = (area_fractions >= min_fraction) & is_below
+        if not in_bin.any():
+            continue
+        size_bins.append(
+            {
+                "min_area_fraction": min_fraction,
+                "max_area_fraction": max_fraction,
+                "num_sessions": int(in_bin.sum()),
+                "noc": {
+                    iou_key: float(clicks_by_iou[iou_key][in_bin].mean())
+                    for iou_key in clicks_by_iou
+                },
+                "noc_std": {
+                    iou_key: float(clicks_by_iou[iou_key][in_bin].std())
+                    for iou_key in clicks_by_iou
+                },
+                "nof": {
+                    iou_key: _num_below(max_ious[in_bin], int(iou_key) / 100)
+                    for iou_key in clicks_by_iou
+                },
+            }
+        )
+    return size_bins
 
 
-def _by_user(records: Sequence[Record], clicks: dict[str, np.ndarray]) -> list[dict]:
-    """NoC of each user by itself: `seed` and `noc`; one entry for the ideal user."""
-    seeds = np.array([record.seed for record in records])
+def _num_below(ious: Float[np.ndarray, " n"], target_iou: float) -> int:
+    """Count the IoUs below a target."""
+    return int((ious < target_iou - metrics.IOU_TOLERANCE).sum())
+
+
+def _noc_by_user(
+    records: Sequence[SessionRecord], clicks_by_iou: ClicksByIou
+) -> list[dict[str, Any]]:
+    """Compute the NoC of each simulated user: `seed` and `noc` by the target IoU."""
+    user_seeds = np.array([record.seed for record in records])
     return [
         {
             "seed": int(seed),
-            "noc": {q: float(clicks[q][seeds == seed].mean()) for q in clicks},
+            "noc": {
+                iou_key: float(clicks_by_iou[iou_key][user_seeds == seed].mean())
+                for iou_key in clicks_by_iou
+            },
         }
-        for seed in np.unique(seeds)
+        for seed in np.unique(user_seeds)
     ]
+
+
+def write_summaries(path: Path, summaries: Sequence[Summary]) -> None:
+    """Write summaries to a JSON file.
+
+    Args:
+        path: File to write; an older one is replaced when the new one is complete.
+        summaries: Summary of each dataset.
+    """
+    # NaN is not JSON, and no metric is NaN.
+    json_text = json.dumps({"datasets": summaries}, allow_nan=False)
+    atomic_write(path, f"{json_text}\n".encode())
+
+
+def read_summaries(path: Path) -> list[Summary]:
+    """Read the JSON file of an earlier evaluation.
+
+    Args:
+        path: File that `write_summaries` wrote.
+
+    Raises:
+        ValueError: It is another file.
+    """
+    try:
+        return json.loads(path.read_bytes())["datasets"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not the JSON of an evaluation") from None

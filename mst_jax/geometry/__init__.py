@@ -1,1 +1,1 @@
-"""Arithmetic of pictures; knows no clicks and no networks."""
+"""Geometry of images: boxes, distances, overlap, interpolation and resizing."""

@@ -1,4 +1,4 @@
-"""How much of two masks is shared."""
+"""Intersection over union of masks."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -9,11 +9,16 @@ def iou(
     target: Bool[Array, "h w"],
     valid: Bool[Array, "h w"],
 ) -> Float[Array, ""]:
-    """Intersection over union of two masks, counted over valid pixels, 0 to 1.
+    """Compute the intersection over union of two masks, 0 to 1.
 
-    If both are empty they agree, and the value is 1 (0 / 0 in the published count,
-    which never meets an empty target).
+    Two empty masks agree: the value is 1 (0 / 0 in the published programs, which never
+    meet an empty target).
+
+    Args:
+        predicted: [h w] predicted mask.
+        target: [h w] ground-truth mask.
+        valid: [h w] True on pixels that count.
     """
-    shared = (predicted & target & valid).sum(dtype=int).astype(jnp.float32)
-    either = ((predicted | target) & valid).sum(dtype=int).astype(jnp.float32)
-    return jnp.where(either > 0, shared / jnp.maximum(either, 1.0), 1.0)
+    intersection = (predicted & target & valid).sum(dtype=int).astype(jnp.float32)
+    union = ((predicted | target) & valid).sum(dtype=int).astype(jnp.float32)
+    return jnp.where(union > 0, intersection / jnp.maximum(union, 1.0), 1.0)

@@ -1,10 +1,11 @@
-"""Resizing of maps, with the rule for the corners in the name of the function.
+"""Resize maps; the name of each function states its coordinate convention.
 
-*Corners aligned*: the centres of the corner pixels stay in the corners. *Pixel centres*:
-the outlines of the pictures fall together, as OpenCV and `jax.image.resize` have it.
+*Corners aligned*: the centers of the corner pixels stay in the corners
+(`align_corners=True` in PyTorch). *Pixel centers*: the borders of the images coincide, as
+in OpenCV and `jax.image.resize`.
 
-Sizes are static. Each axis is one product with a small constant matrix: no gather, and
-no scatter in the gradient. All in float32, the result in the type of the input.
+Sizes are static. Each axis is one product with a small constant matrix: no gather, and no
+scatter in the gradient. The products are float32, the result has the input's dtype.
 """
 
 import jax
@@ -12,111 +13,150 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# The a of the cubic kernel. The published ViTs resize positions with the first, smoothed
-# pictures and kernels with the second, as `jax.image.resize` does.
-POSITION_SHARPNESS, KEYS_SHARPNESS = -0.75, -0.5
+# Parameter a of the cubic kernel. The published ViTs resize position embeddings with the
+# first value, antialiased images and kernels with the second, as `jax.image.resize` does.
+POSITION_CUBIC_A, KEYS_CUBIC_A = -0.75, -0.5
 
 
 def resize_corners_aligned(
-    x: Float[Array, "*b h w c"], height: int, width: int
+    array: Float[Array, "*b h w c"], height: int, width: int
 ) -> Float[Array, "*b i j c"]:
-    """Resizes bilinearly with aligned corners (PyTorch: `align_corners=True`)."""
-    rows = _linear(_corners_aligned(x.shape[-3], height), x.shape[-3])
-    columns = _linear(_corners_aligned(x.shape[-2], width), x.shape[-2])
-    return _resize(x, rows, columns)
+    """Resize bilinearly with aligned corners (PyTorch: `align_corners=True`).
+
+    Args:
+        array: [*b h w c] maps.
+        height: New height in pixels.
+        width: New width in pixels.
+    """
+    num_rows, num_columns = array.shape[-3:-1]
+    rows = _linear_weights(_corner_positions(num_rows, height), num_rows)
+    columns = _linear_weights(_corner_positions(num_columns, width), num_columns)
+    return _apply_weights(array, rows, columns)
 
 
-def resize_pixel_centres(
-    x: Float[Array, "*b h w c"], height: int, width: int
+def resize_pixel_centers(
+    array: Float[Array, "*b h w c"], height: int, width: int
 ) -> Float[Array, "*b i j c"]:
-    """Resizes bilinearly by pixel centres, not smoothed (`align_corners=False`)."""
-    rows = _linear(_pixel_centres(x.shape[-3], height), x.shape[-3])
-    columns = _linear(_pixel_centres(x.shape[-2], width), x.shape[-2])
-    return _resize(x, rows, columns)
+    """Resize bilinearly by pixel centers without antialiasing (`align_corners=False`).
+
+    Args:
+        array: [*b h w c] maps.
+        height: New height in pixels.
+        width: New width in pixels.
+    """
+    num_rows, num_columns = array.shape[-3:-1]
+    rows = _linear_weights(_center_positions(num_rows, height), num_rows)
+    columns = _linear_weights(_center_positions(num_columns, width), num_columns)
+    return _apply_weights(array, rows, columns)
 
 
 def resize_positions_bicubic(
     grid: Float[Array, "h w c"], height: int, width: int
 ) -> Float[Array, "i j c"]:
-    """Resizes a grid of position vectors as the published ViTs do.
+    """Resize a grid of position embeddings as the published ViTs do.
 
-    Bicubic by pixel centres with a = -0.75, not smoothed; at the border the last row or
-    column is repeated.
+    Bicubic by pixel centers with a = -0.75, without antialiasing; the last row or column
+    is repeated at the border.
+
+    Args:
+        grid: [h w c] position embeddings.
+        height: New number of rows.
+        width: New number of columns.
     """
-    rows = _cubic(_pixel_centres(grid.shape[0], height), grid.shape[0])
-    columns = _cubic(_pixel_centres(grid.shape[1], width), grid.shape[1])
-    return _resize(grid, rows, columns)
+    num_rows, num_columns = grid.shape[:2]
+    rows = _cubic_weights(_center_positions(num_rows, height), num_rows)
+    columns = _cubic_weights(_center_positions(num_columns, width), num_columns)
+    return _apply_weights(grid, rows, columns)
 
 
 def resize_bicubic_antialiased(
-    x: Float[Array, "*b h w c"], height: int, width: int
+    array: Float[Array, "*b h w c"], height: int, width: int
 ) -> Float[Array, "*b i j c"]:
-    """Resizes bicubically by pixel centres with a = -0.5, smoothed when shrinking."""
-    rows = antialiased_cubic_weights(x.shape[-3], height)
-    columns = antialiased_cubic_weights(x.shape[-2], width)
-    return _resize(x, rows, columns)
+    """Resize bicubically by pixel centers with a = -0.5, antialiased when shrinking.
+
+    Args:
+        array: [*b h w c] maps.
+        height: New height in pixels.
+        width: New width in pixels.
+    """
+    rows = antialiased_cubic_weights(array.shape[-3], height)
+    columns = antialiased_cubic_weights(array.shape[-2], width)
+    return _apply_weights(array, rows, columns)
 
 
 def antialiased_cubic_weights(num_old: int, num_new: int) -> Float[np.ndarray, "i h"]:
-    """Weights of `resize_bicubic_antialiased` along one axis.
+    """Return the weights of `resize_bicubic_antialiased` along one axis.
 
-    Shrinking widens the cubic by the factor; pixels outside have no weight, and the
-    weights of a place sum to 1.
+    Shrinking widens the kernel by the scale factor. Pixels outside the map have no
+    weight, and the weights of each new pixel sum to 1.
+
+    Args:
+        num_old: Number of pixels before, h.
+        num_new: Number of pixels after, i.
     """
-    places = _pixel_centres(num_old, num_new)
-    apart = np.abs(places[:, None] - np.arange(num_old))
-    weights = _cubic_kernel(apart / max(num_old / num_new, 1.0), KEYS_SHARPNESS)
+    positions = _center_positions(num_old, num_new)
+    # A wider kernel averages the pixels that a new pixel covers (low-pass filter).
+    distances = np.abs(positions[:, None] - np.arange(num_old))
+    weights = _cubic_kernel(distances / max(num_old / num_new, 1.0), KEYS_CUBIC_A)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _resize(
-    x: Float[Array, "*b h w c"],
+def _apply_weights(
+    array: Float[Array, "*b h w c"],
     rows: Float[np.ndarray, "i h"],
     columns: Float[np.ndarray, "j w"],
 ) -> Float[Array, "*b i j c"]:
-    """Mixes rows, then columns; an axis whose size stays is left alone."""
-    mixed = x.astype(jnp.float32)
+    """Multiply rows, then columns, by their weights; skip an axis that keeps its size."""
+    resized = array.astype(jnp.float32)
     for weights, pattern in (
         (rows, "...hwc,ih->...iwc"),
         (columns, "...hwc,jw->...hjc"),
     ):
         if weights.shape[0] != weights.shape[1]:
-            # Sums of shifted maps are quicker alone, but three times slower backward
-            # where XLA fuses them with what comes before (the MLP head, on the CPU).
+            # Sums of shifted maps are faster alone, but three times slower in the
+            # backward pass where XLA fuses them with their input (MLP head, CPU).
             highest = jax.lax.Precision.HIGHEST
-            mixed = jnp.einsum(pattern, mixed, weights, precision=highest)
-    return mixed.astype(x.dtype)
+            resized = jnp.einsum(pattern, resized, weights, precision=highest)
+    return resized.astype(array.dtype)
 
 
-def _corners_aligned(num_old: int, num_new: int) -> Float[np.ndarray, " i"]:
-    """Where the new pixels lie, counted in old ones."""
+def _corner_positions(num_old: int, num_new: int) -> Float[np.ndarray, " i"]:
+    """Return the positions of the new pixels in old pixels, corners aligned."""
     return np.arange(num_new) * ((num_old - 1) / max(num_new - 1, 1))
 
 
-def _pixel_centres(num_old: int, num_new: int) -> Float[np.ndarray, " i"]:
-    """Where the new pixels lie, counted in old ones; some lie outside."""
+def _center_positions(num_old: int, num_new: int) -> Float[np.ndarray, " i"]:
+    """Return the positions of the new pixels in old pixels; some lie outside."""
     return (np.arange(num_new) + 0.5) * (num_old / num_new) - 0.5
 
 
-def _linear(places: Float[np.ndarray, " i"], num_old: int) -> Float[np.ndarray, "i h"]:
-    """Weights of the two pixels around each place; outside, of the last one."""
-    places = np.clip(places, 0, num_old - 1)
-    apart = np.abs(places[:, None] - np.arange(num_old))
-    return np.maximum(1.0 - apart, 0.0).astype(np.float32)
+def _linear_weights(
+    positions: Float[np.ndarray, " i"], num_old: int
+) -> Float[np.ndarray, "i h"]:
+    """Return the weights of the two pixels around each position; outside: the border."""
+    positions = np.clip(positions, 0, num_old - 1)
+    distances = np.abs(positions[:, None] - np.arange(num_old))
+    return np.maximum(1.0 - distances, 0.0).astype(np.float32)
 
 
-def _cubic(places: Float[np.ndarray, " i"], num_old: int) -> Float[np.ndarray, "i h"]:
-    """Weights of the four pixels around each place; pixels outside are the last one."""
-    pixel = np.floor(places)[:, None].astype(int) + np.arange(-1, 3)
-    cubic = _cubic_kernel(np.abs(places[:, None] - pixel), POSITION_SHARPNESS)
-    weights = np.zeros((len(places), num_old))
-    place = np.broadcast_to(np.arange(len(places))[:, None], pixel.shape)
-    np.add.at(weights, (place, np.clip(pixel, 0, num_old - 1)), cubic)
+def _cubic_weights(
+    positions: Float[np.ndarray, " i"], num_old: int
+) -> Float[np.ndarray, "i h"]:
+    """Return the weights of the four pixels around each position; outside: the border."""
+    # The pixel before the position, the one before it, and the two after it.
+    neighbors = np.floor(positions)[:, None].astype(int) + np.arange(-1, 3)
+    kernel = _cubic_kernel(np.abs(positions[:, None] - neighbors), POSITION_CUBIC_A)
+    weights = np.zeros((len(positions), num_old))
+    new_index = np.broadcast_to(np.arange(len(positions))[:, None], neighbors.shape)
+    # Neighbors outside are clipped to the border, where their weights add up.
+    np.add.at(weights, (new_index, np.clip(neighbors, 0, num_old - 1)), kernel)
     return weights.astype(np.float32)
 
 
-def _cubic_kernel(x: Float[np.ndarray, "*i"], a: float) -> Float[np.ndarray, "*i"]:
-    """The cubic convolution kernel at distances x >= 0 (Keys, 1981, Eq. 15)."""
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+def _cubic_kernel(
+    distance: Float[np.ndarray, "*i"], a: float
+) -> Float[np.ndarray, "*i"]:
+    """Evaluate the cubic convolution kernel at distances >= 0 (Keys, 1981, Eq. 15)."""
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))

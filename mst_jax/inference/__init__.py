@@ -1,1 +1,1 @@
-"""The model for people who only want masks: sessions, predictor, overlay pictures."""
+"""Predict masks from clicks: predictor with undo, SAM interface, overlays."""

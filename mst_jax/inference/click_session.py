@@ -1,7 +1,7 @@
-"""What one user has done to one picture: frozen, so that undo and redo are exact.
+"""State of one user's clicks on one image, immutable, so that undo and redo are exact.
 
-Every action makes a new moment and keeps the old ones; nothing is ever computed anew or
-changed in place. A moment keeps its probability map on the device: 4 bytes a pixel.
+Every action creates a new state and keeps the old ones; nothing is computed twice or
+changed in place. A state keeps its probability map on the device: 4 bytes per pixel.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from mst_jax.clicks.next_click import THRESHOLD
+from mst_jax.clicks.next_click import MASK_THRESHOLD
 from mst_jax.structs import EMPTY, NEGATIVE, POSITIVE, Clicks
 
 NUM_SLOTS = 24
-"""Slots for clicks that every session begins with, as many as training has."""
+"""Number of click slots at the start of a session, as many as in training."""
 
 
 class Click(NamedTuple):
-    """One click, in pixels of the picture; fractions are legal."""
+    """One click, in pixels of the image; fractions are legal."""
 
     row: float
     column: float
@@ -29,61 +29,79 @@ class Click(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Moment:
-    """One picture as it stood after an action.
+class SessionState:
+    """State of an image after an action.
 
     Attributes:
-        clicks: on the present object, in the order they were made.
-        prob: [1 h w] probability of the present object, 0 at first and on padding.
-        region: [1 4] what the network saw last, see `interaction.zoom.next_region`.
-        finished: masks of the objects before, each [height width] and read-only.
+        clicks: Clicks on the current object, in order.
+        prob: [1 h w] probability of the current object; 0 at first and on padding.
+        roi: [1 4] region of interest of the last prediction, see
+            `interaction.zoom.next_roi`.
+        finished: Masks [height width] of the finished objects, read-only.
     """
 
     clicks: tuple[Click, ...]
     prob: Float[Array, "1 h w"]
-    region: Int[Array, "1 4"]
+    roi: Int[Array, "1 4"]
     finished: tuple[Bool[np.ndarray, "height width"], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Session:
-    """One picture, what was done to it, and what was taken back.
+class ClickSession:
+    """An image, its current state, and the states for undo and redo.
 
     Attributes:
-        image: [1 h w 3] RGB on the device, the picture in its upper left corner.
-        height: of the picture without padding.
-        width: of the picture without padding.
-        present: how it stands.
-        past: the moments before, the oldest first.
-        future: the moments taken back, the next one last.
+        image: [1 h w 3] RGB on the device; the image fills the upper left corner.
+        height: Height of the image without padding.
+        width: Width of the image without padding.
+        current: Current state.
+        past: Earlier states, oldest first.
+        future: Undone states, the next one to redo last.
     """
 
     image: UInt8[Array, "1 h w 3"]
     height: int
     width: int
-    present: Moment
-    past: tuple[Moment, ...] = ()
-    future: tuple[Moment, ...] = ()
+    current: SessionState
+    past: tuple[SessionState, ...] = ()
+    future: tuple[SessionState, ...] = ()
 
     @classmethod
-    def start(cls, image: UInt8[Array, "1 h w 3"], height: int, width: int) -> Session:
-        """Nothing done yet to the picture in the upper left corner of `image`."""
-        return cls(image, height, width, present=untouched(image))
+    def start(
+        cls, image: UInt8[Array, "1 h w 3"], height: int, width: int
+    ) -> ClickSession:
+        """Start a session without clicks.
+
+        Args:
+            image: [1 h w 3] RGB on the device; the image fills the upper left corner.
+            height: Height of the image without padding.
+            width: Width of the image without padding.
+        """
+        return cls(image, height, width, current=initial_state(image))
 
     @property
     def prob(self) -> Float[np.ndarray, "height width"]:
-        """Probability of the present object without padding, 0 to 1, read-only."""
-        return np.asarray(self.present.prob)[0, : self.height, : self.width]
+        """Probability of the current object without padding, 0 to 1, read-only."""
+        return np.asarray(self.current.prob)[0, : self.height, : self.width]
 
     @property
     def mask(self) -> Bool[np.ndarray, "height width"]:
-        """True where the present object is; a copy of its own."""
-        return self.prob > THRESHOLD
+        """Mask of the current object; a new array at each access."""
+        return self.prob > MASK_THRESHOLD
 
-    def click_at(
-        self, row: SupportsFloat, column: SupportsFloat, is_positive: object
+    def make_click(
+        self, row: SupportsFloat, column: SupportsFloat, is_positive: bool
     ) -> Click:
-        """A click, not yet made; ValueError unless it is a point in the picture."""
+        """Check a click without applying it.
+
+        Args:
+            row: Row of the click in pixels, 0 <= row < height.
+            column: Column of the click in pixels, 0 <= column < width.
+            is_positive: True = on the object.
+
+        Raises:
+            ValueError: The click is not a pair of numbers or lies outside the image.
+        """
         try:
             click = Click(float(row), float(column), bool(is_positive))
         except (TypeError, ValueError):
@@ -94,78 +112,86 @@ class Session:
         if not (in_rows and 0 <= click.column < self.width):
             raise ValueError(
                 f"click at row {click.row:g}, column {click.column:g} lies outside the "
-                f"picture of {self.height} rows and {self.width} columns"
+                f"image of {self.height} rows and {self.width} columns"
             )
         return click
 
-    def open_mask(self, mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
-        """Takes a mask to begin from.
+    def check_mask(self, mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
+        """Check an existing mask that replaces the clicks.
 
         Args:
-            mask: [height width] of the picture's size; what is not 0 is the object.
+            mask: [height width] not 0 on the object.
 
         Raises:
-            ValueError: another shape, not finite numbers, or no object.
+            ValueError: Another shape, values that are not finite, or an empty mask.
         """
+        # Size first: a wrong size is the most frequent mistake.
         mask = np.asarray(mask)
         if mask.shape != (self.height, self.width):
             raise ValueError(
                 f"mask is {list(mask.shape)}, expected {[self.height, self.width]} "
-                "like the picture; resize it"
+                "like the image; resize it"
             )
         if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
             raise ValueError(
-                f"mask is {mask.dtype} with values that are no numbers, expected bool"
+                f"mask is {mask.dtype} with values that are not finite numbers, expected "
+                "bool"
             )
         if not mask.any():
-            raise ValueError("mask is empty, expected an object; click in place of it")
+            raise ValueError("mask is empty, expected an object; click instead")
         return mask != 0
 
-    def then(self, moment: Moment) -> Session:
-        """Goes on to a new moment; what was taken back is forgotten."""
-        past = (*self.past, self.present)
-        return dataclasses.replace(self, present=moment, past=past, future=())
+    def push_state(self, state: SessionState) -> ClickSession:
+        """Append a new state and clear the states for redo."""
+        past = (*self.past, self.current)
+        return dataclasses.replace(self, current=state, past=past, future=())
 
-    def undo(self) -> Session:
-        """Takes the last action back; without one it returns itself."""
+    def undo(self) -> ClickSession:
+        """Return to the previous state; without one the session stays unchanged."""
         if not self.past:
             return self
-        *past, present = self.past
-        future = (*self.future, self.present)
+        *past, current = self.past
+        future = (*self.future, self.current)
         return dataclasses.replace(
-            self, present=present, past=tuple(past), future=future
+            self, current=current, past=tuple(past), future=future
         )
 
-    def redo(self) -> Session:
-        """Does again what was taken back last; if nothing was, it returns itself."""
+    def redo(self) -> ClickSession:
+        """Restore the state that was undone last; without one nothing changes."""
         if not self.future:
             return self
-        *future, present = self.future
-        past = (*self.past, self.present)
+        *future, current = self.future
+        past = (*self.past, self.current)
         return dataclasses.replace(
-            self, present=present, past=past, future=tuple(future)
+            self, current=current, past=past, future=tuple(future)
         )
 
 
-def untouched(
+def initial_state(
     image: UInt8[Array, "1 h w 3"],
     finished: tuple[Bool[np.ndarray, "height width"], ...] = (),
-) -> Moment:
-    """The moment before the first click on an object: no mask, nothing seen yet."""
-    return Moment(
+) -> SessionState:
+    """Create the state before the first click on an object: empty mask, no ROI.
+
+    Args:
+        image: [1 h w 3] padded image on the device.
+        finished: Masks of the objects that are finished.
+    """
+    return SessionState(
         clicks=(),
         prob=jax.device_put(np.zeros(image.shape[:3], np.float32), image.sharding),
-        region=jax.device_put(np.full((1, 4), -1, np.int32), image.sharding),
+        roi=jax.device_put(np.full((1, 4), -1, np.int32), image.sharding),
         finished=finished,
     )
 
 
-def in_slots(clicks: tuple[Click, ...]) -> Clicks:
-    """The clicks as arrays [1 k], in their order.
+def to_click_slots(clicks: tuple[Click, ...]) -> Clicks:
+    """Convert clicks to arrays [1 k], in order.
 
-    There are `NUM_SLOTS` slots, and twice as many as often as that is not enough: a
-    program is compiled for a number of slots, not for a number of clicks.
+    A program is compiled for a number of slots, not for a number of clicks: there are
+    `NUM_SLOTS` slots, doubled until all clicks fit.
     """
+    # Doubling keeps the number of compiled programs logarithmic.
     num_slots = NUM_SLOTS
     while num_slots < len(clicks):
         num_slots *= 2

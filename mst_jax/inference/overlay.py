@@ -1,32 +1,33 @@
-"""Picture, mask and clicks -> a picture to look at."""
+"""Draw masks and clicks on an image."""
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Real, UInt8
 
-OBJECT = (44, 130, 255)
+MASK_COLOR = (44, 130, 255)
 """RGB of the mask's tint and outline."""
 
-_GREEN, _RED, _WHITE = (20, 175, 75), (225, 40, 50), (255, 255, 255)
-_TINT = 0.45
-# Sizes as shares of the geometric mean of height and width, then their least in pixels:
-# chosen by eye on pictures of 100, 640 and 4000 pixels.
-_DOT, _LEAST_DOT = 0.013, 2.5
-_RIM = 0.35  # of the dot's radius
-_LINE, _LEAST_LINE = 0.004, 1
-_BITS = 4  # OpenCV draws at sixteenths of a pixel
+_POSITIVE_COLOR, _NEGATIVE_COLOR = (20, 175, 75), (225, 40, 50)
+_RIM_COLOR = (255, 255, 255)
+_TINT_OPACITY = 0.45
+# Sizes relative to the geometric mean of height and width, then their minimum in pixels:
+# chosen by eye on images of 100, 640 and 4000 pixels.
+_DOT_RADIUS, _MIN_DOT_RADIUS = 0.013, 2.5
+_LINE_WIDTH, _MIN_LINE_WIDTH = 0.004, 1
+_RIM_WIDTH = 0.35  # relative to the radius of the dot
+_SUBPIXEL_BITS = 4  # OpenCV draws at sixteenths of a pixel
 
 
-def draw(
+def draw_overlay(
     image: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     clicks: Real[np.ndarray, "n 3"] | None = None,
     *,
-    color: tuple[int, int, int] = OBJECT,
+    color: tuple[int, int, int] = MASK_COLOR,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Tints the mask, draws its outline, then the clicks in their order.
+    """Tint the mask, draw its outline, then the clicks in order.
 
-    Several objects of one picture are drawn by calling it again on its result.
+    For several objects call the function again on its result.
 
     Args:
         image: [h w 3] RGB; it is not changed.
@@ -35,40 +36,62 @@ def draw(
         color: RGB of the tint and of the outline, 0 to 255.
 
     Returns:
-        [h w 3] a new picture; dots and lines grow with the picture's size.
+        [h w 3] a new image; dots and lines scale with its size.
     """
-    picture = _tint(image, mask, color)
-    side = float(np.sqrt(mask.size))
-    _draw_outline(picture, mask, color, thickness=max(_LEAST_LINE, round(_LINE * side)))
-    for row, column, positive in () if clicks is None else np.asarray(clicks):
+    # Clicks last, so that no outline hides them.
+    drawn = _tint_mask(image, mask, color)
+    mean_side = float(np.sqrt(mask.size))
+    thickness = max(_MIN_LINE_WIDTH, round(_LINE_WIDTH * mean_side))
+    _draw_outline(drawn, mask, color, thickness=thickness)
+    for row, column, is_positive in () if clicks is None else np.asarray(clicks):
         _draw_dot(
-            picture,
+            drawn,
             (float(row), float(column)),
-            _GREEN if positive else _RED,
-            radius=max(_LEAST_DOT, _DOT * side),
+            _POSITIVE_COLOR if is_positive else _NEGATIVE_COLOR,
+            radius=max(_MIN_DOT_RADIUS, _DOT_RADIUS * mean_side),
         )
-    return picture
+    return drawn
 
 
-def _tint(image, mask, color):
-    """A copy of the image, blended with the colour where the mask is True."""
-    picture = np.ascontiguousarray(image).copy()
+def _tint_mask(
+    image: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    color: tuple[int, int, int],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a copy of the image, blended with the color where the mask is True."""
+    drawn = np.ascontiguousarray(image).copy()
     tint = np.asarray(color, np.float32)
-    picture[mask] = np.rint((1 - _TINT) * picture[mask] + _TINT * tint).astype(np.uint8)
-    return picture
+    blended = (1 - _TINT_OPACITY) * drawn[mask] + _TINT_OPACITY * tint
+    drawn[mask] = np.rint(blended).astype(np.uint8)
+    return drawn
 
 
-def _draw_outline(picture, mask, color, *, thickness):
-    """Draws the border of the mask, holes included, into the picture."""
+def _draw_outline(
+    drawn: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    color: tuple[int, int, int],
+    *,
+    thickness: int,
+) -> None:
+    """Draw the border of the mask, including its holes, in place."""
     contours, _ = cv2.findContours(
         mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
     )
-    cv2.drawContours(picture, contours, -1, color, thickness, cv2.LINE_AA)
+    cv2.drawContours(drawn, contours, -1, color, thickness, cv2.LINE_AA)
 
 
-def _draw_dot(picture, yx, color, *, radius):
-    """Draws a filled circle with a white rim into the picture, antialiased."""
-    one = 1 << _BITS
-    center = (round(yx[1] * one), round(yx[0] * one))
-    for size, fill in ((radius * (1 + _RIM), _WHITE), (radius, color)):
-        cv2.circle(picture, center, round(size * one), fill, -1, cv2.LINE_AA, _BITS)
+def _draw_dot(
+    drawn: UInt8[np.ndarray, "h w 3"],
+    yx: tuple[float, float],
+    color: tuple[int, int, int],
+    *,
+    radius: float,
+) -> None:
+    """Draw a filled circle with a white rim in place, antialiased."""
+    scale = 1 << _SUBPIXEL_BITS
+    center = (round(yx[1] * scale), round(yx[0] * scale))
+    # The rim is a larger disk below the dot.
+    for size, fill in ((radius * (1 + _RIM_WIDTH), _RIM_COLOR), (radius, color)):
+        cv2.circle(
+            drawn, center, round(size * scale), fill, -1, cv2.LINE_AA, _SUBPIXEL_BITS
+        )

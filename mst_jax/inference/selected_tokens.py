@@ -1,144 +1,202 @@
-"""Which fine and coarse tokens does the model look at? As boxes in the picture."""
+"""Find and draw the fine and coarse tokens that a model selected, as boxes."""
 
 import math
 from typing import NamedTuple
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from mst_jax.interaction.zoom_predict import predict
+from mst_jax.inference.click_session import ClickSession, to_click_slots
+from mst_jax.interaction.inference_options import ZoomOptions
+from mst_jax.interaction.zoom_predict import ClickModelFn, crop_roi
 from mst_jax.models.load import TrainedModel
-from mst_jax.structs import Chosen, Clicks, TokenChoice
+from mst_jax.structs import Clicks, SelectedTokens, TokenSelectionOutput
 
-FINE, COARSE = (255, 214, 10), (64, 196, 255)
+FINE_COLOR, COARSE_COLOR = (255, 214, 10), (64, 196, 255)
 """RGB of the tokens of each scale."""
 
-_TINT = 0.55  # of a fine token with score 1
+_TINT_OPACITY = 0.55  # of a fine token with score 1
 
 
-class Cells(NamedTuple):
-    """Chosen tokens of one scale.
+class TokenBoxes(NamedTuple):
+    """Selected tokens of one scale.
 
     Attributes:
-        boxes: [m 4] top, left, bottom, right in pixels of the picture, best first.
-        scores: [m] 0 to 1.
+        boxes: [m 4] top, left, bottom, right in pixels of the image, highest score first.
+        scores: [m] selection scores, 0 to 1.
     """
 
     boxes: Float[np.ndarray, "m 4"]
     scores: Float[np.ndarray, " m"]
 
 
-def find_choices(
+def find_selected_tokens(
     model: TrainedModel,
     image: Float[Array, "1 h w 3"],
     size: Int[Array, "1 2"],
     clicks: Clicks,
     prob: Float[Array, "1 h w"],
-    region: Int[Array, "1 4"],
+    roi: Int[Array, "1 4"],
     *,
-    zoom: int | None,
-    zoom_min_side: int,
-) -> tuple[tuple[TokenChoice, ...], Int[Array, "1 4"]]:
-    """Predicts once more and returns what was chosen on the way, and the region seen.
-
-    Arguments as in `interaction.zoom_predict.predict`; jit safe.
-    """
-    choices = []
-
-    def look(image: Array, clicks: Clicks, previous: Array) -> Array:
-        outputs = model.look(image, clicks, previous)
-        choices.extend(outputs.choices)
-        return outputs.logits
-
-    _, region = predict(
-        look,
-        image,
-        size,
-        clicks,
-        prob,
-        region,
-        zoom=zoom,
-        zoom_min_side=zoom_min_side,
-        mirror=False,
-    )
-    return tuple(choices), region
-
-
-def to_cells(
-    chosen: Chosen,
-    region: Int[np.ndarray, " 4"],
-    *,
-    seen: tuple[int, int],
-) -> Cells:
-    """Finds the places of one example's chosen tokens in the picture.
+    zoom: ZoomOptions,
+) -> tuple[tuple[TokenSelectionOutput, ...], Int[Array, "1 4"]]:
+    """Run the model once, without flip, and return the selected tokens; safe under jit.
 
     Args:
-        chosen: of one example, without the batch's axis.
-        region: [4] what the network saw: top, bottom, left, right, inclusive.
-        seen: rows and columns that the network saw it with.
-    """
-    side = math.isqrt(seen[0] * seen[1] // chosen.scores.shape[-1])
-    kept = np.asarray(chosen.kept)
-    index = np.asarray(chosen.index)[kept]
-    row, column = np.divmod(index, seen[1] // side)
-    boxes = np.stack([row, column, row + 1, column + 1], axis=-1) * float(side)
-    top, bottom, left, right = (float(edge) for edge in region)
-    scale = np.array([(bottom - top + 1) / seen[0], (right - left + 1) / seen[1]])
-    boxes = boxes * np.tile(scale, 2) + np.array([top, left, top, left])
-    return Cells(boxes, np.asarray(chosen.scores)[index].astype(float))
-
-
-def both_scales(
-    choice: TokenChoice,
-    region: Int[np.ndarray, " 4"] | None = None,
-    *,
-    whole: tuple[int, int],
-    zoom: int | None = None,
-) -> tuple[Cells, Cells]:
-    """Finds the places of one example's fine and coarse tokens in the picture.
-
-    Args:
-        choice: of one example, without the batch's axis.
-        region: [4] what the network saw: top, bottom, left, right, inclusive; wanted
-            with `zoom` only.
-        whole: rows and columns of the picture.
-        zoom: side that the network saw the region with; None: it saw the whole picture.
-    """
-    seen = whole if zoom is None else (zoom, zoom)
-    if zoom is None:
-        region = np.array([0, whole[0] - 1, 0, whole[1] - 1])
-    fine, coarse = (
-        to_cells(scale, region, seen=seen) for scale in (choice.fine, choice.coarse)
-    )
-    return fine, coarse
-
-
-def draw_cells(
-    image: UInt8[np.ndarray, "h w 3"], fine: Cells, coarse: Cells
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Draws the tokens' outlines, and tints the fine ones by their scores.
+        model: Trained model.
+        image: [1 h w 3] RGB, 0 to 1; the image fills the upper left corner.
+        size: [1 2] height and width of the image without padding.
+        clicks: [1 k] clicks in pixels of the image.
+        prob: [1 h w] probability of the last prediction.
+        roi: [1 4] region of interest of the last prediction; -1 = none.
+        zoom: Zoom options of that prediction.
 
     Returns:
-        [h w 3] a new picture.
+        The output of each token selection (none for a model without token selection) and
+        the [1 4] region of interest that the network saw.
     """
-    picture = np.ascontiguousarray(image).copy()
-    tint = np.asarray(FINE, np.float32)
+    crop, roi_clicks, roi = crop_roi(image, size, clicks, prob, roi, zoom=zoom)
+    outputs = model.forward(crop[..., :3], roi_clicks, crop[..., 3])
+    return outputs.selections, roi
+
+
+def to_token_boxes(
+    tokens: SelectedTokens,
+    roi: Int[np.ndarray, " 4"],
+    *,
+    crop_size: tuple[int, int],
+) -> TokenBoxes:
+    """Compute the boxes of one example's selected tokens of one scale.
+
+    Args:
+        tokens: Selected tokens of one example, without the batch axis.
+        roi: [4] region of interest: top, bottom, left, right, inclusive.
+        crop_size: Height and width in pixels of the crop that the network saw.
+    """
+    # The tokens cover the crop, so their number gives their side.
+    num_tokens = tokens.scores.shape[-1]
+    token_side = math.isqrt(crop_size[0] * crop_size[1] // num_tokens)
+    index = np.asarray(tokens.index)[np.asarray(tokens.selected)]
+    row, column = np.divmod(index, crop_size[1] // token_side)
+    # 1. Boxes in pixels of the crop. 2. Scaled and shifted into the image.
+    boxes = np.stack([row, column, row + 1, column + 1], axis=-1) * float(token_side)
+    top, bottom, left, right = (float(edge) for edge in roi)
+    scale_y = (bottom - top + 1) / crop_size[0]
+    scale_x = (right - left + 1) / crop_size[1]
+    scale = np.tile([scale_y, scale_x], 2)
+    boxes = boxes * scale + np.array([top, left, top, left])
+    return TokenBoxes(boxes, np.asarray(tokens.scores)[index].astype(float))
+
+
+def token_boxes_of_scales(
+    selection: TokenSelectionOutput,
+    roi: Int[np.ndarray, " 4"] | None = None,
+    *,
+    image_size: tuple[int, int],
+    zoom_size: int | None = None,
+) -> tuple[TokenBoxes, TokenBoxes]:
+    """Compute the boxes of one example's fine and coarse tokens.
+
+    Args:
+        selection: Output of a token selection for one example, without the batch axis.
+        roi: [4] region of interest: top, bottom, left, right, inclusive; required with
+            `zoom_size`.
+        image_size: Height and width of the image in pixels.
+        zoom_size: Side in pixels of the crop that the network saw; None = it saw the
+            whole image.
+    """
+    # Without zoom the crop is the whole image.
+    crop_size = image_size if zoom_size is None else (zoom_size, zoom_size)
+    if zoom_size is None:
+        roi = np.array([0, image_size[0] - 1, 0, image_size[1] - 1])
+    if roi is None:
+        raise ValueError("zoom_size is given without roi; pass the region of interest")
+    fine = to_token_boxes(selection.fine, roi, crop_size=crop_size)
+    return fine, to_token_boxes(selection.coarse, roi, crop_size=crop_size)
+
+
+def token_boxes_of_session(
+    model: ClickModelFn, session: ClickSession, *, zoom: ZoomOptions
+) -> tuple[tuple[TokenBoxes, TokenBoxes], ...]:
+    """Find the tokens that a model selects, given the current clicks and mask.
+
+    Args:
+        model: Trained model with token selection.
+        session: Session with at least one click on the current object.
+        zoom: Zoom options of the predictor.
+
+    Returns:
+        Fine and coarse tokens of each token selection, in the order of the blocks.
+
+    Raises:
+        ValueError: The model has no token selection, or there is no click yet.
+    """
+    state = session.current
+    if not state.clicks:
+        raise ValueError("there is no click yet, so no token is selected; click first")
+    if not isinstance(model, TrainedModel):
+        raise ValueError(
+            "this model is a plain function, which returns no tokens; use a model from "
+            "mst_jax.load"
+        )
+    selections, roi = find_selected_tokens_jit(
+        model,
+        session.image.astype(jnp.float32) / 255.0,
+        np.array([[session.height, session.width]], np.int32),
+        to_click_slots(state.clicks),
+        state.prob,
+        state.roi,
+        zoom=zoom,
+    )
+    if not selections:
+        raise ValueError(
+            "this model selects no tokens; use one of the recipes mst or mst_adaptive"
+        )
+    image_size = session.height, session.width
+    selections, roi = jax.tree.map(lambda leaf: leaf[0], (selections, roi))
+    return tuple(
+        token_boxes_of_scales(
+            selection, np.asarray(roi), image_size=image_size, zoom_size=zoom.size
+        )
+        for selection in selections
+    )
+
+
+def draw_token_boxes(
+    image: UInt8[np.ndarray, "h w 3"], fine: TokenBoxes, coarse: TokenBoxes
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw the outlines of the tokens and tint the fine ones by their scores.
+
+    Args:
+        image: [h w 3] RGB; it is not changed.
+        fine: Selected fine tokens.
+        coarse: Selected coarse tokens.
+
+    Returns:
+        [h w 3] a new image.
+    """
+    # 1. Tint the fine tokens, in proportion to their scores.
+    drawn = np.ascontiguousarray(image).copy()
+    tint = np.asarray(FINE_COLOR, np.float32)
     for box, score in zip(fine.boxes, fine.scores, strict=True):
         top, left, bottom, right = np.rint(box).astype(int)
-        part = picture[top:bottom, left:right]
-        part[:] = np.rint((1 - _TINT * score) * part + _TINT * score * tint)
+        pixels = drawn[top:bottom, left:right]
+        opacity = _TINT_OPACITY * score
+        pixels[:] = np.rint((1 - opacity) * pixels + opacity * tint)
+    # 2. Outlines, coarse ones last: a coarse token covers several fine ones.
     thickness = max(1, round(0.004 * math.sqrt(image.shape[0] * image.shape[1])))
-    for boxes, colour, width in (
-        (fine.boxes, FINE, 1),
-        (coarse.boxes, COARSE, thickness),
+    for boxes, color, line_width in (
+        (fine.boxes, FINE_COLOR, 1),
+        (coarse.boxes, COARSE_COLOR, thickness),
     ):
         for top, left, bottom, right in np.rint(boxes).astype(int).tolist():
             corners = (left, top), (right - 1, bottom - 1)
-            cv2.rectangle(picture, *corners, colour, width)
-    return picture
+            cv2.rectangle(drawn, *corners, color, line_width)
+    return drawn
 
 
-find_choices_once = jax.jit(find_choices, static_argnames=("zoom", "zoom_min_side"))
-"""`find_choices`, compiled once for each view and size of picture."""
+find_selected_tokens_jit = jax.jit(find_selected_tokens, static_argnames=("zoom",))
+"""`find_selected_tokens`, compiled once for each zoom and size of image."""

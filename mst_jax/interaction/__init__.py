@@ -1,1 +1,1 @@
-"""The loop between a model and its user; knows only a predict function."""
+"""Rounds of prediction and clicks, zoom on the object, and cascade refinement."""

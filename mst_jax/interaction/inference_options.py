@@ -1,73 +1,116 @@
-"""How a model looks at pictures: as a user asks, else as it was trained."""
+"""Options of inference: zoom on the object and test-time augmentation."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any
 
-from ml_collections import FrozenConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from mst_jax import config_options
 
-AsTrained = Literal["as trained"]
-AS_TRAINED: AsTrained = "as trained"
 
+@dataclasses.dataclass(frozen=True)
+class ZoomOptions:
+    """How a model sees an image: which crop, at which size, with which augmentation.
 
-def config_of(model: object) -> FrozenConfigDict | Mapping[str, object]:
-    """The config of a trained model; empty for a plain function.
+    The defaults are those of f-BRS, RITM, SimpleClick and AdaptiveClick.
 
-    A callable may have a config of its own that says nothing to us.
+    Attributes:
+        size: Side in pixels of the square crop that the network sees; None = no zoom: the
+            network sees the image unchanged.
+        min_side: Minimum height and width of the region of interest, in pixels.
+        flip_tta: Average the logits with those of the horizontally flipped crop
+            (test-time augmentation).
+        drop_outside: Hide clicks outside the region of interest from the network, as
+            MST's released program does.
     """
-    config = getattr(model, "config", None)
-    return config if isinstance(config, FrozenConfigDict) else {}
+
+    size: int | None = 448
+    min_side: int = 200
+    flip_tta: bool = True
+    drop_outside: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("size", "min_side"):
+            value = getattr(self, name)
+            is_absent = name == "size" and value is None
+            if not (is_absent or (type(value) is int and value >= 1)):
+                raise ValueError(
+                    f"zoom {name} is {value!r}, expected a whole number of pixels from 1"
+                )
+        for name in ("flip_tta", "drop_outside"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(
+                    f"zoom {name} is {getattr(self, name)!r}, expected True or False"
+                )
 
 
-def choose_view(
-    config: FrozenConfigDict | Mapping[str, object],
-    *,
-    zoom: int | AsTrained | None = AS_TRAINED,
-    zoom_min_side: int | AsTrained = AS_TRAINED,
-    mirror: bool | AsTrained = AS_TRAINED,
-) -> dict[str, int | bool | None]:
-    """Takes what a user asked for, else what the model was trained for.
+def zoom_options_from_config(
+    config: ConfigDict | FrozenConfigDict | Mapping[str, Any],
+) -> ZoomOptions:
+    """Return the options in the block `zoom` of a config; the defaults without one.
 
     Args:
-        config: of a trained model; its block "evaluation", if any, may hold `zoom`,
-            `zoom_min_side` and `mirror`. Empty for a model without config.
-        zoom: side in pixels of the square that the network sees; None: no zoom.
-        zoom_min_side: least side of what is zoomed in on, in pixels.
-        mirror: average with the mirrored picture?
+        config: Config of a training run or of a trained model.
+
+    Raises:
+        ValueError: The block has an unknown key or a value out of range.
+    """
+    block: Mapping[str, Any] = config.get("zoom") or {}  # pyright: ignore[reportAssignmentType]
+    return config_options.options_from_config(ZoomOptions, "config.zoom", block)
+
+
+def zoom_options_of(model: Any) -> ZoomOptions:
+    """Return the options that a model was trained for.
+
+    Args:
+        model: A trained model with an attribute `config`, or any callable. A callable may
+            have a `config` of another kind, which is ignored.
 
     Returns:
-        `zoom`, `zoom_min_side` and `mirror` for `interaction.zoom_predict.predict`; without
-        a word from either side 448, 200 and True, as published.
+        The block `zoom` of the model's config; the defaults for a plain function.
+    """
+    config = getattr(model, "config", None)
+    has_config = isinstance(config, FrozenConfigDict)
+    return zoom_options_from_config(config if has_config else {})
+
+
+def override_zoom(
+    trained: ZoomOptions,
+    *,
+    size: str | None = None,
+    min_side: int | None = None,
+    flip_tta: bool | None = None,
+) -> ZoomOptions:
+    """Replace options by the flags that a user gave on the command line.
+
+    Args:
+        trained: Options that the model was trained for.
+        size: Text of `--zoom`: a number of pixels or "none"; None = flag not given.
+        min_side: Value of `--zoom-min-side`; None = flag not given.
+        flip_tta: Value of `--flip-tta`; None = flag not given.
 
     Raises:
-        ValueError: a number out of range, a key that means nothing.
+        ValueError: A value out of range.
     """
-    view = config_options.call(
-        _view, "config.evaluation", **config.get("evaluation", {})
-    )
-    asked = {"zoom": zoom, "zoom_min_side": zoom_min_side, "mirror": mirror}
-    view |= {name: value for name, value in asked.items() if value != AS_TRAINED}
-    for name in ("zoom", "zoom_min_side"):
-        if view[name] is not None and view[name] < 1:
-            raise ValueError(f"{name} is {view[name]}, expected 1 pixel or more")
-    return view
+    changes: dict[str, int | bool | None] = {}
+    if size is not None:
+        changes["size"] = parse_zoom_size(size)
+    if min_side is not None:
+        changes["min_side"] = min_side
+    if flip_tta is not None:
+        changes["flip_tta"] = flip_tta
+    return dataclasses.replace(trained, **changes)  # pyright: ignore[reportArgumentType]
 
 
-def read_zoom(text: str) -> int | AsTrained | None:
-    """Reads a zoom as it stands on a command line: a number, "none", "as trained".
+def parse_zoom_size(text: str) -> int | None:
+    """Parse the value of `--zoom`: a whole number of pixels from 1, or "none".
 
     Raises:
-        ValueError: something else.
+        ValueError: Any other text.
     """
-    if text in ("none", AS_TRAINED):
-        return None if text == "none" else AS_TRAINED
+    if text == "none":
+        return None
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"--zoom is {text!r}, expected a whole number from 1, or none")
     return int(text)
-
-
-def _view(
-    *, zoom: int | None = 448, zoom_min_side: int = 200, mirror: bool = True
-) -> dict[str, int | bool | None]:
-    return {"zoom": zoom, "zoom_min_side": zoom_min_side, "mirror": mirror}

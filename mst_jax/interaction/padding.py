@@ -1,23 +1,38 @@
-"""Pictures are padded to a few sizes, so that those of like size share a program."""
+"""Pad images to a few sizes, so that images of similar size share a compiled program."""
 
 import numpy as np
+from jaxtyping import Shaped
 
-# Pixels; the sides of padded pictures are multiples of it. Finer steps compile more often
-# (1.5 s each on 2 cores), coarser ones waste more distances on padding.
-BUCKET = 128
+# Sides of padded images are multiples of this number of pixels. A smaller multiple
+# compiles more often (1.5 s each on 2 cores), a larger one wastes more work on padding.
+SIZE_MULTIPLE = 128
 
 
-def padded_size(height: int, width: int, *, zoom: int | None) -> tuple[int, int]:
-    """Rounds the sides of a picture up to whole buckets.
+def padded_size(height: int, width: int, *, zoom_size: int | None) -> tuple[int, int]:
+    """Round the sides of an image up to the next multiple of `SIZE_MULTIPLE`.
 
-    Without zoom the network sees the picture itself, which therefore keeps its size.
+    Args:
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        zoom_size: Side of the crop that the network sees; None = it sees the image
+            itself, whose size then stays unchanged.
     """
-    if zoom is None:
+    if zoom_size is None:
         return height, width
-    return -(-height // BUCKET) * BUCKET, -(-width // BUCKET) * BUCKET
+    return (
+        -(-height // SIZE_MULTIPLE) * SIZE_MULTIPLE,
+        -(-width // SIZE_MULTIPLE) * SIZE_MULTIPLE,
+    )
 
 
-def pad(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fills a map [h w ...] up with zeros, right and below: [1 height width ...]."""
-    fill = [(0, size[0] - x.shape[0]), (0, size[1] - x.shape[1])]
-    return np.pad(x, fill + [(0, 0)] * (x.ndim - 2))[None]
+def pad_to(
+    array: Shaped[np.ndarray, "h w *c"], size: tuple[int, int]
+) -> Shaped[np.ndarray, "1 h2 w2 *c"]:
+    """Pad an array with zeros at the bottom and on the right, and add a batch axis.
+
+    Args:
+        array: [h w ...] image or map.
+        size: Height and width of the result in pixels.
+    """
+    spatial = [(0, size[0] - array.shape[0]), (0, size[1] - array.shape[1])]
+    return np.pad(array, spatial + [(0, 0)] * (array.ndim - 2))[None]

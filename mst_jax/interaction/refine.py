@@ -1,63 +1,93 @@
-"""Looking again at the same clicks: each look sees the mask of the one before.
+"""Cascade-forward refinement: predict several times with the same clicks.
 
-Source: cascade-forward refinement, Sun et al., CFR-ICL, AAAI 2024.
+Each refinement step sees the mask of the step before it.
+
+Source: Sun et al., CFR-ICL: Cascade-Forward Refinement with Iterative Click Loss for
+Interactive Image Segmentation, AAAI 2024.
 """
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from mst_jax.clicks.next_click import THRESHOLD
-from mst_jax.interaction.rollout import Predict, choose
+from mst_jax.clicks.next_click import MASK_THRESHOLD
+from mst_jax.interaction.rollout import PredictFn, select_examples
 from mst_jax.structs import Clicks
 
-STILL = 20
-"""Pixels of the mask that may change in a look that is the last, as released."""
+# Value of `RefinementOptions.convergence_pixels` in the released program.
+CONVERGENCE_PIXELS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class RefinementOptions:
+    """How often a prediction is refined; the default is no refinement.
+
+    Attributes:
+        num_steps: Maximum number of refinement steps after each first prediction.
+        max_clicks: Refine while a session has at most this many clicks; None = always.
+        convergence_pixels: An example stops being refined after a step that changed at
+            most this many pixels of its mask (the adaptive form); None = all steps run.
+    """
+
+    num_steps: int = 0
+    max_clicks: int | None = None
+    convergence_pixels: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            is_absent = value is None and name != "num_steps"
+            if not (is_absent or (type(value) is int and value >= 0)):
+                raise ValueError(
+                    f"refinement {name} is {value!r}, expected a whole number from 0"
+                )
 
 
 def refine(
-    predict: Predict,
+    predict: PredictFn,
     clicks: Clicks,
     prob: Float[Array, "b h w"],
-    region: Int[Array, "b 4"],
+    roi: Int[Array, "b 4"],
     *,
-    num_more: int,
-    first_clicks: int,
-    least_change: int | None = None,
+    options: RefinementOptions,
 ) -> tuple[Float[Array, "b h w"], Int[Array, "b 4"]]:
-    """Predicts, then looks `num_more` times again at the same clicks.
+    """Predict once, then repeat the prediction with the same clicks and the new mask.
 
-    An example that has had its looks does not change while the others go on.
+    An example that has converged stays unchanged while the others are refined.
 
     Args:
-        predict: one look; see `rollout.Predict`.
-        clicks: [b k] so far.
-        prob: [b h w] probability of the last round.
-        region: [b 4] what the network saw last.
-        num_more: looks after the first one; at most so many where `least_change` is set.
-        first_clicks: only the first so many clicks of a session are looked at again.
-        least_change: an example is done after a look that changed no more than so many
-            pixels of its mask (the adaptive form); None: never.
+        predict: One forward pass, see `rollout.PredictFn`.
+        clicks: [b k] clicks so far.
+        prob: [b h w] probability of the previous round.
+        roi: [b 4] region of interest of the previous round, -1 = none yet.
+        options: Number of steps and when to stop early.
 
     Returns:
-        New probability and region, as after the last look.
+        [b h w] probability and [b 4] region of interest of the last step.
     """
-    prob, region = predict(clicks, prob, region)
+    prob, roi = predict(clicks, prob, roi)
+    num_slots = clicks.label.shape[-1]
+    max_clicks = num_slots if options.max_clicks is None else options.max_clicks
     num_clicks = clicks.num_clicks
-    going = (num_clicks > 0) & (num_clicks <= first_clicks)
+    is_active = (num_clicks > 0) & (num_clicks <= max_clicks)
 
-    def goes_on(carry: tuple) -> Bool[Array, ""]:
-        number, going, _ = carry
-        return (number < num_more) & going.any()
+    def should_continue(carry: tuple) -> Bool[Array, ""]:
+        step, is_active, _ = carry
+        return (step < options.num_steps) & is_active.any()
 
-    def look(carry: tuple) -> tuple:
-        number, going, (prob, region) = carry
-        seen = predict(clicks, prob, region)
-        changed = ((seen[0] > THRESHOLD) != (prob > THRESHOLD)).sum((1, 2))
-        after = choose(going, seen, (prob, region))
-        if least_change is not None:
-            going = going & (changed > least_change)
-        return number + 1, going, after
+    def refine_once(carry: tuple) -> tuple:
+        step, is_active, (prob, roi) = carry
+        # 1. The same clicks, with the mask of the step before.
+        refined_prob, refined_roi = predict(clicks, prob, roi)
+        is_changed = (refined_prob > MASK_THRESHOLD) != (prob > MASK_THRESHOLD)
+        num_changed = is_changed.sum((1, 2))
+        # 2. Examples that had converged before this step stay as they were.
+        refined = select_examples(is_active, (refined_prob, refined_roi), (prob, roi))
+        # 3. The result of the step that shows the convergence still counts.
+        if options.convergence_pixels is not None:
+            is_active = is_active & (num_changed > options.convergence_pixels)
+        return step + 1, is_active, refined
 
-    start = (jnp.int32(0), going, (prob, region))
-    return jax.lax.while_loop(goes_on, look, start)[2]
+    start = (jnp.int32(0), is_active, (prob, roi))
+    return jax.lax.while_loop(should_continue, refine_once, start)[2]

@@ -1,7 +1,7 @@
-"""The loop: predict, measure, click; the only place where model and user meet.
+"""Simulate rounds of interaction: predict, measure the overlap, add the next click.
 
-Neither is known here. Training plays a few rounds without gradient, evaluation twenty
-and the demo one, all through this function.
+The model and the simulated user are functions that the caller passes. Training runs a
+few rounds without gradient, evaluation up to twenty, both through `rollout`.
 """
 
 import dataclasses
@@ -12,123 +12,142 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from mst_jax.clicks.next_click import THRESHOLD
+from mst_jax.clicks.next_click import MASK_THRESHOLD
 from mst_jax.geometry.iou import iou
 from mst_jax.structs import Clicks, Rollout
 
 T = TypeVar("T")
 
-# (clicks [b k], prob [b h w], region [b 4]) -> new prob and region
-Predict = Callable[[Clicks, Array, Array], tuple[Array, Array]]
-# (prob [b h w], clicks [b k], number of the round from 0) -> clicks with one more
-Answer = Callable[[Array, Clicks, Array], Clicks]
+# (clicks [b k], prob [b h w], roi [b 4]) -> new prob and roi
+PredictFn = Callable[[Clicks, Array, Array], tuple[Array, Array]]
+# (prob [b h w], clicks [b k], index of the round in this call) -> clicks with one more
+AddClickFn = Callable[[Array, Clicks, Array], Clicks]
 
 
 def start_rollout(
     clicks: Clicks, height: int, width: int, *, max_rounds: int
 ) -> Rollout:
-    """Begins conversations of b examples: clicks [b k], nothing predicted yet.
+    """Create the state before the first round.
 
     Args:
-        clicks: [b k] given so far; empty slots are room for the answers.
-        height: of the pictures.
-        width: of the pictures.
-        max_rounds: length of the logs; more rounds may be played, but are not noted.
+        clicks: [b k] clicks so far; later rounds fill the empty slots.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+        max_rounds: Length t of the logs. Later rounds run, but are neither logged nor
+            compared with `stop_iou`.
     """
     num_examples = clicks.label.shape[0]
     return Rollout(
         clicks=clicks,
         prob=jnp.zeros((num_examples, height, width), jnp.float32),
-        region=jnp.full((num_examples, 4), -1),
+        roi=jnp.full((num_examples, 4), -1),
         num_rounds=jnp.zeros(num_examples, int),
         ious=jnp.zeros((num_examples, max_rounds), jnp.float32),
-        regions=jnp.full((num_examples, max_rounds, 4), -1),
+        rois=jnp.full((num_examples, max_rounds, 4), -1),
     )
 
 
 def rollout(
-    predict: Predict,
-    answer: Answer,
+    predict: PredictFn,
+    add_click: AddClickFn,
     start: Rollout,
     target: Bool[Array, "b h w"],
     valid: Bool[Array, "b h w"],
     *,
     num_rounds: Int[Array, ""] | int,
     stop_iou: Float[Array, ""] | float = jnp.inf,
-    pause: bool = False,
+    stop_at_next_finished: bool = False,
 ) -> Rollout:
-    """Plays rounds: the model predicts, the overlap is noted, the user clicks.
+    """Run rounds: the model predicts, the IoU is logged, the simulated user clicks.
 
-    An example that reached `stop_iou` is finished: it gets no further click and nothing
-    of it changes, while the others go on. The loop ends when all are finished. The
-    result may be played on.
+    An example that has reached `stop_iou` is finished: it gets no further click and its
+    state stays constant while the others continue. The loop ends when all examples are
+    finished. The returned state can be continued, also by another call.
 
     Args:
-        predict: the model; see `Predict`. What it needs besides, it holds.
-        answer: the user; see `Answer`.
-        start: the state to begin from.
-        target: [b h w] the wanted objects.
-        valid: [b h w] pixels that count for the overlap.
-        num_rounds: most rounds to play now; may be traced.
-        stop_iou: overlap, 0 to 1, at which an example is finished; infinite: never.
-        pause: end as soon as one more example is finished, so that another may take its
-            place.
+        predict: The model; a closure holds its images and parameters.
+        add_click: The simulated user.
+        start: State to continue from.
+        target: [b h w] True on the target objects.
+        valid: [b h w] True on pixels that count for the IoU.
+        num_rounds: Maximum number of rounds to run now; may be traced.
+        stop_iou: IoU, 0 to 1, at which an example is finished; infinity = never.
+        stop_at_next_finished: Return as soon as one more example is finished, so that the
+            caller can give its batch slot to another example. At least one example must
+            be unfinished at the start.
 
     Returns:
-        The state after the last round, with the answer to it. No gradient flows through
-        a loop whose length is not known: differentiate a prediction made from it.
+        The state after the last round and the click that follows it. The loop is not
+        reverse-mode differentiable: differentiate a prediction made from the state.
     """
-    at_first = _finished(start, stop_iou)
+    finished_at_start = _is_finished(start, stop_iou)
 
-    def goes_on(carry: tuple[Array, Rollout]) -> Bool[Array, ""]:
-        number, state = carry
-        finished = _finished(state, stop_iou)
-        is_over = (finished & ~at_first).any() if pause else finished.all()
-        return (number < num_rounds) & ~is_over
+    def should_continue(carry: tuple[Array, Rollout]) -> Bool[Array, ""]:
+        round_index, state = carry
+        finished = _is_finished(state, stop_iou)
+        is_over = (
+            (finished & ~finished_at_start).any()
+            if stop_at_next_finished
+            else finished.all()
+        )
+        return (round_index < num_rounds) & ~is_over
 
-    def play(carry: tuple[Array, Rollout]) -> tuple[Array, Rollout]:
-        number, state = carry
-        prob, region = predict(state.clicks, state.prob, state.region)
-        overlap = jax.vmap(iou)(prob > THRESHOLD, target, valid)
-        after = _noted(state, prob, region, overlap)
-        clicks = answer(prob, state.clicks, number)
-        unanswered = _finished(after, stop_iou)
-        clicks = choose(unanswered, state.clicks, clicks)
-        after = dataclasses.replace(after, clicks=clicks)
-        return number + 1, choose(_finished(state, stop_iou), state, after)
+    def run_round(carry: tuple[Array, Rollout]) -> tuple[Array, Rollout]:
+        round_index, state = carry
+        # 1. Predict with the clicks so far, and log the result.
+        prob, roi = predict(state.clicks, state.prob, state.roi)
+        overlap = jax.vmap(iou)(prob > MASK_THRESHOLD, target, valid)
+        new_state = _log_round(state, prob, roi, overlap)
+        # 2. The user adds a click; a finished example gets none.
+        clicks = add_click(prob, state.clicks, round_index)
+        gets_no_click = _is_finished(new_state, stop_iou)
+        clicks = select_examples(gets_no_click, state.clicks, clicks)
+        new_state = dataclasses.replace(new_state, clicks=clicks)
+        # 3. Examples that were finished before this round stay as they were.
+        was_finished = _is_finished(state, stop_iou)
+        return round_index + 1, select_examples(was_finished, state, new_state)
 
-    _, end = jax.lax.while_loop(goes_on, play, (jnp.int32(0), start))
+    _, end = jax.lax.while_loop(should_continue, run_round, (jnp.int32(0), start))
     return end
 
 
-def _noted(
+def _log_round(
     state: Rollout,
     prob: Float[Array, "b h w"],
-    region: Int[Array, "b 4"],
+    roi: Int[Array, "b 4"],
     overlap: Float[Array, " b"],
 ) -> Rollout:
-    """Writes one round down; a full log takes no more."""
-    rounds = jax.lax.broadcasted_iota(jnp.int32, state.ious.shape, 1)
-    here = rounds == state.num_rounds[:, None]
+    """Store the results of one round; a full log stays unchanged."""
+    log_index = jax.lax.broadcasted_iota(jnp.int32, state.ious.shape, 1)
+    is_current = log_index == state.num_rounds[:, None]
     return dataclasses.replace(
         state,
         prob=prob,
-        region=region,
+        roi=roi,
         num_rounds=state.num_rounds + 1,
-        ious=jnp.where(here, overlap[:, None], state.ious),
-        regions=jnp.where(here[..., None], region[:, None], state.regions),
+        ious=jnp.where(is_current, overlap[:, None], state.ious),
+        rois=jnp.where(is_current[..., None], roi[:, None], state.rois),
     )
 
 
-def _finished(state: Rollout, stop_iou: Float[Array, ""] | float) -> Bool[Array, " b"]:
-    """True where a noted round has reached the wanted overlap."""
+def _is_finished(
+    state: Rollout, stop_iou: Float[Array, ""] | float
+) -> Bool[Array, " b"]:
+    """Return True where a logged round has reached `stop_iou`."""
     return (state.num_rounds > 0) & (state.ious >= stop_iou).any(axis=1)
 
 
-def choose(first: Bool[Array, " b"], one: T, other: T) -> T:
-    """Takes some examples from one tree and the rest from the other."""
+def select_examples(use_first: Bool[Array, " b"], first: T, second: T) -> T:
+    """Take each example from the first or from the second of two pytrees.
 
-    def pick(one: Array, other: Array) -> Array:
-        return jnp.where(first.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+    Args:
+        use_first: [b] True where the example comes from the first tree.
+        first: Tree of arrays [b ...].
+        second: Tree of the same structure.
+    """
 
-    return jax.tree.map(pick, one, other)
+    def select(first_leaf: Array, second_leaf: Array) -> Array:
+        condition = use_first.reshape(-1, *[1] * (first_leaf.ndim - 1))
+        return jnp.where(condition, first_leaf, second_leaf)
+
+    return jax.tree.map(select, first, second)

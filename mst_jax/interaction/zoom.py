@@ -1,7 +1,7 @@
-"""Zooming in on the object: which part of the picture does the network see next?
+"""Choose the region of interest (ROI) that the network sees next.
 
-All for one example, with static shapes: a region is a box in pixels of the picture, and
-seeing it is a bilinear reading at computed places.
+All functions take one example and have static shapes: an ROI is a box in pixels of the
+image, and cropping it is a bilinear interpolation at computed positions.
 
 Source: zoom-in of f-BRS, Sofiiuk et al., CVPR 2020, as in RITM and SimpleClick.
 """
@@ -12,55 +12,64 @@ from jaxtyping import Array, Float, Int
 from mst_jax.geometry import boxes
 from mst_jax.structs import EMPTY, Clicks
 
-THRESHOLD = 0.5  # of the probability, for the box (the mask itself has 0.49)
-GROW = 1.4  # the region's sides, counted in sides of the box
-KEEP = 0.5  # least overlap with the wanted region at which the old one is kept
+BOX_THRESHOLD = 0.5  # of the probability, for the box (the mask itself has 0.49)
+EXPANSION_RATIO = 1.4  # side of the ROI divided by the side of the mask's box
+MIN_ROI_OVERLAP = 0.5  # with the proposed ROI, for the current one to stay
 
 
-def next_region(
-    region: Int[Array, " 4"],
+def next_roi(
+    roi: Int[Array, " 4"],
     prob: Float[Array, "h w"],
     size: Int[Array, " 2"],
     clicks: Clicks,
     *,
     min_side: int,
 ) -> Int[Array, " 4"]:
-    """Chooses the part of the picture that the network sees next.
+    """Choose the region of interest of the next prediction.
 
-    At first the whole picture. Then the region in use is kept, unless a positive click
-    lies outside it or it overlaps little with the wanted region: the box of the mask
-    and all positive clicks, grown and cut to the picture; the whole picture while the
-    mask is empty.
+    The first ROI is the whole image. After that the current ROI stays unless a positive
+    click lies outside it or it overlaps little with the proposed ROI. The proposed ROI is
+    the box of the mask and all positive clicks, expanded and clipped to the image; it is
+    the whole image while the mask is empty.
 
     Args:
-        region: [4] the region in use: top, bottom, left, right, inclusive; -1 = none.
-        prob: [h w] probability of the last round, 0 where the picture is padded.
-        size: [2] height and width of the picture, without padding.
-        clicks: of one example, in pixels of the picture, the newest included.
-        min_side: a region is at least so many pixels high and wide, before the cut.
+        roi: [4] current ROI: top, bottom, left, right, inclusive; -1 = none.
+        prob: [h w] probability of the previous round, 0 on padding.
+        size: [2] height and width of the image without padding.
+        clicks: [k] clicks of one example in pixels of the image, including the newest.
+        min_side: Minimum height and width of an ROI in pixels, before clipping.
+
+    Returns:
+        [4] the next ROI.
     """
-    whole = boxes.whole(size)
-    mask = prob > THRESHOLD
-    box = boxes.cover(boxes.box_of(mask), clicks.yx, clicks.is_positive)
-    wanted = boxes.clip(boxes.grow(box, factor=GROW, min_side=min_side), size)
-    wanted = jnp.where(mask.any(), wanted, whole)
-    is_lost = (clicks.is_positive & ~boxes.holds(region, clicks.yx)).any()
-    is_kept = ~is_lost & (boxes.overlap(region, wanted) >= KEEP)
-    return jnp.where(region[0] < 0, whole, jnp.where(is_kept, region, wanted))
+    # 1. Propose the expanded box of the mask and the positive clicks.
+    whole_image = boxes.whole(size)
+    mask = prob > BOX_THRESHOLD
+    object_box = boxes.cover(boxes.box_of(mask), clicks.yx, clicks.is_positive)
+    expanded = boxes.grow(object_box, factor=EXPANSION_RATIO, min_side=min_side)
+    proposal = jnp.where(mask.any(), boxes.clip(expanded, size), whole_image)
+    # 2. Keep the current ROI while it fits: a stable crop gives stable predictions.
+    misses_click = (clicks.is_positive & ~boxes.contains(roi, clicks.yx)).any()
+    stays = ~misses_click & (boxes.overlap(roi, proposal) >= MIN_ROI_OVERLAP)
+    return jnp.where(roi[0] < 0, whole_image, jnp.where(stays, roi, proposal))
 
 
-def move_clicks(
-    clicks: Clicks, region: Int[Array, " 4"], *, side: int, drop_outside: bool = False
+def clicks_to_roi(
+    clicks: Clicks, roi: Int[Array, " 4"], *, side: int, drop_outside: bool = False
 ) -> Clicks:
-    """Takes clicks of one example from the picture into a square crop of a region.
+    """Convert clicks of one example from the image to a square crop of an ROI.
 
-    Clicks outside the region stay clicks and land outside the crop; or they are dropped,
-    as in the released MST.
+    Args:
+        clicks: [k] clicks in pixels of the image.
+        roi: [4] region of interest: top, bottom, left, right, inclusive.
+        side: Height and width of the crop in pixels.
+        drop_outside: Empty the slots of clicks outside the ROI, as in the released MST;
+            otherwise they stay and lie outside the crop.
     """
-    first, last = region[None, 0::2], region[None, 1::2]
-    scaled = side * (clicks.yx - first) / (last - first + 1)
+    first, last = roi[None, 0::2], roi[None, 1::2]
+    crop_yx = side * (clicks.yx - first) / (last - first + 1)
     label = clicks.label
     if drop_outside:
-        inside = ((scaled >= 0) & (scaled < side)).all(axis=-1)
-        label = jnp.where(inside, label, EMPTY)
-    return Clicks(yx=scaled.astype(clicks.yx.dtype), label=label)
+        is_inside = ((crop_yx >= 0) & (crop_yx < side)).all(axis=-1)
+        label = jnp.where(is_inside, label, EMPTY)
+    return Clicks(yx=crop_yx.astype(clicks.yx.dtype), label=label)

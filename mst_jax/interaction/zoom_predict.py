@@ -1,4 +1,4 @@
-"""One prediction as users get it: zoom in, look twice, paste back."""
+"""Predict with zoom: crop the region of interest, run the model, paste the result."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,149 +9,163 @@ from einops import rearrange
 from jaxtyping import Array, Float, Int
 
 from mst_jax.geometry import boxes
-from mst_jax.interaction.zoom import move_clicks, next_region
+from mst_jax.interaction.inference_options import ZoomOptions
+from mst_jax.interaction.zoom import clicks_to_roi, next_roi
 from mst_jax.structs import Clicks
 
-# (image [b h w 3], clicks [b k], previous [b h w]) -> logits [b h w]
-Model = Callable[[Array, Clicks, Array], Array]
+# (image [b h w 3], clicks [b k], prev_mask [b h w]) -> logits [b h w]
+ClickModelFn = Callable[[Array, Clicks, Array], Array]
 
 
-def as_tree(model: Model) -> Model:
-    """Returns the model as a JAX tree, to be an argument of jitted code.
+def as_pytree(model: ClickModelFn) -> ClickModelFn:
+    """Return the model as a JAX pytree, so that it can be an argument of jitted code.
 
-    A plain function becomes a tree without leaves; a model that is a tree already may
-    then be exchanged for one with other parameters without compiling again.
+    A plain function becomes a pytree without leaves. A model that is a pytree stays
+    unchanged: its parameters can then be replaced without a new compilation.
     """
     return jax.tree_util.Partial(model) if jax.tree_util.all_leaves([model]) else model
 
 
-def predict(
-    model: Model,
+def predict_with_zoom(
+    model: ClickModelFn,
     image: Float[Array, "b h w 3"],
     size: Int[Array, "b 2"],
     clicks: Clicks,
-    previous: Float[Array, "b h w"],
-    region: Int[Array, "b 4"],
+    prev_mask: Float[Array, "b h w"],
+    roi: Int[Array, "b 4"],
     *,
-    zoom: int | None,
-    zoom_min_side: int = 200,
-    mirror: bool = True,
-    drop_outside: bool = False,
+    zoom: ZoomOptions,
 ) -> tuple[Float[Array, "b h w"], Int[Array, "b 4"]]:
-    """Predicts the object of each picture; jit and vmap safe.
+    """Predict the object of each image; safe under jit and vmap.
 
     Args:
-        model: any callable of this signature, see `Model`.
-        image: [b h w 3] RGB, 0 to 1; smaller pictures fill the upper left corner.
-        size: [b 2] height and width of each picture without that padding.
-        clicks: [b k] in pixels of the picture.
-        previous: [b h w] probability of the last round, zeros at first; 0 on padding.
-        region: [b 4] what the network saw last, see `next_region`; -1 = nothing yet.
-        zoom: side in pixels of the square that the network sees; None: it sees the
-            picture as it is, which therefore must not be padded.
-        zoom_min_side: least height and width of what is zoomed in on, in pixels.
-        mirror: averages the logits with those of the mirrored picture.
-        drop_outside: clicks outside the region are not shown to the network.
+        model: Any callable of the type `ClickModelFn`.
+        image: [b h w 3] RGB, 0 to 1; smaller images fill the upper left corner.
+        size: [b 2] height and width of each image without that padding.
+        clicks: [b k] clicks in pixels of the image.
+        prev_mask: [b h w] probability of the previous round; zeros before the first
+            round and on padding.
+        roi: [b 4] region of interest of the previous round, see `zoom.next_roi`; -1 =
+            none yet.
+        zoom: Zoom and test-time augmentation; with `zoom.size=None` the images must not
+            be padded, because the network sees them unchanged.
 
     Returns:
-        [b h w] float32 probability, 0 outside the region that was seen, and [b 4] that
-        region, -1 without zoom.
+        [b h w] float32 probability, 0 outside the region of interest, and the [b 4]
+        region of interest, -1 without zoom.
     """
-    layers, clicks, region = frame(
-        image,
-        size,
-        clicks,
-        previous,
-        region,
-        zoom=zoom,
-        zoom_min_side=zoom_min_side,
-        drop_outside=drop_outside,
-    )
-    patch = look(model, layers, clicks, mirror=mirror)
-    if zoom is None:
-        return patch, region
-    return put_back(patch, region, *previous.shape[1:]), region
+    crop, roi_clicks, roi = crop_roi(image, size, clicks, prev_mask, roi, zoom=zoom)
+    crop_prob = forward(model, crop, roi_clicks, flip_tta=zoom.flip_tta)
+    if zoom.size is None:
+        return crop_prob, roi
+    return paste_roi(crop_prob, roi, *prev_mask.shape[1:]), roi
 
 
-def frame(
+def crop_roi(
     image: Float[Array, "b h w 3"],
     size: Int[Array, "b 2"],
     clicks: Clicks,
-    previous: Float[Array, "b h w"],
-    region: Int[Array, "b 4"],
+    prev_mask: Float[Array, "b h w"],
+    roi: Int[Array, "b 4"],
     *,
-    zoom: int | None,
-    zoom_min_side: int = 200,
-    drop_outside: bool = False,
+    zoom: ZoomOptions,
 ) -> tuple[Float[Array, "b i j 4"], Clicks, Int[Array, "b 4"]]:
-    """Chooses what the network sees, the first part of `predict`; arguments as there.
+    """Crop the next region of interest, the first step of `predict_with_zoom`.
+
+    The arguments are those of `predict_with_zoom`.
 
     Returns:
-        [b i j 4] picture and last probability, `zoom` pixels high and wide, the clicks
-        in pixels of it, and the [b 4] region it shows. Without zoom all is as it was,
-        and the region -1.
+        [b i j 4] image and previous mask of the region of interest, resized to
+        `zoom.size` pixels; the clicks in pixels of that crop; and the [b 4] region of
+        interest. Without zoom the image and the clicks unchanged, and -1.
     """
-    layers = jnp.concatenate([image, previous[..., None]], axis=-1)
-    if zoom is None:
-        return layers, clicks, jnp.full_like(region, -1)
-    choose = partial(next_region, min_side=zoom_min_side)
-    region = jax.vmap(choose)(region, previous, size, clicks)
-    layers = jax.vmap(partial(boxes.crop, side=zoom))(layers, region)
-    move = partial(move_clicks, side=zoom, drop_outside=drop_outside)
-    return layers, jax.vmap(move)(clicks, region), region
-
-
-def look(
-    model: Model, layers: Float[Array, "b i j 4"], clicks: Clicks, *, mirror: bool
-) -> Float[Array, "b i j"]:
-    """Asks the model, the second part of `predict`; examples may be of many pictures.
-
-    Returns:
-        [b i j] float32 probability of what `frame` framed.
-    """
-    ask = _look_twice if mirror else _look
-    return jax.nn.sigmoid(ask(model, layers[..., :3], clicks, layers[..., 3]))
-
-
-def put_back(
-    patch: Float[Array, "b i j"], region: Int[Array, "b 4"], height: int, width: int
-) -> Float[Array, "b {height} {width}"]:
-    """Pastes what was seen into pictures of zeros, the last part of `predict`."""
-    return jax.vmap(partial(boxes.paste, height=height, width=width))(patch, region)
-
-
-def _look(
-    model: Model,
-    image: Float[Array, "b h w 3"],
-    clicks: Clicks,
-    previous: Float[Array, "b h w"],
-) -> Float[Array, "b h w"]:
-    """Asks the model once; its logits as float32."""
-    return model(image, clicks, previous).astype(jnp.float32)
-
-
-def _look_twice(
-    model: Model,
-    image: Float[Array, "b h w 3"],
-    clicks: Clicks,
-    previous: Float[Array, "b h w"],
-) -> Float[Array, "b h w"]:
-    """Asks once for pictures and their mirror pictures, and averages the logits.
-
-    The two of an example lie side by side in the batch, so that they stay on one device.
-    """
-    row, column = clicks.yx[..., 0], clicks.yx[..., 1]
-    flipped = jnp.stack([row, image.shape[2] - column - 1], axis=-1)
-    logits = _look(
-        model,
-        _pairs(image, image[:, :, ::-1]),
-        Clicks(_pairs(clicks.yx, flipped), _pairs(clicks.label, clicks.label)),
-        _pairs(previous, previous[:, :, ::-1]),
+    image_and_mask = jnp.concatenate([image, prev_mask[..., None]], axis=-1)
+    if zoom.size is None:
+        return image_and_mask, clicks, jnp.full_like(roi, -1)
+    choose_roi = partial(next_roi, min_side=zoom.min_side)
+    roi = jax.vmap(choose_roi)(roi, prev_mask, size, clicks)
+    crop = jax.vmap(partial(boxes.crop, side=zoom.size))(image_and_mask, roi)
+    move_into_crop = partial(
+        clicks_to_roi, side=zoom.size, drop_outside=zoom.drop_outside
     )
-    straight, mirrored = rearrange(logits, "(b two) h w -> two b h w", two=2)
-    return (straight + mirrored[:, :, ::-1]) / 2
+    return crop, jax.vmap(move_into_crop)(clicks, roi), roi
 
 
-def _pairs(one: Array, other: Array) -> Array:
-    """Puts two batches together, example by example."""
-    return rearrange([one, other], "two b ... -> (b two) ...")
+def forward(
+    model: ClickModelFn,
+    crop: Float[Array, "b i j 4"],
+    clicks: Clicks,
+    *,
+    flip_tta: bool,
+) -> Float[Array, "b i j"]:
+    """Run the model on crops, the second step of `predict_with_zoom`.
+
+    The crops of one batch may come from different images.
+
+    Args:
+        model: Any callable of the type `ClickModelFn`.
+        crop: [b i j 4] image, 0 to 1, and previous mask, as `crop_roi` returns them.
+        clicks: [b k] clicks in pixels of the crops.
+        flip_tta: Average the logits with those of the flipped crops.
+
+    Returns:
+        [b i j] float32 probability.
+    """
+    compute_logits = _flip_tta_logits if flip_tta else _float32_logits
+    logits = compute_logits(model, crop[..., :3], clicks, crop[..., 3])
+    return jax.nn.sigmoid(logits)
+
+
+def paste_roi(
+    crop_prob: Float[Array, "b i j"], roi: Int[Array, "b 4"], height: int, width: int
+) -> Float[Array, "b {height} {width}"]:
+    """Paste crops into images of zeros, the last step of `predict_with_zoom`.
+
+    Args:
+        crop_prob: [b i j] probability of the crops.
+        roi: [b 4] region of interest of each crop: top, bottom, left, right, inclusive.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+    """
+    return jax.vmap(partial(boxes.paste, height=height, width=width))(crop_prob, roi)
+
+
+def _float32_logits(
+    model: ClickModelFn,
+    image: Float[Array, "b h w 3"],
+    clicks: Clicks,
+    prev_mask: Float[Array, "b h w"],
+) -> Float[Array, "b h w"]:
+    """Run the model; average and sigmoid of its logits are computed in float32."""
+    return model(image, clicks, prev_mask).astype(jnp.float32)
+
+
+def _flip_tta_logits(
+    model: ClickModelFn,
+    image: Float[Array, "b h w 3"],
+    clicks: Clicks,
+    prev_mask: Float[Array, "b h w"],
+) -> Float[Array, "b h w"]:
+    """Run the model once on images and flipped images, and average the logits.
+
+    An image and its flipped copy are neighbors in the batch, so that both stay on one
+    device when the batch is sharded.
+    """
+    # Pixel centers are whole numbers: column c of w columns flips to w - 1 - c.
+    row, column = clicks.yx[..., 0], clicks.yx[..., 1]
+    flipped_yx = jnp.stack([row, image.shape[2] - column - 1], axis=-1)
+    logits = _float32_logits(
+        model,
+        _interleave(image, image[:, :, ::-1]),
+        Clicks(
+            _interleave(clicks.yx, flipped_yx), _interleave(clicks.label, clicks.label)
+        ),
+        _interleave(prev_mask, prev_mask[:, :, ::-1]),
+    )
+    unflipped, flipped = rearrange(logits, "(b two) h w -> two b h w", two=2)
+    return (unflipped + flipped[:, :, ::-1]) / 2
+
+
+def _interleave(first: Array, second: Array) -> Array:
+    """Join two batches example by example: [2b ...]."""
+    return rearrange([first, second], "two b ... -> (b two) ...")

@@ -1,1 +1,1 @@
-"""Linen bricks that know nothing of the task."""
+"""Linen layers and array functions that models are built from."""

@@ -1,4 +1,9 @@
-"""Attention that reads a few places of several maps, and learns where they lie."""
+"""Multi-scale deformable attention (Deformable DETR).
+
+A cell is a pixel of a feature map. Axes: b batch, n queries (or cells, where there are no
+queries), m cells of all levels, a heads, d channels of a head, l levels, p sampling points
+of a head on a level, k corners of a 2x2 square, s squares, e = k d numbers of a square.
+"""
 
 import flax.linen as nn
 import jax
@@ -10,141 +15,209 @@ from jaxtyping import Array, Float, Int
 
 from mst_jax.layers.dense import Dense
 
-# Rows and columns of each level, in the order in which their cells are listed.
-Sizes = tuple[tuple[int, int], ...]
+LevelSizes = tuple[tuple[int, int], ...]
+"""(rows, columns) of each pyramid level, in the order of the list of cells."""
 
 
-def cell_centres(sizes: Sizes) -> Float[np.ndarray, "n 2"]:
-    """Centres of all cells, level by level, row by row: (row, column), 0 to 1 across."""
-    grids = [(np.indices(size) + 0.5) / np.reshape(size, (2, 1, 1)) for size in sizes]
-    cells = [rearrange(grid, "yx h w -> (h w) yx") for grid in grids]
-    return np.concatenate(cells).astype(np.float32)
+def cell_centers(level_sizes: LevelSizes) -> Float[np.ndarray, "n 2"]:
+    """Return the center of every cell, the reference points of Deformable DETR.
+
+    Args:
+        level_sizes: Rows and columns of each level.
+
+    Returns:
+        [n 2] float32 (row, column), level by level and row by row; a level spans 0 to
+        1.
+    """
+    level_centers = [
+        (np.indices(size) + 0.5) / np.reshape(size, (2, 1, 1)) for size in level_sizes
+    ]
+    flat_centers = [rearrange(grid, "yx h w -> (h w) yx") for grid in level_centers]
+    return np.concatenate(flat_centers).astype(np.float32)
 
 
 def split_levels(
-    cells: Float[Array, "*b n c"], sizes: Sizes
+    cells: Float[Array, "*b n c"], level_sizes: LevelSizes
 ) -> tuple[Float[Array, "*b _ _ c"], ...]:
-    """The map of each level."""
-    ends = np.cumsum([h * w for h, w in sizes])[:-1]
+    """Split a list of cells into the map of each level.
+
+    Args:
+        cells: [*b n c] cells of all levels, level by level and row by row.
+        level_sizes: Rows and columns of each level.
+
+    Returns:
+        A map [*b rows columns c] for each level.
+    """
+    level_boundaries = np.cumsum([h * w for h, w in level_sizes])[:-1]
     return tuple(
         rearrange(level, "... (i j) c -> ... i j c", i=size[0])
-        for level, size in zip(jnp.split(cells, ends, axis=-2), sizes, strict=True)
+        for level, size in zip(
+            jnp.split(cells, level_boundaries, axis=-2), level_sizes, strict=True
+        )
     )
 
 
-def read_levels(
+def sample_levels(
     values: Float[Array, "b m a d"],
-    places_yx: Float[Array, "b n a l p 2"],
-    weights: Float[Array, "b n a l p"],
+    sampling_points_yx: Float[Array, "b n a l p 2"],
+    attention_weights: Float[Array, "b n a l p"],
     *,
-    sizes: Sizes,
+    level_sizes: LevelSizes,
 ) -> Float[Array, "b n a d"]:
-    """Weighted sums of bilinear readings, each head from its own channels.
+    """Compute weighted sums of bilinear samples, each head from its own channels.
 
-    A head makes one gather: each cell is laid out together with its neighbours to the
-    right and below, so that a place is one row of 4 d numbers. The heads take turns, and
-    the gradient gathers anew: all the rows at once would be 200 MB a picture of 448
-    pixels (measured: `benchmarks/deformable.py`).
+    Each head gathers once, from a table whose rows hold the 4 cells of a 2x2 square, so
+    that a bilinear sample reads one row. The heads run one after the other, and the
+    backward pass gathers again: the gathered rows of all heads would take 200 MB for an
+    image of 448 pixels (measured by `benchmarks/deformable.py`).
 
     Source: Zhu et al., Deformable DETR, ICLR 2021, Eq. 3.
 
     Args:
-        values: [b m a d] cells of all levels, row by row.
-        places_yx: [b n a l p 2] in cells of the level they read; centres are whole
-            numbers. Maps are 0 outside.
-        weights: [b n a l p] of the readings.
-        sizes: rows and columns of each level.
+        values: [b m a d] cells of all levels, level by level and row by row.
+        sampling_points_yx: [b n a l p 2] (row, column) in cells of the sampled level;
+            cell centers have integer coordinates. Maps are 0 outside.
+        attention_weights: [b n a l p] weight of each sample.
+        level_sizes: Rows and columns of each level.
 
     Returns:
-        [b n a d] float32.
+        [b n a d] float32 weighted sums.
     """
-    first, corners = _around(places_yx.astype(jnp.float32), sizes)
-    shares = corners * weights.astype(jnp.float32)[..., None]
-    heads = (
-        _squares(values, sizes),
-        rearrange(first, "b n a l p -> a b n (l p)"),
-        rearrange(shares, "b n a l p k -> a b n (l p k)"),
+    # 1. For each sampling point: its row in the table, and the bilinear weights of the
+    # four cells of that row.
+    table_rows, corner_weights = _table_rows_and_weights(
+        sampling_points_yx.astype(jnp.float32), level_sizes
     )
-    read = jax.lax.map(jax.checkpoint(_read_head, prevent_cse=False), heads)
-    return rearrange(read, "a b n d -> b n a d")
+    sample_weights = corner_weights * attention_weights.astype(jnp.float32)[..., None]
+    # 2. Heads first; the samples of all levels and points of a query form one axis.
+    head_inputs = (
+        _corner_table(values, level_sizes),
+        rearrange(table_rows, "b n a l p -> a b n (l p)"),
+        rearrange(sample_weights, "b n a l p k -> a b n (l p k)"),
+    )
+    # 3. One head at a time. Inside a loop XLA cannot merge the recomputation with the
+    # forward pass, so `prevent_cse` is not needed.
+    sampled_values = jax.lax.map(
+        jax.checkpoint(_sample_head, prevent_cse=False), head_inputs
+    )
+    return rearrange(sampled_values, "a b n d -> b n a d")
 
 
-def _squares(
-    values: Float[Array, "b m a d"], sizes: Sizes
+def _corner_table(
+    values: Float[Array, "b m a d"], level_sizes: LevelSizes
 ) -> Float[Array, "a b s 4*d"]:
-    """All 2x2 squares of the maps, framed by zeros; the first begins outside them."""
-    values, squares = rearrange(values, "b m a d -> a b m d"), []
-    for cells, (h, w) in zip(split_levels(values, sizes), sizes, strict=True):
-        cells = jnp.pad(cells, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
-        corners = [
-            cells[:, :, y : y + h + 1, x : x + w + 1] for y in (0, 1) for x in (0, 1)
+    """Return the cells of each 2x2 square side by side, on maps with a border of zeros.
+
+    A level of h x w cells has (h + 1) x (w + 1) squares. The first begins in the
+    border, at row -1 and column -1.
+    """
+    values = rearrange(values, "b m a d -> a b m d")
+    level_tables = []
+    for cells, (h, w) in zip(
+        split_levels(values, level_sizes), level_sizes, strict=True
+    ):
+        padded_cells = jnp.pad(cells, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
+        # Upper left, upper right, lower left, lower right.
+        corner_cells = [
+            padded_cells[:, :, y : y + h + 1, x : x + w + 1]
+            for y in (0, 1)
+            for x in (0, 1)
         ]
-        squares.append(
-            rearrange(jnp.concatenate(corners, -1), "a b h w e -> a b (h w) e")
+        level_tables.append(
+            rearrange(jnp.concatenate(corner_cells, -1), "a b h w e -> a b (h w) e")
         )
-    return jnp.concatenate(squares, axis=2)
+    return jnp.concatenate(level_tables, axis=2)
 
 
-def _around(
-    places_yx: Float[Array, "b n a l p 2"], sizes: Sizes
+def _table_rows_and_weights(
+    sampling_points_yx: Float[Array, "b n a l p 2"], level_sizes: LevelSizes
 ) -> tuple[Int[Array, "b n a l p"], Float[Array, "b n a l p 4"]]:
-    """The number of the square around each place, and the shares of its corners."""
-    last = np.asarray(sizes, np.float32)[None, None, None, :, None]
-    places = jnp.clip(places_yx, -1.0, jnp.broadcast_to(last, places_yx.shape))
-    corner = jnp.minimum(jnp.floor(places), last - 1)
-    y, x = jnp.moveaxis(places - corner, -1, 0)
-    row, column = jnp.moveaxis(corner.astype(jnp.int32) + 1, -1, 0)
+    """Return the table row of the square around each point, and bilinear weights."""
+    # 1. Points beyond the border of zeros are moved onto it, where every sample is 0.
+    upper_limit = np.asarray(level_sizes, np.float32)[None, None, None, :, None]
+    clipped_points_yx = jnp.clip(
+        sampling_points_yx,
+        -1.0,
+        jnp.broadcast_to(upper_limit, sampling_points_yx.shape),
+    )
+    # 2. Upper left cell of the square, and the position inside the square, 0 to 1.
+    corner_yx = jnp.minimum(jnp.floor(clipped_points_yx), upper_limit - 1)
+    y, x = jnp.moveaxis(clipped_points_yx - corner_yx, -1, 0)
+    square_row, square_column = jnp.moveaxis(corner_yx.astype(jnp.int32) + 1, -1, 0)
+    # 3. Squares are numbered level by level and row by row.
+    num_squares = [(h + 1) * (w + 1) for h, w in level_sizes]
+    level_start = np.cumsum([0, *num_squares[:-1]], dtype=np.int32)
+    row_stride = np.asarray([w + 1 for _, w in level_sizes], np.int32)
+    level_start, row_stride = (
+        per_level[None, None, None, :, None] for per_level in (level_start, row_stride)
+    )
+    corner_weights = ((1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x)
+    table_rows = level_start + square_row * row_stride + square_column
+    return table_rows, jnp.stack(corner_weights, axis=-1)
 
-    num_squares = [(h + 1) * (w + 1) for h, w in sizes]
-    start = np.cumsum([0, *num_squares[:-1]], dtype=np.int32)
-    stride = np.asarray([w + 1 for _, w in sizes], np.int32)
-    start, stride = (one[None, None, None, :, None] for one in (start, stride))
-    shares = ((1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x)
-    return start + row * stride + column, jnp.stack(shares, axis=-1)
 
-
-def _read_head(
-    head: tuple[Float[Array, "b s e"], Int[Array, "b n p"], Float[Array, "b n 4*p"]],
+def _sample_head(
+    head_inputs: tuple[
+        Float[Array, "b s e"], Int[Array, "b n p"], Float[Array, "b n 4*p"]
+    ],
 ) -> Float[Array, "b n d"]:
-    """Squares of one head, places to read, shares of their corners -> sums of readings."""
-    squares, first, shares = head
-    rows = rearrange(first, "b n p -> b (n p) 1")
-    # Numbers that are none (a run that diverged) must not read outside the memory.
-    read = jnp.take_along_axis(squares, rows, axis=1, mode="clip")
-    n, p = first.shape[1:]
-    read = rearrange(read, "b (n p) (k d) -> b n (p k) d", n=n, p=p, k=4)
-    highest = jax.lax.Precision.HIGHEST
+    """Gather the squares of one head and sum them, weighted; see `sample_levels`.
+
+    Here p counts the points of all levels.
+    """
+    corner_table, table_rows, sample_weights = head_inputs
+    flat_rows = rearrange(table_rows, "b n p -> b (n p) 1")
+    # "clip": offsets that are NaN (training diverged) must not read outside the table.
+    gathered_squares = jnp.take_along_axis(corner_table, flat_rows, axis=1, mode="clip")
+    n, p = table_rows.shape[1:]
+    bilinear_samples = rearrange(
+        gathered_squares, "b (n p) (k d) -> b n (p k) d", n=n, p=p, k=4
+    )
     return jnp.einsum(
-        "bnkd,bnk->bnd", read.astype(jnp.float32), shares, precision=highest
+        "bnkd,bnk->bnd",
+        bilinear_samples.astype(jnp.float32),
+        sample_weights,
+        precision=jax.lax.Precision.HIGHEST,
     )
 
 
-def ring(
+def initial_sampling_offsets(
     num_heads: int, num_levels: int, num_points: int
 ) -> Float[np.ndarray, "a l p 2"]:
-    """Where a new module looks: each head in its direction, each point a cell farther.
+    """Return initial offsets: one direction per head, one distance per point.
 
-    Source: Zhu et al., Deformable DETR, ICLR 2021, Appendix A.4: the eight neighbours,
-    for eight heads.
+    Source: Zhu et al., Deformable DETR, ICLR 2021, Appendix A.4. With eight heads the
+    directions are those of the eight neighbors.
+
+    Args:
+        num_heads: Number of attention heads.
+        num_levels: Number of pyramid levels, which all have the same offsets.
+        num_points: Number of sampling points of a head on each level.
+
+    Returns:
+        [a l p 2] float32 (row, column) offsets in cells.
     """
-    angle = 2 * np.pi * np.arange(num_heads) / num_heads
-    directions = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-    directions /= np.abs(directions).max(axis=-1, keepdims=True)
-    far = np.arange(1, num_points + 1)[:, None]
-    points = (directions[:, None, None] * far).astype(np.float32)
-    return np.broadcast_to(points, (num_heads, num_levels, num_points, 2))
+    head_angle = 2 * np.pi * np.arange(num_heads) / num_heads
+    head_directions = np.stack([np.sin(head_angle), np.cos(head_angle)], axis=-1)
+    # Scaled from the circle to the square: diagonal neighbors are at (1, 1).
+    head_directions /= np.abs(head_directions).max(axis=-1, keepdims=True)
+    point_distances = np.arange(1, num_points + 1)[:, None]
+    sampling_offsets = (head_directions[:, None, None] * point_distances).astype(
+        np.float32
+    )
+    return np.broadcast_to(sampling_offsets, (num_heads, num_levels, num_points, 2))
 
 
 class DeformableAttention(nn.Module):
-    """Multi-scale deformable attention: a query says where to look, and how much.
+    """Attend to a few sampling points per level, at positions predicted from the query.
 
-    Source: Zhu et al., Deformable DETR, ICLR 2021, Section 4.1. Places and weights are
-    float32 whatever the products are.
+    Source: Zhu et al., Deformable DETR, ICLR 2021, Section 4.1. Sampling points and
+    attention weights are float32 for every compute dtype.
 
     Attributes:
-        num_heads: must divide the width of the query.
-        num_points: places that a head reads on each level.
-        dtype: of the products with the values.
+        num_heads: Number of attention heads; must divide the width of the query.
+        num_points: Number of sampling points of a head on each level.
+        dtype: Compute dtype of the value and output projections.
     """
 
     num_heads: int = 8
@@ -154,46 +227,62 @@ class DeformableAttention(nn.Module):
     @nn.compact
     def __call__(
         self,
-        query: Float[Array, "b n c"],
-        memory: Float[Array, "b m c"],
+        inputs_q: Float[Array, "b n c"],
+        inputs_v: Float[Array, "b m c"],
         *,
-        centres_yx: Float[np.ndarray, "n 2"],
-        sizes: Sizes,
+        reference_points_yx: Float[np.ndarray, "n 2"],
+        level_sizes: LevelSizes,
     ) -> Float[Array, "b n c"]:
-        """Gathers, for each query, around its own place on all levels.
+        """Sample all levels around the reference point of each query.
 
         Args:
-            query: [b n c] who looks, with positions.
-            memory: [b m c] cells of all levels, row by row.
-            centres_yx: [n 2] where the queries stand, 0 to 1 across every level.
-            sizes: rows and columns of each level.
+            inputs_q: [b n c] query tokens, with their position embedding.
+            inputs_v: [b m c] cells of all levels, level by level and row by row.
+            reference_points_yx: [n 2] (row, column) of each query; a level spans 0 to
+                1.
+            level_sizes: Rows and columns of each level.
+
+        Returns:
+            [b n c] the attended values.
 
         Raises:
-            ValueError: the width is not a multiple of `num_heads`.
+            ValueError: The width is not a multiple of `num_heads`.
         """
-        width = query.shape[-1]
+        width = inputs_q.shape[-1]
         if width % self.num_heads:
             raise ValueError(
                 f"{self.num_heads} heads do not divide the width {width}; "
                 "choose a width that is a multiple of the number of heads"
             )
-        shape = (self.num_heads, len(sizes), self.num_points)
-        start = ring(*shape)
-        offsets = Dense(
-            (*shape, 2),
+        # 1. Sampling offsets and attention weights of each head, level and point. New
+        # modules have constant offsets and equal weights.
+        samples_shape = (self.num_heads, len(level_sizes), self.num_points)
+        first_offsets = initial_sampling_offsets(*samples_shape)
+        sampling_offsets = Dense(
+            (*samples_shape, 2),
             kernel_init=nn.initializers.zeros,
-            bias_init=lambda _, flat, kind: jnp.asarray(start.reshape(flat), kind),
+            bias_init=lambda _, shape, dtype: jnp.asarray(
+                first_offsets.reshape(shape), dtype
+            ),
             name="offsets",
-        )(query.astype(jnp.float32))
-        logits = Dense(shape, kernel_init=nn.initializers.zeros, name="weights")(
-            query.astype(jnp.float32)
+        )(inputs_q.astype(jnp.float32))
+        weight_logits = Dense(
+            samples_shape, kernel_init=nn.initializers.zeros, name="weights"
+        )(inputs_q.astype(jnp.float32))
+        # The softmax runs over all levels and points of a head.
+        attention_weights = jax.nn.softmax(weight_logits, axis=(-2, -1))
+        # 2. Sampling points in cells of each level, around the reference point.
+        reference_cells = (
+            reference_points_yx[:, None] * np.asarray(level_sizes, np.float32) - 0.5
         )
-        weights = jax.nn.softmax(logits, axis=(-2, -1))
-
-        cells = centres_yx[:, None] * np.asarray(sizes, np.float32) - 0.5
-        places = cells[None, :, None, :, None] + offsets
+        sampling_points = (
+            jnp.asarray(reference_cells[None, :, None, :, None]) + sampling_offsets
+        )
+        # 3. Sample the projected values and mix the heads.
         values = Dense(
             (self.num_heads, width // self.num_heads), dtype=self.dtype, name="value"
-        )(memory)
-        read = read_levels(values, places, weights, sizes=sizes).astype(self.dtype)
-        return Dense(width, axis=(-2, -1), dtype=self.dtype, name="out")(read)
+        )(inputs_v)
+        sampled_values = sample_levels(
+            values, sampling_points, attention_weights, level_sizes=level_sizes
+        ).astype(self.dtype)
+        return Dense(width, axis=(-2, -1), dtype=self.dtype, name="out")(sampled_values)

@@ -1,47 +1,55 @@
-"""Dense layers whose products are plain matrix products."""
+"""Dense layers that compute a plain matrix product."""
 
 import functools
 import math
 
 import flax.linen as nn
 import jax
+from jax.lax import DotDimensionNumbers
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
-def flat_product(
-    x: Float[Array, "..."],
+def dot_general_as_matmul(
+    inputs: Float[Array, "..."],
     kernel: Float[Array, "..."],
-    dimensions: tuple,
+    dimension_numbers: DotDimensionNumbers,
     precision: jax.lax.PrecisionLike = None,
     preferred_element_type: DTypeLike | None = None,
 ) -> Float[Array, "..."]:
-    """`lax.dot_general` over the last axes of x and the first of the kernel, as matrices.
+    """Compute `lax.dot_general` as the product of two matrices.
 
-    The kernel's gradient sums over rows. Over several axes of them XLA's CPU compiler
-    moves the gradient of x around before the product, and at each layer of a residual
-    stream computes it anew from that of all later layers: a third of a training step of
-    ViT-B.
+    The last axes of the inputs are contracted with the first axes of the kernel. The
+    kernel's gradient sums over rows. Over several row axes, XLA's CPU compiler
+    transposes the gradient of the inputs before the product and, at each layer of a
+    residual stream, recomputes it from that of all later layers: a third of a training
+    step of ViT-B.
 
     Args:
-        x: [*n *c] rows.
-        kernel: [*c *d].
-        dimensions: of `lax.dot_general`; the axes c, no batch axes.
-        precision: of the product.
-        preferred_element_type: of the result.
+        inputs: [*n *c] rows to multiply.
+        kernel: [*c *d] weights.
+        dimension_numbers: Contracted axes c as `lax.dot_general` takes them, without
+            batch axes.
+        precision: Precision of the product.
+        preferred_element_type: Dtype of the result.
+
+    Returns:
+        [*n *d] the product.
     """
-    num_axes = len(dimensions[0][0])
-    rows, columns = x.shape[: x.ndim - num_axes], kernel.shape[num_axes:]
-    width = math.prod(kernel.shape[:num_axes])
-    product = jax.lax.dot_general(
-        x.reshape(-1, width),
-        kernel.reshape(width, -1),
+    num_contracted = len(dimension_numbers[0][0])
+    row_shape = inputs.shape[: inputs.ndim - num_contracted]
+    column_shape = kernel.shape[num_contracted:]
+    input_width = math.prod(kernel.shape[:num_contracted])
+    flat_product = jax.lax.dot_general(
+        inputs.reshape(-1, input_width),
+        kernel.reshape(input_width, -1),
         (((1,), (0,)), ((), ())),
         precision=precision,
         preferred_element_type=preferred_element_type,
     )
-    return product.reshape(*rows, *columns)
+    return flat_product.reshape(*row_shape, *column_shape)
 
 
-Dense = functools.partial(nn.DenseGeneral, dot_general=flat_product)
-"""Flax's dense layer over the last axes."""
+# Flax calls `dot_general` with the arguments of `lax.dot_general`, in the same order.
+Dense = functools.partial(nn.DenseGeneral, dot_general=dot_general_as_matmul)
+"""Flax's dense layer over the last axes, computed as a matrix product."""

@@ -1,4 +1,4 @@
-"""Dropped channels, the same ones on however many devices the batch lies."""
+"""Channel dropout that is independent of how the batch is sharded."""
 
 import flax.linen as nn
 import jax
@@ -8,27 +8,43 @@ from jaxtyping import Array, Float
 from mst_jax import collectives
 
 
-class DropChannels(nn.Module):
-    """Sets channels of an example to zero everywhere, and scales those that are left.
+class ChannelDropout(nn.Module):
+    """Set whole channels of an example to zero and scale the others (spatial dropout).
 
-    What is drawn is what Flax's Dropout draws for the whole batch; that one draws anew on
-    each device of a `jax.pmap`.
+    It draws what Flax's `Dropout` draws for the whole batch; inside a `jax.pmap` that
+    one makes its own draw on each device.
 
     Attributes:
-        share: of the channels that are dropped, 0 to 1.
+        drop_rate: Fraction of the channels that is dropped, from 0 up to but not 1.
     """
 
-    share: float
+    drop_rate: float
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "b h w c"], *, train: bool
     ) -> Float[Array, "b h w c"]:
-        """Returns x as it is unless `train`, which needs the random key "dropout"."""
-        if not train or self.share == 0:
+        """Return x with dropped channels in training, and x unchanged otherwise.
+
+        Args:
+            x: [b h w c] feature map.
+            train: Whether channels are dropped; needs the random key "dropout".
+
+        Returns:
+            [b h w c] the map; its expected value is x.
+        """
+        if not train or self.drop_rate == 0:
             return x
-        num_examples, _, _, width = x.shape
-        shape = (collectives.num_shares() * num_examples, 1, 1, width)
-        drawn = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - self.share, shape)
-        kept = collectives.own_share(drawn)
-        return jnp.where(kept, x / (1.0 - self.share), jnp.zeros_like(x))
+        num_examples, _, _, num_channels = x.shape
+        # Every shard draws for the whole batch and takes its own rows of the draw.
+        global_shape = (
+            collectives.num_batch_shards() * num_examples,
+            1,
+            1,
+            num_channels,
+        )
+        is_kept = jax.random.bernoulli(
+            self.make_rng("dropout"), 1.0 - self.drop_rate, global_shape
+        )
+        is_kept = collectives.local_shard(is_kept)
+        return jnp.where(is_kept, x / (1.0 - self.drop_rate), jnp.zeros_like(x))

@@ -1,4 +1,4 @@
-"""Two dense layers."""
+"""The two-layer perceptron of a transformer block."""
 
 from collections.abc import Callable
 
@@ -11,25 +11,31 @@ from mst_jax.layers.dense import Dense
 
 
 def exact_gelu(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-    """GELU by the error function, as in every published ViT."""
+    """Compute GELU with the error function, as in every published ViT."""
     return nn.gelu(x, approximate=False)
 
 
 class MLP(nn.Module):
-    """Two dense layers with a function between them; keeps the width.
+    """Two dense layers with an activation between them; the width does not change.
 
     Attributes:
-        hidden: width between the layers.
-        dtype: of the products.
-        activation: the function between the layers, element by element.
+        hidden_width: Number of channels between the layers.
+        dtype: Compute dtype of the matrix products.
+        activation: Elementwise function between the layers.
     """
 
-    hidden: int
+    hidden_width: int
     dtype: DTypeLike = jnp.float32
     activation: Callable[[Array], Array] = exact_gelu
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-        """Returns an update of the same width."""
-        hidden = Dense(self.hidden, dtype=self.dtype, name="hidden")(x)
-        return Dense(x.shape[-1], dtype=self.dtype, name="out")(self.activation(hidden))
+        """Return the update of each token, without the residual connection.
+
+        Args:
+            x: [*b c] tokens.
+        """
+        hidden = Dense(self.hidden_width, dtype=self.dtype, name="hidden")(x)
+        # The width of the output comes from the input: a residual update fits anywhere.
+        project_output = Dense(x.shape[-1], dtype=self.dtype, name="out")
+        return project_output(self.activation(hidden))

@@ -1,36 +1,53 @@
-"""Which intermediate results a layer keeps for the backward pass."""
+"""Rematerialization: which activations a layer stores for the backward pass."""
 
 import functools
 
 import flax.linen as nn
 import jax
 
-REMATS = ("none", "products", "blocks")
-"""What is computed again in the backward pass: nothing; everything between the layer's
-matrix products (their results are kept, those of attention excepted); the whole layer."""
+REMAT_MODES = ("none", "products", "blocks")
+"""What the backward pass recomputes: nothing; everything except the results of the
+layer's matrix products (those inside attention are recomputed); the whole layer."""
 
 
 def check_remat(remat: str) -> None:
-    """Raises ValueError unless the name is one of `REMATS`."""
-    if remat not in REMATS:
-        raise ValueError(f"model remat is {remat!r}; choose one of {', '.join(REMATS)}")
-
-
-@functools.cache  # a module made twice is the same module, for whoever compiles it
-def with_remat(
-    layer: type[nn.Module], remat: str, *, static: tuple[int, ...] = ()
-) -> type[nn.Module]:
-    """The same kind of layer, with less to keep; parameters have the same paths.
-
-    Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, arXiv 1604.06174.
+    """Check the name of a rematerialization mode.
 
     Args:
-        layer: kind of module.
-        remat: one of `REMATS`.
-        static: numbers of the arguments of its call that are not arrays, from 1.
+        remat: Name that should be in `REMAT_MODES`.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
+    if remat not in REMAT_MODES:
+        raise ValueError(
+            f"model remat is {remat!r}; choose one of {', '.join(REMAT_MODES)}"
+        )
+
+
+# Cached: equal arguments return the same class, so that compiled programs are reused.
+@functools.cache
+def with_remat(
+    layer_class: type[nn.Module], remat: str, *, static_argnums: tuple[int, ...] = ()
+) -> type[nn.Module]:
+    """Return a layer class that stores fewer activations; parameter paths stay.
+
+    Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, arXiv
+    1604.06174.
+
+    Args:
+        layer_class: Linen module class.
+        remat: Mode, one of `REMAT_MODES`.
+        static_argnums: Indices of the arguments of the layer's call that are not
+            arrays, counted from 1.
+
+    Returns:
+        The class itself for "none", else a subclass with the same constructor.
     """
     if remat == "none":
-        return layer
-    policies = jax.checkpoint_policies
-    kept = policies.dots_with_no_batch_dims_saveable if remat == "products" else None
-    return nn.remat(layer, policy=kept, static_argnums=static)
+        return layer_class
+    save_policy = None
+    if remat == "products":
+        # Products of attention have batch dimensions; they are recomputed.
+        save_policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    return nn.remat(layer_class, policy=save_policy, static_argnums=static_argnums)

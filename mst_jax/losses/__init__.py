@@ -1,4 +1,4 @@
-"""Losses: pure functions of arrays that need jax and jaxtyping only."""
+"""Losses as pure functions of arrays; they need no library but jax and jaxtyping."""
 
 from mst_jax.losses.adaptive_focal import adaptive_focal_loss
 from mst_jax.losses.cross_entropy import (

@@ -1,10 +1,15 @@
-"""Losses that look hardest at the pixels that are most wrong."""
+"""Focal losses: cross-entropies that weigh wrong pixels more than right ones."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from mst_jax.losses.pixel_errors import Axes, fade, normalized_fade, read_pixels
+from mst_jax.losses.pixel_errors import (
+    PixelAxes,
+    compute_pixel_errors,
+    focal_weight,
+    normalized_focal_weight,
+)
 
 
 def focal_loss(
@@ -15,25 +20,29 @@ def focal_loss(
     alpha: float | None = None,
     where: Bool[Array, "*pixels"] | None = None,
 ) -> Float[Array, "*pixels"]:
-    """Cross-entropy that fades where a pixel is right: `(1 - pt)^gamma * (-log pt)`.
+    """Compute the focal loss `(1 - pt)^gamma * (-log pt)` of each pixel.
+
+    pt is the probability of the true class.
 
     Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, Eq. 4 and 5.
 
     Args:
-        logits: any shape; float16 and bfloat16 are raised to float32.
-        targets: same shape, 0 or 1.
-        gamma: how much the right pixels are faded, 0 = not.
-        alpha: weight of targets 1; targets 0 have 1 - alpha; None = no weights.
-        where: same shape, False on pixels that do not count; None = all count.
+        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        targets: Targets 0 or 1, same shape as `logits`.
+        gamma: Focal exponent; 0 gives the cross-entropy.
+        alpha: Weight of targets 1; targets 0 have 1 - alpha; None: no class weights.
+        where: False on pixels that do not count, same shape; None: all pixels count.
 
     Returns:
         The loss of each pixel, 0 where it does not count.
     """
-    pixels = read_pixels(logits, targets, where)
-    loss = fade(pixels.wrong, gamma) * jax.nn.softplus(pixels.wrong)
+    errors = compute_pixel_errors(logits, targets, where)
+    weight = focal_weight(errors.neg_margin, gamma)
+    loss = weight * jax.nn.softplus(errors.neg_margin)
     if alpha is not None:
-        loss = jnp.where(pixels.is_object, alpha, 1.0 - alpha) * loss
-    return jnp.where(pixels.counts, loss, 0.0)
+        loss = jnp.where(errors.is_object, alpha, 1.0 - alpha) * loss
+    # An ignored pixel has the negative margin 0 and so the loss log 2: remove it.
+    return jnp.where(errors.is_counted, loss, 0.0)
 
 
 def poly_loss(
@@ -44,24 +53,26 @@ def poly_loss(
     alpha: float = 1.0,
     where: Bool[Array, "*pixels"] | None = None,
 ) -> Float[Array, "*pixels"]:
-    """Focal loss plus `alpha * (1 - pt)^(gamma + 1)`, more of its leading term.
+    """Compute the focal loss plus its leading term `alpha * (1 - pt)^(gamma + 1)`.
+
+    pt is the probability of the true class.
 
     Source: Leng et al., PolyLoss, ICLR 2022, Poly-1 of the focal loss.
 
     Args:
-        logits: any shape; float16 and bfloat16 are raised to float32.
-        targets: same shape, 0 or 1.
-        gamma: how much the right pixels are faded, 0 = not.
-        alpha: how much of the leading term is added; no weight of a class.
-        where: same shape, False on pixels that do not count; None = all count.
+        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        targets: Targets 0 or 1, same shape as `logits`.
+        gamma: Focal exponent; 0 gives the cross-entropy as the first term.
+        alpha: Weight of the added leading term; not a class weight.
+        where: False on pixels that do not count, same shape; None: all pixels count.
 
     Returns:
         The loss of each pixel, 0 where it does not count.
     """
-    pixels = read_pixels(logits, targets, where)
-    more = alpha * fade(pixels.wrong, gamma + 1.0)
-    focal = focal_loss(logits, targets, gamma=gamma, where=where)
-    return focal + jnp.where(pixels.counts, more, 0.0)
+    errors = compute_pixel_errors(logits, targets, where)
+    leading_term = alpha * focal_weight(errors.neg_margin, gamma + 1.0)
+    focal_term = focal_loss(logits, targets, gamma=gamma, where=where)
+    return focal_term + jnp.where(errors.is_counted, leading_term, 0.0)
 
 
 def normalized_focal_loss(
@@ -70,31 +81,34 @@ def normalized_focal_loss(
     *,
     gamma: float = 2.0,
     alpha: float = 0.5,
-    axis: Axes = -1,
+    axis: PixelAxes = -1,
     where: Bool[Array, "*pixels"] | None = None,
 ) -> Float[Array, "*pixels"]:
-    """Focal loss whose weights sum to the number of pixels of the example.
+    """Compute the focal loss whose weights sum to the number of pixels of the example.
 
     With p = sigmoid(logits), pt = p for targets 1 and 1 - p for targets 0, and N pixels:
-    `alpha_t * N / sum((1 - pt)^gamma) * (1 - pt)^gamma * (-log pt)`. The focal loss fades
-    as the mask gets better; this one does not, so that learning goes on at the border.
+    `alpha_t * N / sum((1 - pt)^gamma) * (1 - pt)^gamma * (-log pt)`. The focal loss
+    vanishes as the mask improves; this loss does not, so that the border of the mask
+    still gets a gradient.
 
-    Source: Sofiiuk et al., AdaptIS, ICCV 2019, Eq. 3 and 4; the normaliser is without
-    gradient, as in the published programs.
+    Source: Sofiiuk et al., AdaptIS, ICCV 2019, Eq. 3 and 4; no gradient flows through
+    the normalizer, as in the published programs.
 
     Args:
-        logits: any shape; float16 and bfloat16 are raised to float32.
-        targets: same shape, 0 or 1.
-        gamma: how much the right pixels are faded, 0 = not.
-        alpha: weight of targets 1; targets 0 have 1 - alpha; outside the normaliser.
-        axis: the axes over which an example's pixels lie.
-        where: same shape, False on pixels that do not count; None = all count.
+        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        targets: Targets 0 or 1, same shape as `logits`.
+        gamma: Focal exponent; 0 gives the cross-entropy.
+        alpha: Weight of targets 1; targets 0 have 1 - alpha. It does not enter the
+            normalizer.
+        axis: Axes over which the pixels of one example lie.
+        where: False on pixels that do not count, same shape; None: all pixels count.
 
     Returns:
         The loss of each pixel, 0 where it does not count. Take the mean over `axis` with
         the same `where`.
     """
-    pixels = read_pixels(logits, targets, where)
-    weight = jnp.where(pixels.is_object, alpha, 1.0 - alpha)
-    weight = weight * normalized_fade(pixels, gamma, axis=axis)
-    return weight * jax.nn.softplus(pixels.wrong)
+    errors = compute_pixel_errors(logits, targets, where)
+    weight = jnp.where(errors.is_object, alpha, 1.0 - alpha)
+    # Ignored pixels need no mask here: their normalized weight is 0.
+    weight = weight * normalized_focal_weight(errors, gamma, axis=axis)
+    return weight * jax.nn.softplus(errors.neg_margin)

@@ -1,12 +1,14 @@
-"""Every mask loss in one form, by name: logits, target, valid -> one value an example."""
+"""The mask losses by name, each reduced to one value for each example."""
 
 import functools
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from mst_jax import config_options
 from mst_jax.losses.adaptive_focal import adaptive_focal_loss
 from mst_jax.losses.cross_entropy import (
     balanced_cross_entropy_loss,
@@ -16,53 +18,67 @@ from mst_jax.losses.cross_entropy import (
 from mst_jax.losses.focal import focal_loss, normalized_focal_loss, poly_loss
 from mst_jax.losses.region_losses import dice_loss, soft_iou_loss
 
+# (logits [*b h w], targets [*b h w], *, where [*b h w], **options) -> [*b]
 MaskLoss = Callable[..., Float[Array, "*b"]]
 
-PIXELS = (-2, -1)
+PIXEL_AXES = (-2, -1)
 
 
-def in_mask_form(loss: Callable[..., Array]) -> MaskLoss:
-    """Gives a loss of pixels the form of a mask loss, with the options that are left.
+def as_mask_loss(loss_fn: Callable[..., Array]) -> MaskLoss:
+    """Reduce a loss of pixels to one value for each example.
 
     Args:
-        loss: (logits, targets, *, where, ...) -> a value for each pixel or each example;
-            if it takes `axis`, it gets the last two. Targets may be a teacher's logits.
+        loss_fn: (logits, targets, *, where, ...) -> a value for each pixel or each
+            example. If it takes `axis`, it gets the last two axes. The targets may be
+            the logits of a teacher.
 
     Returns:
-        (logits [*b h w], target, valid, **options) -> [*b]; a loss of pixels becomes its
-        mean over the valid ones, 0 if there are none.
+        (logits [*b h w], targets, *, where, **options) -> [*b]. A loss of pixels becomes
+        its mean over the pixels that count, 0 if there are none. The options are those
+        of `loss_fn`, see `loss_options`.
     """
-    parameters = inspect.signature(loss).parameters
-    fixed = {"axis": PIXELS} if "axis" in parameters else {}
+    takes_axis = "axis" in inspect.signature(loss_fn).parameters
+    axis_option = {"axis": PIXEL_AXES} if takes_axis else {}
 
-    @functools.wraps(loss)
+    # `wraps` keeps the signature of `loss_fn`, from which the options are read.
+    @functools.wraps(loss_fn)
     def mask_loss(
         logits: Float[Array, "*b h w"],
-        target: Bool[Array, "*b h w"] | Float[Array, "*b h w"],
-        valid: Bool[Array, "*b h w"],
-        **options: object,
+        targets: Bool[Array, "*b h w"] | Float[Array, "*b h w"],
+        *,
+        where: Bool[Array, "*b h w"],
+        **options: Any,
     ) -> Float[Array, "*b"]:
-        each = loss(logits, target, where=valid, **fixed, **options)
-        if each.ndim < logits.ndim:
-            return each
-        return each.sum(PIXELS) / jnp.maximum(valid.sum(PIXELS), 1)
+        values = loss_fn(logits, targets, where=where, **axis_option, **options)
+        # Region losses have one value for each example already.
+        if values.ndim < logits.ndim:
+            return values
+        return values.sum(PIXEL_AXES) / jnp.maximum(where.sum(PIXEL_AXES), 1)
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    arrays = [inspect.Parameter(name, kind) for name in ("logits", "target", "valid")]
-    ours = ("axis", "where")
-    options = [p for p in list(parameters.values())[2:] if p.name not in ours]
-    mask_loss.__signature__ = inspect.Signature([*arrays, *options])
     return mask_loss
 
 
+def loss_options(loss_fn: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options that a config may give a loss, with their defaults.
+
+    Args:
+        loss_fn: Loss with keyword-only options.
+
+    Returns:
+        Name -> default of each keyword-only argument but `axis` and `where`.
+    """
+    defaults = config_options.keyword_defaults(loss_fn)
+    return {key: defaults[key] for key in defaults if key not in ("axis", "where")}
+
+
 MASK_LOSSES: dict[str, MaskLoss] = {
-    "bce": in_mask_form(binary_cross_entropy_loss),
-    "weighted_bce": in_mask_form(weighted_cross_entropy_loss),
-    "balanced_bce": in_mask_form(balanced_cross_entropy_loss),
-    "focal": in_mask_form(focal_loss),
-    "poly": in_mask_form(poly_loss),
-    "normalized_focal": in_mask_form(normalized_focal_loss),
-    "adaptive_focal": in_mask_form(adaptive_focal_loss),
-    "soft_iou": in_mask_form(soft_iou_loss),
-    "dice": in_mask_form(dice_loss),
+    "bce": as_mask_loss(binary_cross_entropy_loss),
+    "weighted_bce": as_mask_loss(weighted_cross_entropy_loss),
+    "balanced_bce": as_mask_loss(balanced_cross_entropy_loss),
+    "focal": as_mask_loss(focal_loss),
+    "poly": as_mask_loss(poly_loss),
+    "normalized_focal": as_mask_loss(normalized_focal_loss),
+    "adaptive_focal": as_mask_loss(adaptive_focal_loss),
+    "soft_iou": as_mask_loss(soft_iou_loss),
+    "dice": as_mask_loss(dice_loss),
 }

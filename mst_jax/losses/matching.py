@@ -1,4 +1,4 @@
-"""Which query answers for which target: the cheapest, by class and by mask."""
+"""Matching of queries and targets at the minimum cost of class and mask."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mst_jax.losses.matching_costs import MASK_COSTS, dice_cost
 
-Assign = Callable[[Float[Array, "q t"]], tuple[Int[Array, " t"], Int[Array, " t"]]]
+# Costs [q t] -> pairs (query indices, target indices).
+AssignFn = Callable[[Float[Array, "q t"]], tuple[Int[Array, " t"], Int[Array, " t"]]]
 
 
 def matching_cost(
@@ -17,38 +18,43 @@ def matching_cost(
     targets: Bool[Array, "t n"],
     valid: Bool[Array, " n"],
     *,
-    match_by: str = "adaptive_focal",
-    match_class: float = 2.0,
-    match_mask: float = 5.0,
-    match_dice: float = 5.0,
+    mask_cost: str = "adaptive_focal",
+    class_cost_weight: float = 2.0,
+    mask_cost_weight: float = 5.0,
+    dice_cost_weight: float = 5.0,
 ) -> Float[Array, "q t"]:
-    """What it would cost to let each query answer for each target.
+    """Compute the cost of matching each query with each target.
 
     Source: Cheng et al., Per-Pixel Classification is Not All You Need, NeurIPS 2021,
     Section 3.2; weights as in the published AdaptiveClick.
 
     Args:
-        class_logits: [q 2] no click, click.
-        mask_logits: [q n] over n pixels.
-        targets: [t n] wanted masks.
+        class_logits: [q 2] class logits of the queries: not the clicked object, the
+            clicked object.
+        mask_logits: [q n] mask logits of the queries over n pixels.
+        targets: [t n] target masks.
         valid: [n] False on pixels that do not count.
-        match_by: the mask cost, a name in `costs.MASK_COSTS`.
-        match_class: weight of minus the probability of class 1.
-        match_mask: weight of the mask cost.
-        match_dice: weight of the dice cost.
+        mask_cost: Name of the mask cost in `matching_costs.MASK_COSTS`.
+        class_cost_weight: Weight of the class cost (the negative probability of the
+            class "clicked object").
+        mask_cost_weight: Weight of the mask cost.
+        dice_cost_weight: Weight of the Dice cost.
+
+    Returns:
+        [q t] weighted sum of the three costs.
 
     Raises:
-        ValueError: no such cost.
+        ValueError: Unknown mask cost.
     """
-    if match_by not in MASK_COSTS:
+    if mask_cost not in MASK_COSTS:
         raise ValueError(
-            f"match_by is {match_by!r}, expected one of {', '.join(MASK_COSTS)}"
+            f"mask_cost is {mask_cost!r}, expected one of {', '.join(MASK_COSTS)}"
         )
-    logits = mask_logits.astype(jnp.float32)
-    cost = match_mask * MASK_COSTS[match_by](logits, targets, valid)
-    cost = cost + match_dice * dice_cost(logits, targets, valid)
-    prob = jax.nn.softmax(class_logits.astype(jnp.float32))
-    return cost - match_class * prob[:, 1:]
+    float32_logits = mask_logits.astype(jnp.float32)
+    cost = mask_cost_weight * MASK_COSTS[mask_cost](float32_logits, targets, valid)
+    cost = cost + dice_cost_weight * dice_cost(float32_logits, targets, valid)
+    class_prob = jax.nn.softmax(class_logits.astype(jnp.float32))
+    return cost - class_cost_weight * class_prob[:, 1:]
 
 
 def match_queries(
@@ -57,46 +63,53 @@ def match_queries(
     targets: Bool[Array, "t h w"],
     valid: Bool[Array, "h w"],
     *,
-    assign: Assign | None = None,
-    **options: float | str,
+    assign_fn: AssignFn | None = None,
+    **cost_options: float | str,
 ) -> tuple[Int[Array, " t"], Bool[Array, " t"]]:
-    """Gives each target of one example a query of its own, at the least cost in all.
+    """Match each target of one example with its own query, at the minimum total cost.
 
     Args:
-        class_logits: [q 2] no click, click.
-        mask_logits: [q h w] before the sigmoid.
-        targets: [t h w] wanted masks; fill up with empty ones.
+        class_logits: [q 2] class logits of the queries: not the clicked object, the
+            clicked object.
+        mask_logits: [q h w] mask logits of the queries.
+        targets: [t h w] target masks, padded with empty ones.
         valid: [h w] False on cells that do not count.
-        assign: cost [q t] -> pairs (queries, targets), such as
-            `optax.assignment.hungarian_algorithm`; None: the cheapest query, which is the
+        assign_fn: Assignment from costs [q t] to pairs (queries, targets), such as
+            `optax.assignment.hungarian_algorithm`. None: the cheapest query, which is the
             same for a single target.
-        **options: see `matching_cost`.
+        **cost_options: Options of `matching_cost`.
 
     Returns:
-        [t] the query of each target, and [t] False where a target has no valid cell and
-        the query means nothing. No gradient flows through either.
+        [t] index of the query of each target, and [t] False where a target has no valid
+        cell and the index means nothing. No gradient flows through either.
 
     Raises:
-        ValueError: several targets without `assign`, or more targets than queries.
+        ValueError: Several targets without `assign_fn`, or more targets than queries.
     """
     num_queries, num_targets = len(mask_logits), len(targets)
     if num_targets > num_queries:
         raise ValueError(
             f"{num_targets} targets do not fit {num_queries} queries; "
-            "give the model more queries or fewer targets an example"
+            "give the model more queries or fewer targets per example"
         )
-    if num_targets > 1 and assign is None:
+    if num_targets > 1 and assign_fn is None:
         raise ValueError(
-            f"{num_targets} targets an example, but no way to assign them; give "
-            "assign=optax.assignment.hungarian_algorithm"
+            f"{num_targets} targets per example, but no way to assign them; give "
+            "assign_fn=optax.assignment.hungarian_algorithm"
         )
-    flat = (x.reshape(*x.shape[:-2], -1) for x in (mask_logits, targets, valid))
-    cost = matching_cost(class_logits, *flat, **options)
-    exists = (targets & valid[None]).any((1, 2))
-    # What is left over goes to targets that do not exist. A run that broke must not hang
-    # the search either, so that the cost is a number whatever the logits are.
-    cost = jnp.nan_to_num(jax.lax.stop_gradient(jnp.where(exists[None], cost, 0.0)))
-    if assign is None:
-        return cost.argmin(0), exists
-    queries, numbers = assign(cost)
-    return jnp.zeros(num_targets, queries.dtype).at[numbers].set(queries), exists
+    # 1. The cost of every pair, over the cells in one axis.
+    flat_arrays = (
+        array.reshape(*array.shape[:-2], -1) for array in (mask_logits, targets, valid)
+    )
+    cost = matching_cost(class_logits, *flat_arrays, **cost_options)
+    # 2. Empty targets have zero cost, so they do not affect the others.
+    target_exists = (targets & valid[None]).any((1, 2))
+    cost = jax.lax.stop_gradient(jnp.where(target_exists[None], cost, 0.0))
+    # The Hungarian search would not end on NaN, which a diverged run can hold.
+    cost = jnp.nan_to_num(cost)
+    # 3. The assignment.
+    if assign_fn is None:
+        return cost.argmin(0), target_exists
+    query_index, target_index = assign_fn(cost)
+    query_of_target = jnp.zeros(num_targets, query_index.dtype)
+    return query_of_target.at[target_index].set(query_index), target_exists

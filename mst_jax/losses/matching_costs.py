@@ -1,4 +1,4 @@
-"""What it costs to let the mask of a query answer for a target, for every pair."""
+"""Matching costs: how badly the mask of each query fits each target."""
 
 from collections.abc import Callable
 
@@ -6,20 +6,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-Cost = Callable[..., Float[Array, "q t"]]
+MaskCostFn = Callable[..., Float[Array, "q t"]]
+
+# Smallest sum of weights that is divided by; smaller ones come from perfect masks.
+MIN_WEIGHT_SUM = 1e-30
 
 
 def bce_cost(
     logits: Float[Array, "q n"], targets: Bool[Array, "t n"], valid: Bool[Array, " n"]
 ) -> Float[Array, "q t"]:
-    """Mean cross-entropy of each query with each target over the valid pixels.
+    """Compute the mean cross-entropy of each query with each target.
 
     Args:
-        logits: [q n] masks of the queries over n pixels.
-        targets: [t n] wanted masks.
+        logits: [q n] mask logits of the queries over n pixels.
+        targets: [t n] target masks.
         valid: [n] False on pixels that do not count.
+
+    Returns:
+        [q t] mean over the pixels that count.
     """
-    return _mean(jax.nn.softplus(-logits), jax.nn.softplus(logits), targets, valid)
+    object_cost, background_cost = jax.nn.softplus(-logits), jax.nn.softplus(logits)
+    return _mean_over_pixels(object_cost, background_cost, targets, valid)
 
 
 def focal_cost(
@@ -30,13 +37,25 @@ def focal_cost(
     gamma: float = 2.0,
     alpha: float = 0.25,
 ) -> Float[Array, "q t"]:
-    """Mean focal loss of each query with each target; pixels of targets weigh `alpha`."""
+    """Compute the mean focal loss of each query with each target.
 
-    def focal(x: Array) -> Array:
-        return jax.nn.sigmoid(-x) ** gamma * jax.nn.softplus(-x)
+    Args:
+        logits: [q n] mask logits of the queries over n pixels.
+        targets: [t n] target masks.
+        valid: [n] False on pixels that do not count.
+        gamma: Focal exponent.
+        alpha: Weight of the pixels inside a target; the others have 1 - alpha.
 
-    inside, outside = alpha * focal(logits), (1.0 - alpha) * focal(-logits)
-    return _mean(inside, outside, targets, valid)
+    Returns:
+        [q t] mean over the pixels that count.
+    """
+
+    def focal_term(true_logits: Array) -> Array:
+        return jax.nn.sigmoid(-true_logits) ** gamma * jax.nn.softplus(-true_logits)
+
+    object_cost = alpha * focal_term(logits)
+    background_cost = (1.0 - alpha) * focal_term(-logits)
+    return _mean_over_pixels(object_cost, background_cost, targets, valid)
 
 
 def adaptive_focal_cost(
@@ -49,7 +68,7 @@ def adaptive_focal_cost(
     alpha: float = 1.0,
     epsilon: float = 0.5,
 ) -> Float[Array, "q t"]:
-    """Adaptive focal loss of whole masks, as the published matching has it.
+    """Compute the adaptive focal loss of whole masks, as the published matching does.
 
     With pt and ce the means of pt and of the cross-entropy over the n valid pixels, p the
     mean probability inside the target, T targets, and gamma_a = gamma + 1 - p:
@@ -58,69 +77,86 @@ def adaptive_focal_cost(
         cost  = epsilon * (omega * (1 - pt)^gamma_a * ce + alpha * ((1 - pt)^gamma_a + 1))
 
     Source: Lin et al., AdaptiveClick, as in the published program. Its last term is a
-    slip for (1 - pt)^(gamma_a + 1), kept: the choice hardly ever depends on it.
+    typo for (1 - pt)^(gamma_a + 1), kept: the matching hardly ever depends on it.
 
     Args:
-        logits: [q n] masks of the queries over n pixels.
-        targets: [t n] wanted masks; empty ones are no targets.
+        logits: [q n] mask logits of the queries over n pixels.
+        targets: [t n] target masks; empty ones are ignored.
         valid: [n] False on pixels that do not count.
-        gamma: least exponent.
-        delta: how much a larger exponent lowers the first term.
-        alpha: weight of the second term.
-        epsilon: weight of the whole.
+        gamma: Minimum focal exponent.
+        delta: How much a larger exponent lowers the first term.
+        alpha: Weight of the second term.
+        epsilon: Weight of the sum of both terms.
+
+    Returns:
+        [q t] cost of each query for each target.
     """
-    ones = (targets & valid[None]).astype(jnp.float32)
+    object_mask = (targets & valid[None]).astype(jnp.float32)
     prob = jax.nn.sigmoid(logits)
-    p = _product(prob, ones) / jnp.maximum(ones.sum(1), 1.0)[None]
-    gamma_a = gamma + 1.0 - p
-    wrong = _mean(jax.nn.sigmoid(-logits), prob, targets, valid)
-    fade = wrong**gamma_a
-    exists = ones.any(1)
-    total = (fade * exists[None]).sum(1, keepdims=True)
-    # A perfect mask has neither fade nor cross-entropy.
-    share = exists.sum() * fade / jnp.maximum(total, 1e-30)
-    first = share * bce_cost(logits, targets, valid) / (1.0 + delta * gamma_a)
-    return epsilon * (first + alpha * (fade + 1.0))
+    # 1. The exponent of each pair, from the mean probability inside the target.
+    object_prob = _sum_over_targets(prob, object_mask)
+    object_prob = object_prob / jnp.maximum(object_mask.sum(1), 1.0)[None]
+    gamma_a = gamma + 1.0 - object_prob
+    # 2. The focal weight of each pair, normalized over the targets that exist.
+    mean_error = _mean_over_pixels(jax.nn.sigmoid(-logits), prob, targets, valid)
+    focal_weight = mean_error**gamma_a
+    target_exists = object_mask.any(1)
+    weight_sum = (focal_weight * target_exists[None]).sum(1, keepdims=True)
+    # A perfect mask has neither focal weight nor cross-entropy.
+    relative_weight = target_exists.sum() * focal_weight
+    relative_weight = relative_weight / jnp.maximum(weight_sum, MIN_WEIGHT_SUM)
+    # 3. The weighted cross-entropy and the second term.
+    first_term = relative_weight * bce_cost(logits, targets, valid)
+    first_term = first_term / (1.0 + delta * gamma_a)
+    return epsilon * (first_term + alpha * (focal_weight + 1.0))
 
 
 def dice_cost(
     logits: Float[Array, "q n"], targets: Bool[Array, "t n"], valid: Bool[Array, " n"]
 ) -> Float[Array, "q t"]:
-    """One minus the soft overlap of each query with each target.
+    """Compute the Dice loss of each query with each target.
 
     Args:
-        logits: [q n] masks of the queries over n pixels.
-        targets: [t n] wanted masks.
+        logits: [q n] mask logits of the queries over n pixels.
+        targets: [t n] target masks.
         valid: [n] False on pixels that do not count.
+
+    Returns:
+        [q t] one minus the soft overlap, from 0 to 1.
     """
     prob = jax.nn.sigmoid(logits) * valid[None]
-    ones = (targets & valid[None]).astype(jnp.float32)
-    both = prob.sum(1)[:, None] + ones.sum(1)[None]
-    return 1.0 - (2.0 * _product(prob, ones) + 1.0) / (both + 1.0)
+    object_mask = (targets & valid[None]).astype(jnp.float32)
+    area_sum = prob.sum(1)[:, None] + object_mask.sum(1)[None]
+    overlap = _sum_over_targets(prob, object_mask)
+    return 1.0 - (2.0 * overlap + 1.0) / (area_sum + 1.0)
 
 
-MASK_COSTS: dict[str, Cost] = {
+MASK_COSTS: dict[str, MaskCostFn] = {
     "adaptive_focal": adaptive_focal_cost,
     "focal": focal_cost,
     "bce": bce_cost,
 }
 
 
-def _product(
-    x: Float[Array, "q n"], targets: Float[Array, "t n"]
+def _sum_over_targets(
+    pixel_values: Float[Array, "q n"], masks: Float[Array, "t n"]
 ) -> Float[Array, "q t"]:
-    """Sums x over each target; in full precision, since a choice depends on it."""
-    return jnp.einsum("qn,tn->qt", x, targets, precision=jax.lax.Precision.HIGHEST)
+    """Sum the values of each query over the pixels of each mask."""
+    # Full precision also on TPU and GPU, since the matching depends on the sums.
+    return jnp.einsum(
+        "qn,tn->qt", pixel_values, masks, precision=jax.lax.Precision.HIGHEST
+    )
 
 
-def _mean(
-    inside: Float[Array, "q n"],
-    outside: Float[Array, "q n"],
+def _mean_over_pixels(
+    object_values: Float[Array, "q n"],
+    background_values: Float[Array, "q n"],
     targets: Bool[Array, "t n"],
     valid: Bool[Array, " n"],
 ) -> Float[Array, "q t"]:
-    """Mean over the valid pixels of `inside` in a target and `outside` elsewhere."""
-    ones = (targets & valid[None]).astype(jnp.float32)
-    zeros = (~targets & valid[None]).astype(jnp.float32)
-    total = _product(inside, ones) + _product(outside, zeros)
-    return total / jnp.maximum(valid.sum(), 1)
+    """Average over the valid pixels the values of the class that each target has there."""
+    object_mask = (targets & valid[None]).astype(jnp.float32)
+    background_mask = (~targets & valid[None]).astype(jnp.float32)
+    value_sum = _sum_over_targets(object_values, object_mask)
+    value_sum = value_sum + _sum_over_targets(background_values, background_mask)
+    return value_sum / jnp.maximum(valid.sum(), 1)

@@ -1,1 +1,1 @@
-"""Recipes: plain values that fill the one model's four fields."""
+"""The published models: recipes that build a `ClickModel` from the values of a config."""

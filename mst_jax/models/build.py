@@ -1,4 +1,7 @@
-"""Name and plain values to model."""
+"""Build a model by the name of its recipe and the values of a config."""
+
+from collections.abc import Callable
+from typing import Any
 
 from mst_jax import config_options
 from mst_jax.models.adaptiveclick import adaptiveclick
@@ -7,7 +10,8 @@ from mst_jax.models.mst import mst
 from mst_jax.models.mst_adaptive import mst_adaptive
 from mst_jax.models.simpleclick import simpleclick
 
-MODELS = {
+# The name in `config.model.name` -> recipe.
+MODEL_RECIPES: dict[str, Callable[..., ClickModel]] = {
     "simpleclick": simpleclick,
     "mst": mst,
     "adaptiveclick": adaptiveclick,
@@ -15,20 +19,23 @@ MODELS = {
 }
 
 
-def build(name: str, **kwargs: object) -> ClickModel:
-    """Builds the model that a config names.
+def build(name: str, **options: Any) -> ClickModel:
+    """Build the model that a config names.
 
     Args:
-        name: a recipe in `MODELS`.
-        **kwargs: arguments of the recipe.
+        name: Name of a recipe in `MODEL_RECIPES`.
+        **options: Arguments of the recipe.
 
     Returns:
-        A Linen module: `build(...).init(key, image, clicks, previous)` makes variables,
-        `.apply(variables, image, clicks, previous)` runs it.
+        A Linen module: `build(...).init(key, image, clicks, prev_mask)` makes variables,
+        `.apply(variables, image, clicks, prev_mask)` runs it.
 
     Raises:
-        ValueError: no such recipe, or a value that the recipe does not take.
+        ValueError: An unknown recipe, or a value that the recipe does not take.
     """
-    if name not in MODELS:
-        raise ValueError(f"no model {name!r}; choose one of {', '.join(MODELS)}")
-    return config_options.call(MODELS[name], f"model {name!r}", **kwargs)
+    if name not in MODEL_RECIPES:
+        raise ValueError(f"no model {name!r}; choose one of {', '.join(MODEL_RECIPES)}")
+    # A typo in a key becomes one clear sentence instead of a traceback of the call.
+    return config_options.call_with_options(
+        MODEL_RECIPES[name], f"model {name!r}", **options
+    )

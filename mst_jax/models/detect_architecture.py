@@ -1,244 +1,234 @@
-"""Which of our models is it that a published checkpoint holds?"""
+"""Detect the architecture of a published checkpoint from its arrays' names and shapes."""
 
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from mst_jax.backbones.vit_sizes import SIZES, Size, pick
-from mst_jax.checkpoints import torch_adaptiveclick
-from mst_jax.checkpoints.parameter_mapping import NameTable
-from mst_jax.checkpoints.pretrained_vit import find_bare_vit
+from mst_jax.backbones.vit_sizes import VIT_SIZES, ViTSize, get_vit_size
+from mst_jax.checkpoints.pretrained_vit import find_pretrained_vit
 from mst_jax.checkpoints.torch_adaptiveclick import (
-    adaptiveclick_table,
-    measure_decoders,
+    DECODER_NAME,
+    PYRAMID_NAME,
+    infer_decoder_shapes,
 )
-from mst_jax.checkpoints.torch_file import TorchFile
-from mst_jax.checkpoints.torch_mst import mst_table
-from mst_jax.checkpoints.torch_vit import (
-    Measures,
-    axes_of,
-    measure_vit,
-    simpleclick_table,
-)
-from mst_jax.models.adaptiveclick import adaptiveclick, pick_wide
-from mst_jax.models.click_model import ClickModel
-from mst_jax.models.mst import MST_PATCH, RELEASES
+from mst_jax.checkpoints.torch_vit import ViTShape, infer_vit_shape, shape_of_array
+from mst_jax.checkpoints.weight_file import WeightFile
+from mst_jax.models.adaptiveclick import adaptiveclick, get_wide_vit_size
+from mst_jax.models.mst import MST_PATCH_SIZE, MST_RELEASES
 
-# Channels of a head where no config says how many heads there are; huge has more.
+# Channels of an attention head, for checkpoints without a config; huge has more.
 HEAD_WIDTH, HUGE_WIDTH, HUGE_HEAD_WIDTH = 64, 1280, 80
 
-# Where a config of SimpleClick or MST, and one of AdaptiveClick, say it.
-HEADS = (
+# Keys of the number of heads in a config of SimpleClick or MST, and of AdaptiveClick.
+NUM_HEADS_KEYS = (
     ("params", "backbone_params", "value", "num_heads"),
     ("params", "cfg", "value", "MODEL", "BACKBONE", "NUM_HEADS"),
 )
 
-WINDOW = 224  # pixels, in the published SimpleClick and AdaptiveClick
+# Arrays that distinguish the programs: click maps, MLP head, queries, token selection.
+CLICK_EMBED_ARRAY = "patch_embed_coords.proj.weight"
+LOGITS_ARRAY = "head.conv_seg.weight"
+QUERY_ARRAY = f"{DECODER_NAME}.query_feat.weight"
+SELECTION_PATTERN = r"backbone\.blocks\.(\d+)\.score\.norm1\.weight"
 
-HINTS, LOGITS = "patch_embed_coords.proj.weight", "head.conv_seg.weight"
-QUERIES = f"{torch_adaptiveclick.QUERIES}.query_feat.weight"
-SELECTION = r"backbone\.blocks\.(\d+)\.score\.norm1\.weight"
-PYRAMID = ("down_4.5", "down_8.2", "down_16.0", "down_32.2")
+# The last convolution of each level of the pyramid.
+PYRAMID_LAYERS = ("down_4.5", "down_8.2", "down_16.0", "down_32.2")
+
+# Fields of `MSTRelease` by which the releases of MST differ in their arrays.
+RELEASE_FIELDS = ("expert_ratio", "mlp_ratio", "pool_size", "use_mlp")
 
 
-def find_model(file: TorchFile) -> dict[str, object]:
-    """Finds the arguments of `build` for the model in a checkpoint.
+def detect_model_config(weight_file: WeightFile) -> dict[str, Any]:
+    """Detect the arguments of `build` for the model in a checkpoint.
 
-    A checkpoint that this program wrote says so itself. Else the arrays' names and shapes
-    tell, and the config tells the number of heads. A ViT without clicks, such as MAE's,
-    becomes the plain model's.
+    A checkpoint that mst_jax wrote holds them. Otherwise the sizes follow from the names
+    and shapes of the arrays, and the number of heads from the published config. A ViT
+    without clicks, such as MAE's, gives the plain model.
+
+    Args:
+        weight_file: Content of the checkpoint.
+
+    Returns:
+        Arguments of `build`: "name", "size", and what differs from that size.
 
     Raises:
-        ValueError: no model that we have, or a form of it that was never published.
+        ValueError: The checkpoint holds no model that we know, or a form of one that was
+            never published.
     """
-    arrays = file.arrays
-    if file.config:
-        model = file.config.get("model")
-        if not isinstance(model, dict) or "name" not in model:
+    arrays = weight_file.arrays
+    # 1. Our own file.
+    if weight_file.config is not None:
+        model_config = weight_file.config.get("model")
+        if not isinstance(model_config, dict) or "name" not in model_config:
             raise ValueError("its config names no model")
-        return model
-    bare = find_bare_vit(arrays)
-    if bare:
-        numbers = _find_trunk(file, bare.measures)
-        return {"name": "simpleclick"} | _name_size(numbers, pick)
-    if HINTS not in arrays or not arrays.keys() & {LOGITS, QUERIES}:
+        return model_config
+    # 2. A pretrained ViT without clicks.
+    pretrained = find_pretrained_vit(arrays)
+    if pretrained:
+        vit_sizes = _vit_sizes(weight_file, pretrained.vit_shape)
+        return {"name": "simpleclick"} | _nearest_size(vit_sizes, get_vit_size)
+    # 3. AdaptiveClick, SimpleClick or MST.
+    if CLICK_EMBED_ARRAY not in arrays or not arrays.keys() & {
+        LOGITS_ARRAY,
+        QUERY_ARRAY,
+    }:
         raise ValueError(
             "it holds no model that we know; we know SimpleClick, MST, AdaptiveClick, "
             "MAE and DINOv2"
         )
-    numbers = _find_trunk(file, measure_vit(arrays, "backbone."))
-    if QUERIES in arrays:
-        return {"name": "adaptiveclick"} | _find_decoders(arrays, numbers)
-    numbers |= _find_pyramid(arrays, "neck")
-    numbers["head"] = axes_of(arrays, LOGITS, 4)[1]
-    found = (re.fullmatch(SELECTION, name) for name in arrays)
-    blocks = sorted(int(match[1]) for match in found if match)
-    if not blocks:
-        return {"name": "simpleclick"} | _name_size(numbers, pick)
-    release = _find_release(arrays, f"backbone.blocks.{blocks[0]}")
-    # Selections before the last block of each group tell its length by the first place.
-    places = [*blocks, numbers["depth"]]
-    every = places[1] - places[0] if RELEASES[release].opens else places[0] + 1
-    size = _name_size(numbers, partial(pick, patch=MST_PATCH))
-    return {"name": "mst", "release": release, "every": every} | size
+    sizes = _vit_sizes(weight_file, infer_vit_shape(arrays, "backbone."))
+    if QUERY_ARRAY in arrays:
+        return {"name": "adaptiveclick"} | _adaptiveclick_config(arrays, sizes)
+    sizes["pyramid_widths"] = _pyramid_widths(arrays, "neck")
+    sizes["decoder_width"] = shape_of_array(arrays, LOGITS_ARRAY, 4)[1]
+    matches = (re.fullmatch(SELECTION_PATTERN, name) for name in arrays)
+    selection_blocks = sorted(int(match[1]) for match in matches if match)
+    if not selection_blocks:
+        return {"name": "simpleclick"} | _nearest_size(sizes, get_vit_size)
+    return {"name": "mst"} | _mst_config(arrays, sizes, selection_blocks)
 
 
-def names_of(model: Mapping[str, object], module: ClickModel) -> NameTable:
-    """Returns the published names of a model's parameters.
+def detect_num_heads(weight_file: WeightFile, width: int) -> int | None:
+    """Detect the number of attention heads: from the config, or by published widths.
 
     Args:
-        model: arguments of `build`.
-        module: what it built.
-
-    Raises:
-        ValueError: no published program computes what this model does.
-    """
-    depth, width = module.backbone.depth, module.embed.width
-    if model["name"] == "simpleclick":
-        _check_window(module)
-        return simpleclick_table(depth, width=width, head=module.decoder.width)
-    if model["name"] == "mst":
-        if model.get("selection"):
-            raise ValueError(
-                "the published program has the token selection of a release, this "
-                f"model's is changed: {dict(model['selection'])}"
-            )
-        return mst_table(depth, module.backbone.insert_at)
-    if model["name"] == "adaptiveclick":
-        _check_window(module)
-        _check_decoders(module)
-        return adaptiveclick_table(
-            depth,
-            width=width,
-            num_pixel_layers=module.neck.num_layers,
-            num_query_layers=module.decoder.num_layers,
-        )
-    raise ValueError(
-        f"no published program runs the model {model['name']!r}; they run simpleclick, "
-        "mst and adaptiveclick"
-    )
-
-
-def count_heads(file: TorchFile, width: int) -> int | None:
-    """Heads of a block: as the config says, else by the published widths of a head.
+        weight_file: Content of a published checkpoint.
+        width: Channels of a token.
 
     Returns:
-        None if there is no config and the width was never published.
+        Number of heads of a block, None if there is no config and the width was never
+        published.
     """
-    for keys in HEADS:
-        said = file.published
-        for key in keys:
-            said = said.get(key, {}) if isinstance(said, Mapping) else {}
-        if isinstance(said, int) and said > 0:
-            return said
-    head = HUGE_HEAD_WIDTH if width == HUGE_WIDTH else HEAD_WIDTH
-    return None if width % head else width // head
+    # A config may be anything that a pickle holds, so each step is checked.
+    for key_path in NUM_HEADS_KEYS:
+        value: Any = weight_file.published_config or {}
+        for key in key_path:
+            value = value.get(key, {}) if isinstance(value, Mapping) else {}
+        if isinstance(value, int) and value > 0:
+            return value
+    # Published widths have heads of 64 channels, huge of 80.
+    head_width = HUGE_HEAD_WIDTH if width == HUGE_WIDTH else HEAD_WIDTH
+    return None if width % head_width else width // head_width
 
 
-def _check_window(module: ClickModel) -> None:
-    window = module.backbone.window * module.embed.patch
-    if window != WINDOW:
-        raise ValueError(
-            f"the published program attends in windows of {WINDOW} pixels, this "
-            f"model in {window or 'none'}"
-        )
-
-
-def _check_decoders(module: ClickModel) -> None:
-    """Raises ValueError unless what shapes do not tell is as it was published."""
-    neck, decoder = module.neck, module.decoder
-    heads, groups = torch_adaptiveclick.NUM_HEADS, torch_adaptiveclick.NUM_GROUPS
-    for what, ours, theirs in (
-        ("heads in the pixel decoder", neck.num_heads, heads),
-        ("groups in the norms of maps", neck.num_groups, groups),
-        ("heads in the mask decoder", decoder.num_heads, heads),
-        ("queries that see the clicks", decoder.sees_clicks, True),
-    ):
-        if ours != theirs:
-            raise ValueError(
-                f"the published program has {what}: {theirs}, this model {ours}"
-            )
-
-
-def _find_trunk(file: TorchFile, measures: Measures) -> dict[str, object]:
-    """The numbers of the ViT in the table of sizes, and the crop."""
-    width, depth, patch, side = measures
-    num_heads = count_heads(file, width)
+def _vit_sizes(weight_file: WeightFile, vit_shape: ViTShape) -> dict[str, Any]:
+    """Return the fields of `ViTSize` that follow from the arrays, and the crop."""
+    width, depth, patch_size, grid_side = vit_shape
+    num_heads = detect_num_heads(weight_file, width)
     if num_heads is None:
         raise ValueError(
-            f"it is {width} wide and has no config, so nobody knows how many heads it "
-            f"has; expected a config or a multiple of {HEAD_WIDTH}"
+            f"it is {width} wide and has no config, so its number of heads is unknown; "
+            f"expected a config or a multiple of {HEAD_WIDTH}"
         )
     return {
         "width": width,
         "depth": depth,
         "num_heads": num_heads,
-        "patch": patch,
-        "crop": side * patch,
+        "patch_size": patch_size,
+        "crop": grid_side * patch_size,
     }
 
 
-def _find_pyramid(arrays: Mapping[str, np.ndarray], neck: str) -> dict[str, list[int]]:
-    levels = [axes_of(arrays, f"{neck}.{level}.weight", 4)[0] for level in PYRAMID]
-    return {"pyramid": levels}
+def _pyramid_widths(arrays: Mapping[str, np.ndarray], neck_name: str) -> list[int]:
+    return [
+        shape_of_array(arrays, f"{neck_name}.{layer}.weight", 4)[0]
+        for layer in PYRAMID_LAYERS
+    ]
 
 
-def _find_decoders(
-    arrays: Mapping[str, np.ndarray], numbers: Mapping[str, object]
-) -> dict[str, object]:
-    """The arguments of `adaptiveclick`; `numbers` are those of its ViT."""
-    width, pixels, queries = measure_decoders(arrays)
-    pyramid = _find_pyramid(arrays, torch_adaptiveclick.PYRAMID)
-    model = _name_size({**numbers, **pyramid, "head": width}, pick_wide)
-    usual = adaptiveclick(**model)
+def _mst_config(
+    arrays: Mapping[str, np.ndarray],
+    sizes: Mapping[str, Any],
+    selection_blocks: list[int],
+) -> dict[str, Any]:
+    """Return the arguments of `mst` besides its name."""
+    first_block = selection_blocks[0]
+    release = _detect_release(arrays, f"backbone.blocks.{first_block}")
+    # Selections stand before the first or before the last block of each group of blocks.
+    # The group length is the distance of two selections, or the first index + 1.
+    group_boundaries = [*selection_blocks, sizes["depth"]]
+    if MST_RELEASES[release].insert_first:
+        insert_every = group_boundaries[1] - group_boundaries[0]
+    else:
+        insert_every = first_block + 1
+    mst_size = partial(get_vit_size, patch_size=MST_PATCH_SIZE)
+    return {"release": release, "insert_every": insert_every} | _nearest_size(
+        sizes, mst_size
+    )
+
+
+def _adaptiveclick_config(
+    arrays: Mapping[str, np.ndarray], vit_sizes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of `adaptiveclick` besides its name."""
+    decoder_width, pixel_fields, query_fields = infer_decoder_shapes(arrays)
+    sizes = {
+        **vit_sizes,
+        "pyramid_widths": _pyramid_widths(arrays, PYRAMID_NAME),
+        "decoder_width": decoder_width,
+    }
+    model_config = _nearest_size(sizes, get_wide_vit_size)
+    # Only what differs from the defaults for this size is an argument.
+    default_model = adaptiveclick(**model_config)
     for key, fields, module in (
-        ("pixels", pixels, usual.neck),
-        ("queries", queries, usual.decoder),
+        ("pixel_decoder", pixel_fields, default_model.neck),
+        ("mask_decoder", query_fields, default_model.decoder),
     ):
-        changed = {k: v for k, v in fields.items() if v != getattr(module, k)}
-        model |= {key: changed} if changed else {}
-    return model
+        changes = {
+            field: value
+            for field, value in fields.items()
+            if value != getattr(module, field)
+        }
+        model_config |= {key: changes} if changes else {}
+    return model_config
 
 
-def _name_size(
-    numbers: Mapping[str, object], pick_row: Callable[[str], Size]
-) -> dict[str, object]:
-    """Says the numbers as the name of the nearest size and what differs from it.
+def _nearest_size(
+    sizes: Mapping[str, Any], get_size: Callable[[str], ViTSize]
+) -> dict[str, Any]:
+    """Express sizes as the name of the nearest published size and what differs from it.
 
     Args:
-        numbers: of a row of the table of sizes, and the crop.
-        pick_row: the recipe's row of a size.
+        sizes: Values of fields of `ViTSize`, and the crop.
+        get_size: Function that returns the size of a name for the model in question.
     """
 
-    def differing(size: str) -> dict[str, object]:
-        row = dataclasses.asdict(pick_row(size))
-        row["pyramid"] = list(row["pyramid"])
-        return {key: value for key, value in numbers.items() if value != row.get(key)}
+    def size_differences(size_name: str) -> dict[str, Any]:
+        size_fields = dataclasses.asdict(get_size(size_name))
+        size_fields["pyramid_widths"] = list(size_fields["pyramid_widths"])
+        return {key: v for key, v in sizes.items() if v != size_fields.get(key)}
 
-    size = min(SIZES, key=lambda size: len(differing(size)))
-    return {"size": size} | differing(size)
-
-
-def _find_release(arrays: Mapping[str, np.ndarray], block: str) -> str:
-    """Name of the form that a block with token selection has."""
-    score = f"{block}.score"
-    hidden, width = axes_of(arrays, f"{score}.cross_attn.proj.expert_s.0.weight", 2)
-    reduce = f"{score}.cross_attn.sr.weight"
-    fields = ("expert_hidden", "mlp_hidden", "reduce", "ends_with_mlp")
-    form = (
-        hidden / width,
-        axes_of(arrays, f"{score}.cross_mlp.fc1.weight", 2)[0] / width,
-        arrays[reduce].shape[-1] if reduce in arrays else 1,
-        f"{block}.norm5.weight" in arrays,
+    nearest_size = min(
+        VIT_SIZES, key=lambda size_name: len(size_differences(size_name))
     )
-    for name, row in RELEASES.items():
-        if form == tuple(getattr(row, field) for field in fields):
-            return name
-    found = ", ".join(f"{key} {value}" for key, value in zip(fields, form, strict=True))
+    return {"size": nearest_size} | size_differences(nearest_size)
+
+
+def _detect_release(arrays: Mapping[str, np.ndarray], block_name: str) -> str:
+    """Detect the release of MST whose token selection a block holds."""
+    score_name = f"{block_name}.score"
+    expert_name = f"{score_name}.cross_attn.proj.expert_s.0.weight"
+    pool_name = f"{score_name}.cross_attn.sr.weight"
+    expert_hidden, width = shape_of_array(arrays, expert_name, 2)
+    mlp_hidden = shape_of_array(arrays, f"{score_name}.cross_mlp.fc1.weight", 2)[0]
+    # In the order of RELEASE_FIELDS; without pooling there is no pooling array.
+    detected_values = (
+        expert_hidden / width,
+        mlp_hidden / width,
+        arrays[pool_name].shape[-1] if pool_name in arrays else 1,
+        f"{block_name}.norm5.weight" in arrays,
+    )
+    for release_name, release in MST_RELEASES.items():
+        if detected_values == tuple(
+            getattr(release, field) for field in RELEASE_FIELDS
+        ):
+            return release_name
+    values = zip(RELEASE_FIELDS, detected_values, strict=True)
     raise ValueError(
-        f"its token selection has {found}; no release of MST has that: "
-        f"{', '.join(RELEASES)}"
+        f"its token selection has {', '.join(f'{key} {value}' for key, value in values)};"
+        f" no release of MST has that: {', '.join(MST_RELEASES)}"
     )

@@ -1,27 +1,32 @@
-"""What every recipe begins with: the embedding and the ViT."""
+"""The encoder that all models share: the embedding and the vision transformer."""
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from mst_jax.backbones.embed import ClickEmbed
+from mst_jax.backbones.click_embed import ClickEmbed
 from mst_jax.backbones.vit import ViT
-from mst_jax.backbones.vit_sizes import Size
+from mst_jax.backbones.vit_sizes import ViTSize
 from mst_jax.layers.remat import check_remat
 
 
-def read_dtype(dtype: str) -> jnp.dtype:
-    """Reads the name of the products' type.
+def parse_compute_dtype(dtype_name: str) -> jnp.dtype:
+    """Return the compute dtype of the matrix products.
+
+    Args:
+        dtype_name: "float32" or "bfloat16".
 
     Raises:
-        ValueError: neither "float32" nor "bfloat16".
+        ValueError: Another name.
     """
-    if dtype not in ("float32", "bfloat16"):
-        raise ValueError(f"model dtype is {dtype!r}, expected 'float32' or 'bfloat16'")
-    return jnp.dtype(dtype)
+    if dtype_name not in ("float32", "bfloat16"):
+        raise ValueError(
+            f"model dtype is {dtype_name!r}, expected 'float32' or 'bfloat16'"
+        )
+    return jnp.dtype(dtype_name)
 
 
-def make_trunk(
-    row: Size,
+def make_encoder(
+    size_config: ViTSize,
     *,
     crop: int,
     window: int,
@@ -30,36 +35,47 @@ def make_trunk(
     insertions: tuple[nn.Module, ...] = (),
     remat: str = "none",
 ) -> tuple[ClickEmbed, ViT]:
-    """Makes the embedding, which lends tokens if something is inserted, and the ViT.
+    """Make the embedding and the ViT of a size.
 
     Args:
-        row: of the table of sizes.
-        crop: pixels; the learned positions cover a crop x crop picture.
-        window: side of the attention windows in pixels; 0 = every block is global.
-        dtype: of the products, "float32" or "bfloat16".
-        insert_at: see `ViT`.
-        insertions: see `ViT`.
-        remat: see `ViT`.
+        size_config: Widths and depths of the model.
+        crop: Side in pixels of the square image whose grid the learned positions have.
+        window: Side of the attention windows in pixels; 0: every block is global.
+        dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
+        insert_at: Indices of the blocks before which `insertions` are called, see `ViT`.
+        insertions: Modules called between blocks, such as `TokenSelection`. If there are
+            any, the embedding returns multi-scale tokens for them.
+        remat: What a block recomputes in the backward pass, see `layers.remat`.
+
+    Returns:
+        The embedding and the ViT.
 
     Raises:
-        ValueError: an unknown dtype or remat, or sides that are not whole patches.
+        ValueError: An unknown dtype or remat, or a side that is not in whole patches.
     """
     check_remat(remat)
-    if crop % row.patch or window % row.patch or crop < row.patch or window < 0:
+    patch_size = size_config.patch_size
+    is_whole = crop % patch_size == 0 and window % patch_size == 0
+    if not is_whole or crop < patch_size or window < 0:
         raise ValueError(
-            f"crop {crop} and window {window} are not whole {row.patch}-pixel patches"
+            f"crop {crop} and window {window} are not whole {patch_size}-pixel patches"
         )
-    kind = read_dtype(dtype)
-    side = crop // row.patch
-    embed = ClickEmbed(row.width, row.patch, (side, side), bool(insertions))
+    # The learned positions are resized to images of other sizes.
+    grid_side = crop // patch_size
+    embed = ClickEmbed(
+        width=size_config.width,
+        patch_size=patch_size,
+        position_grid=(grid_side, grid_side),
+        emits_multi_scale=bool(insertions),
+    )
     backbone = ViT(
-        depth=row.depth,
-        num_heads=row.num_heads,
-        window=window // row.patch,
-        global_every=row.global_every,
+        depth=size_config.depth,
+        num_heads=size_config.num_heads,
+        window_size=window // patch_size,  # in tokens
+        global_every=size_config.global_every,
         insert_at=insert_at,
         insertions=insertions,
-        dtype=kind,
+        dtype=parse_compute_dtype(dtype),
         remat=remat,
     )
     return embed, backbone

@@ -1,36 +1,47 @@
-"""A model with its trained parameters, from disk."""
+"""Load a trained model from disk: the bundled one, a run, a converted or published file."""
 
 import dataclasses
 import os
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 from jaxtyping import Array
 from ml_collections import FrozenConfigDict
 
 from mst_jax import config_options
-from mst_jax.atomic_io import Place, place_of
-from mst_jax.checkpoints import store
-from mst_jax.checkpoints.parameter_mapping import Account, read_names
-from mst_jax.checkpoints.pretrained_vit import find_bare_vit
-from mst_jax.checkpoints.published_file import is_published_file, read_published_file
-from mst_jax.checkpoints.torch_file import TorchFile
-from mst_jax.models import detect_architecture
+from mst_jax.atomic_io import PathLike, as_path
+from mst_jax.checkpoints.integrity import check_same_shapes, flat_shapes
+from mst_jax.checkpoints.packed_model import is_packed_model, read_packed_model
+from mst_jax.checkpoints.parameter_mapping import (
+    ConversionReport,
+    flatten_params,
+    params_from_arrays,
+)
+from mst_jax.checkpoints.pretrained_vit import find_pretrained_vit
+from mst_jax.checkpoints.weight_file import (
+    WeightFile,
+    is_weight_file,
+    read_weight_file,
+)
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
+from mst_jax.models.detect_architecture import detect_model_config
+from mst_jax.models.published_mapping import published_parameter_mapping
 from mst_jax.structs import Clicks, Outputs
 
-BUNDLED = Path(__file__).parents[1] / "weights"
-DEFAULT = "mst-small"
-"""The model in the box; its card is `docs/mst-small.md`."""
+BUNDLED_DIR = Path(__file__).parents[1] / "weights"
+DEFAULT_MODEL = "mst-small"
+"""Name of the bundled model; its card is `docs/mst-small.md`."""
 
-# Any whole number of patches will do: parameters do not depend on it.
-NUM_PATCHES = 4
+# Parameters do not depend on the size of the image, so a few patches are enough to draw
+# them.
+NUM_INIT_PATCHES = 4
 
 
 @partial(
@@ -43,9 +54,9 @@ class TrainedModel:
     """A model that can be called; a JAX tree, so it may be an argument of jitted code.
 
     Attributes:
-        params: tree of arrays.
-        module: the Linen module that the parameters belong to.
-        config: everything that the run was told, "model" among it.
+        params: Tree of the parameters.
+        module: Linen module that the parameters belong to.
+        config: Config of the training run; the model's arguments are its key "model".
     """
 
     params: dict
@@ -56,158 +67,228 @@ class TrainedModel:
         self,
         image: Array | np.ndarray,
         clicks: Clicks,
-        previous: Array | np.ndarray,
+        prev_mask: Array | np.ndarray,
     ) -> Array:
-        """Predicts a batch of any size; compiles once for each shape.
+        """Predict a batch of images of any size; compiles once for each shape.
 
         Args:
-            image: [b h w 3] RGB, float, 0 to 1; height and width whole patches.
-            clicks: [b k] in pixels of the image.
-            previous: [b h w] probability of the round before, zeros at first.
+            image: [b h w 3] RGB, float, 0 to 1; height and width are multiples of the
+                patch size.
+            clicks: [b k] clicks, in pixels of the image.
+            prev_mask: [b h w] probability map of the previous round, zeros at first.
 
         Returns:
             [b h w] float32 logits.
 
         Raises:
-            ValueError: an argument of another shape or kind.
+            ValueError: An argument has another shape or dtype.
         """
-        check_arguments(image, clicks, previous)
-        return _forward(self.module, self.params, image, clicks, previous).logits
+        return self.forward(image, clicks, prev_mask).logits
 
-    def look(
+    def forward(
         self,
         image: Array | np.ndarray,
         clicks: Clicks,
-        previous: Array | np.ndarray,
+        prev_mask: Array | np.ndarray,
     ) -> Outputs:
-        """Predicts like a call; returns all that the model says, choices and queries."""
-        check_arguments(image, clicks, previous)
-        return _forward(self.module, self.params, image, clicks, previous)
+        """Predict like a call, and return token selections and queries as well.
+
+        Args:
+            image: [b h w 3] RGB, float, 0 to 1.
+            clicks: [b k] clicks, in pixels of the image.
+            prev_mask: [b h w] probability map of the previous round, zeros at first.
+
+        Raises:
+            ValueError: An argument has another shape or dtype.
+        """
+        check_model_inputs(image, clicks, prev_mask)
+        return _apply_module(self.module, self.params, image, clicks, prev_mask)
 
 
 @partial(jax.jit, static_argnums=0)
-def _forward(module, params, image, clicks, previous):
-    return module.apply({"params": params}, image, clicks, previous)
+def _apply_module(module, params, image, clicks, prev_mask):
+    return module.apply({"params": params}, image, clicks, prev_mask)
 
 
-def check_arguments(image: object, clicks: Clicks, previous: object) -> None:
-    """Raises ValueError unless the shapes and kinds are those that a model takes."""
-    shape, kind = np.shape(image), jnp.result_type(image)
-    if len(shape) != 4 or shape[-1] != 3 or not jnp.issubdtype(kind, jnp.floating):
+def check_model_inputs(
+    image: Array | np.ndarray, clicks: Clicks, prev_mask: Array | np.ndarray
+) -> None:
+    """Raise ValueError unless shapes and dtypes are those that a model takes.
+
+    Args:
+        image: Expected as float [b h w 3].
+        clicks: Expected as [b k] clicks.
+        prev_mask: Expected as [b h w].
+    """
+    shape, dtype = np.shape(image), jnp.result_type(image)
+    if len(shape) != 4 or shape[-1] != 3 or not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(
-            f"image is {kind} {list(shape)}, expected float [b h w 3] from 0 to 1; "
-            "divide uint8 pictures by 255 and add a leading axis to a single one"
+            f"image is {dtype} {list(shape)}, expected float [b h w 3] from 0 to 1; "
+            "divide uint8 images by 255 and add a leading axis to a single one"
         )
-    if np.shape(previous) != shape[:3]:
+    if np.shape(prev_mask) != shape[:3]:
         raise ValueError(
-            f"previous is {list(np.shape(previous))}, expected {list(shape[:3])} like "
+            f"prev_mask is {list(np.shape(prev_mask))}, expected {list(shape[:3])} like "
             "the image; use zeros before the first prediction"
         )
-    yx, label = np.shape(clicks.yx), np.shape(clicks.label)
-    if len(label) != 2 or label[0] != shape[0] or yx != (*label, 2):
+    yx_shape, label_shape = np.shape(clicks.yx), np.shape(clicks.label)
+    is_batched = len(label_shape) == 2 and label_shape[0] == shape[0]
+    if not is_batched or yx_shape != (*label_shape, 2):
         raise ValueError(
-            f"clicks are yx {list(yx)} and label {list(label)}, expected "
+            f"clicks are yx {list(yx_shape)} and label {list(label_shape)}, expected "
             f"[{shape[0]} k 2] and [{shape[0]} k]"
         )
 
 
-def shapes_of_params(module: ClickModel) -> dict:
-    """Returns the tree of shapes that the module's parameters have, without making them."""
-    return jax.eval_shape(partial(_init, module))
+def parameter_shapes(module: ClickModel) -> dict[str, Any]:
+    """Return the shapes and dtypes of a module's parameters without making them.
+
+    Args:
+        module: Model from `build`.
+
+    Returns:
+        Tree of `jax.ShapeDtypeStruct`.
+    """
+    return jax.eval_shape(partial(_init_params, module))
 
 
-def _init(module: ClickModel) -> dict:
-    """Draws parameters, always the same."""
-    side = NUM_PATCHES * module.embed.patch
-    image, previous = jnp.zeros((1, side, side, 3)), jnp.zeros((1, side, side))
+def _init_params(module: ClickModel) -> dict[str, Any]:
+    """Initialize all parameters, with a fixed key."""
+    image_side = NUM_INIT_PATCHES * module.embed.patch_size
+    image = jnp.zeros((1, image_side, image_side, 3))
+    prev_mask = jnp.zeros((1, image_side, image_side))
     clicks = Clicks.empty(1, num_slots=1)
-    return module.init(jax.random.key(0), image, clicks, previous)["params"]
+    return dict(module.init(jax.random.key(0), image, clicks, prev_mask)["params"])
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _draw(module: ClickModel, paths: tuple[str, ...]) -> dict[str, Array]:
-    """Draws some of a module's parameters; the others take no time and no memory."""
-    flat = flatten_dict(_init(module), sep="/")
-    return {path: flat[path] for path in paths}
+def _init_some_params(module: ClickModel, paths: tuple[str, ...]) -> dict[str, Array]:
+    """Initialize some of a module's parameters; XLA removes the work for the others."""
+    flat_params = flatten_params(_init_params(module))
+    return {path: flat_params[path] for path in paths}
 
 
 def load(path: str | os.PathLike) -> TrainedModel:
-    """Loads a model to call.
+    """Load a model to call.
 
     Args:
-        path: "mst-small", the model in the box, unless there is a folder of this name;
-            the workdir of a training run (its newest checkpoint is taken), one of its
-            `checkpoints/STEP`, a converted checkpoint, or a published `.pth`, `.pt`,
-            `.safetensors` or `.npz`. MAE's and DINOv2's become the plain model, with
-            all but the ViT drawn afresh: for training, not for predictions.
+        path: "mst-small" for the bundled model, unless a file or folder has this name;
+            the workdir of a training run (its newest checkpoint is read), one of its
+            `checkpoints/STEP`, a converted checkpoint (folder or `.safetensors`), or a
+            published `.pth`, `.pt`, `.safetensors` or `.npz`. MAE's and DINOv2's become
+            the plain model with all but the ViT initialized: for training, not for
+            predictions.
 
     Returns:
-        `model(image, clicks, previous) -> logits`, with `.params` and `.config`.
+        `model(image, clicks, prev_mask) -> logits`, with `.params` and `.config`.
 
     Raises:
-        ValueError: nothing there, or the params of another model.
+        ValueError: There is nothing at `path`, or the parameters of another model.
     """
-    path = _find(path)
-    if is_published_file(path):
-        model, account = make_published(path, read_published_file(path))
-        if account.fresh:
+    # 1. The bundled model.
+    source_path = as_path(path)
+    bundled_path = BUNDLED_DIR / f"{os.fspath(path).replace('-', '_')}.safetensors"
+    is_name = Path(path).name == os.fspath(path)
+    if is_name and not source_path.exists() and bundled_path.is_file():
+        # A test compares its shapes with those of its config: tracing the model for that
+        # would take 0.7 s each time.
+        return _load_packed(bundled_path, check_shapes=False)
+    # 2. A single file: ours, or a published one.
+    if is_packed_model(source_path):
+        return _load_packed(Path(source_path), check_shapes=True)
+    if is_weight_file(source_path):
+        model, report = build_published_model(
+            source_path, read_weight_file(source_path)
+        )
+        if report.reinitialized:
             warnings.warn(
-                f"{path} holds a ViT alone: the rest of the model is drawn afresh, and "
-                "its masks mean nothing; train it with --config.start=FILE",
+                f"{source_path} holds a ViT alone: the rest of the model is initialized "
+                "randomly, and its masks mean nothing; train it with "
+                "--config.init_from=FILE",
                 stacklevel=2,
             )
         return model
-    config_folder, params_folder = store.find_model(path)
-    config = store.read_config(config_folder)
-    if "model" not in config:
-        raise ValueError(
-            f"{config_folder}/config.json names no model; expected a key 'model'"
-        )
-    module = config_options.call(
-        build, f"'model' in {config_folder}", **config["model"]
-    )
-    params = store.read_params(params_folder, shapes_of_params(module))
+    # 3. A folder.
+    return _load_folder(source_path)
+
+
+def _load_packed(path: Path, *, check_shapes: bool) -> TrainedModel:
+    """Load a `.safetensors` with a JSON beside it."""
+    packed_model = read_packed_model(path)
+    module = _build_from_config(packed_model.config, path)
+    if check_shapes:
+        saved_shapes = flat_shapes(unflatten_dict(packed_model.flat_params, sep="/"))
+        check_same_shapes(saved_shapes, flat_shapes(parameter_shapes(module)), path)
+    # Float16 saves half the file; all computation on parameters begins in float32.
+    flat_params = {
+        name: array.astype(np.float32)
+        for name, array in packed_model.flat_params.items()
+    }
+    params = jax.device_put(unflatten_dict(flat_params, sep="/"))
+    return TrainedModel(params, module, FrozenConfigDict(packed_model.config))
+
+
+def _load_folder(path: PathLike) -> TrainedModel:
+    """Load the workdir of a run, one of its checkpoints, or a converted checkpoint."""
+    # Imported here: Orbax takes 0.2 s, and the bundled model does not need it.
+    from mst_jax.checkpoints import model_folder
+
+    config_folder, params_folder = model_folder.find_model_folders(path)
+    config = model_folder.read_config_json(config_folder)
+    module = _build_from_config(config, config_folder / model_folder.CONFIG_FILE)
+    params = model_folder.read_params(params_folder, parameter_shapes(module))
     return TrainedModel(params, module, FrozenConfigDict(config))
 
 
-def _find(path: str | os.PathLike) -> Place:
-    """The place of a model; the name of one that comes with the package is enough."""
-    place = place_of(path)
-    is_name = Path(path).name == os.fspath(path)
-    if is_name and not place.exists() and (BUNDLED / path).is_dir():
-        return BUNDLED / path
-    return place
+def _build_from_config(config: dict[str, Any], source: PathLike) -> ClickModel:
+    """Build the module of a config that was read from `source`."""
+    if "model" not in config:
+        raise ValueError(f"{source} names no model; expected a key 'model'")
+    return config_options.call_with_options(
+        build, f"'model' in {source}", **config["model"]
+    )
 
 
-def make_published(path: Place, file: TorchFile) -> tuple[TrainedModel, Account]:
-    """Makes the model of a published checkpoint, and says what became of its arrays.
+def build_published_model(
+    path: PathLike, weight_file: WeightFile
+) -> tuple[TrainedModel, ConversionReport]:
+    """Build the model of a published checkpoint.
 
-    What a ViT without clicks does not tell is drawn afresh, always the same.
+    The parameters that a ViT without clicks does not hold are initialized with a fixed
+    key.
 
     Args:
-        path: of the file; for the errors alone.
-        file: what `read_published_file` found there.
+        path: Path of the file, for error messages.
+        weight_file: Content of the file, see `read_weight_file`.
+
+    Returns:
+        The model, and what became of every array of the file.
 
     Raises:
-        ValueError: it holds no model that we have, or lacks something.
+        ValueError: The file holds no model that we know, or lacks an array.
     """
     try:
-        model = detect_architecture.find_model(file)
-        module = config_options.call(build, "its model", **model)
-        shapes = flatten_dict(shapes_of_params(module), sep="/")
-        shapes = {path: leaf.shape for path, leaf in shapes.items()}
-        bare = find_bare_vit(file.arrays)
-        names = bare.table if bare else detect_architecture.names_of(model, module)
-        told = {path for rule in names.rules for path in rule.paths} if bare else shapes
-        flat, account = read_names(
-            file.arrays, names, {path: shapes[path] for path in told}
-        )
+        # 1. The architecture, from the config or the shapes of the arrays.
+        model_config = detect_model_config(weight_file)
+        module = config_options.call_with_options(build, "its model", **model_config)
+        expected = flatten_params(parameter_shapes(module))
+        shapes = {name: leaf.shape for name, leaf in expected.items()}
+        # 2. Its parameters; a pretrained ViT fills only some of them.
+        pretrained = find_pretrained_vit(weight_file.arrays)
+        if pretrained:
+            mapping = pretrained.mapping
+            shapes = {p: shapes[p] for rule in mapping.rules for p in rule.param_paths}
+        else:
+            mapping = published_parameter_mapping(model_config, module)
+        filled_params, report = params_from_arrays(weight_file.arrays, mapping, shapes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    fresh = tuple(sorted(shapes.keys() - flat.keys()))
-    if fresh:
-        flat |= _draw(module, fresh)
-        account = dataclasses.replace(account, fresh=fresh)
-    params = jax.tree.map(jnp.asarray, unflatten_dict(flat, sep="/"))
-    config = file.config or {"model": model}
-    return TrainedModel(params, module, FrozenConfigDict(config)), account
+    # 3. The rest is initialized.
+    flat_params: dict[str, Any] = dict(filled_params)
+    missing_paths = tuple(sorted(expected.keys() - filled_params.keys()))
+    if missing_paths:
+        flat_params |= _init_some_params(module, missing_paths)
+        report = dataclasses.replace(report, reinitialized=missing_paths)
+    params = jax.tree.map(jnp.asarray, unflatten_dict(flat_params, sep="/"))
+    config = weight_file.config or {"model": model_config}
+    return TrainedModel(params, module, FrozenConfigDict(config)), report

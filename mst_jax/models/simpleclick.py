@@ -1,9 +1,11 @@
-"""The plain model: ViT, pyramid, MLP head."""
+"""SimpleClick: plain ViT, simple feature pyramid, MLP head."""
 
-from mst_jax.backbones.vit_sizes import pick
+from collections.abc import Sequence
+
+from mst_jax.backbones.vit_sizes import get_vit_size
 from mst_jax.decoders.mlp_head import MLPHead
 from mst_jax.models.click_model import ClickModel
-from mst_jax.models.encoder import make_trunk, read_dtype
+from mst_jax.models.encoder import make_encoder, parse_compute_dtype
 from mst_jax.necks.simple_pyramid import SimplePyramid
 
 
@@ -15,33 +17,37 @@ def simpleclick(
     dropout: float = 0.1,
     dtype: str = "float32",
     remat: str = "none",
-    **changes: object,
+    **size_changes: int | Sequence[int],
 ) -> ClickModel:
-    """Plain ViT with window attention, simple feature pyramid, MLP head.
+    """Build a plain ViT with window attention, a simple feature pyramid and an MLP head.
 
     Source: Liu et al., SimpleClick, ICCV 2023, Table 1.
 
     Args:
-        size: a row of `backbones.vit_sizes.SIZES`.
-        crop: pixels; the learned positions cover a crop x crop picture.
-        window: side of the attention windows in pixels; 0 = every block is global.
-        dropout: share of the head's channels that training drops.
-        dtype: of the products, "float32" or "bfloat16".
-        remat: what is computed again for gradients to save memory: "none", "products"
-            or "blocks", see `layers.remat`.
-        **changes: numbers of the size's row to change, such as `depth` or `patch`.
+        size: Name of a size in `backbones.vit_sizes.VIT_SIZES`.
+        crop: Side in pixels of the square image whose grid the learned positions have.
+        window: Side of the attention windows in pixels; 0: every block is global.
+        dropout: Fraction of the head's channels that training drops.
+        dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
+        remat: What the backward pass recomputes to save memory: "none", "products" or
+            "blocks", see `layers.remat`.
+        **size_changes: New values for fields of `ViTSize`, such as `depth`.
+
+    Returns:
+        The model, without parameters.
 
     Raises:
-        ValueError: an unknown size, or a value that cannot be.
+        ValueError: An unknown size or field, or a value that no model can have.
     """
-    row = pick(size, **changes)
-    embed, backbone = make_trunk(
-        row, crop=crop, window=window, dtype=dtype, remat=remat
+    size_config = get_vit_size(size, **size_changes)
+    embed, backbone = make_encoder(
+        size_config, crop=crop, window=window, dtype=dtype, remat=remat
     )
-    kind = read_dtype(dtype)
+    # Neck and decoder have the widths of the same size.
+    compute_dtype = parse_compute_dtype(dtype)
     return ClickModel(
         embed=embed,
         backbone=backbone,
-        neck=SimplePyramid(row.pyramid, kind),
-        decoder=MLPHead(row.head, dropout, kind),
+        neck=SimplePyramid(size_config.pyramid_widths, compute_dtype),
+        decoder=MLPHead(size_config.decoder_width, dropout, compute_dtype),
     )

@@ -1,34 +1,54 @@
-"""Parameters to start training from: another model's, as far as they fit."""
+"""Warm start: initialize a model from another model's parameters, as far as they fit."""
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
-from mst_jax.atomic_io import Place, place_of
-from mst_jax.checkpoints.parameter_mapping import Account, Flat, read_names
-from mst_jax.checkpoints.pretrained_vit import BareViT, find_bare_vit
-from mst_jax.checkpoints.published_file import is_published_file, read_published_file
-from mst_jax.checkpoints.torch_file import TorchFile
+from mst_jax.atomic_io import PathLike, as_path
+from mst_jax.checkpoints.packed_model import is_packed_model
+from mst_jax.checkpoints.parameter_mapping import (
+    ConversionReport,
+    FlatParams,
+    flatten_params,
+    params_from_arrays,
+)
+from mst_jax.checkpoints.pretrained_vit import PretrainedViT, find_pretrained_vit
+from mst_jax.checkpoints.weight_file import (
+    WeightFile,
+    is_weight_file,
+    read_weight_file,
+)
 from mst_jax.geometry.resize import resize_positions_bicubic
-from mst_jax.layers.patchify import resize_kernel
-from mst_jax.models.detect_architecture import count_heads
-from mst_jax.models.load import TrainedModel, load, make_published
+from mst_jax.layers.patch_embed import resize_patch_kernel
+from mst_jax.models.detect_architecture import detect_num_heads
+from mst_jax.models.load import TrainedModel, build_published_model, load
 from mst_jax.path_rules import any_matches
 
-IMAGE, POSITIONS = "embed/image/kernel", "embed/positions"
-PATCH_KERNELS = (IMAGE, "embed/hints/kernel")
-TRUNK = ("embed/", "backbone/")
-QUERY = "backbone/block0/attention/query/kernel"
+# Paths of parameters whose shapes may be changed by resizing.
+IMAGE_KERNEL, POSITIONS = "embed/image/kernel", "embed/positions"
+PATCH_KERNELS = (IMAGE_KERNEL, "embed/hints/kernel")
+
+# Beginnings of the paths of all parameters before the neck.
+ENCODER_PREFIXES = ("embed/", "backbone/")
+
+# Its shape is [width heads head-width].
+QUERY_KERNEL = "backbone/block0/attention/query/kernel"
 
 
-class Form(NamedTuple):
-    """What two backbones must have in common."""
+class BlockSizes(NamedTuple):
+    """Sizes that two backbones must have in common.
+
+    Attributes:
+        width: Channels of a token.
+        depth: Number of blocks.
+        num_heads: Number of attention heads of a block.
+    """
 
     width: int
     depth: int
@@ -38,164 +58,216 @@ class Form(NamedTuple):
         return f"width {self.width}, {self.depth} blocks, {self.num_heads} heads"
 
 
-def start_from(
-    params: dict, path: str | os.PathLike, *, fresh: Sequence[str] = ()
-) -> tuple[dict, Account]:
-    """Puts a checkpoint's arrays in the place of fresh parameters.
+def warm_start_params(
+    params: dict, path: str | os.PathLike, *, reinit: Sequence[str] = ()
+) -> tuple[dict, ConversionReport]:
+    """Replace initial parameters by those of a checkpoint where both models have them.
 
-    What both have is taken from the checkpoint; positions of another grid are resized
-    bicubically, patch kernels of another size by the pseudo-inverse. A model of fewer
-    blocks takes so many of a whole model's, evenly from the first to the last (Sanh et
-    al., DistilBERT, 2019). The rest stays fresh: all but image's embedding and blocks
-    after MAE or DINOv2, token selection after SimpleClick, the learned queries if their
-    number differs.
+    Positions of another grid are resized bicubically, patch kernels of another size by
+    the pseudo-inverse. A model of fewer blocks gets that many blocks of a whole model,
+    evenly from the first to the last (Sanh et al., DistilBERT, 2019). All other
+    parameters keep their initial values: all but patch embedding and blocks after MAE or
+    DINOv2, token selection after SimpleClick, learned queries of another number.
 
     Args:
-        params: fresh parameters of any model.
-        path: whatever `load` takes.
-        fresh: patterns of the parameters' paths that are not taken, such as
-            ("decoder/.*", "embed/positions").
+        params: Tree of initial parameters of any model.
+        path: Whatever `load` takes.
+        reinit: Patterns of the paths of parameters that keep their initial values, such
+            as ("decoder/.*", "embed/positions").
 
     Returns:
-        The parameters, and the account: `fresh` are those that were left as they were.
+        The parameters, and the report; its `reinitialized` are those that keep their
+        initial values.
 
     Raises:
-        ValueError: the checkpoint cannot be read, or does not fit; a pattern that
-            matches nothing.
+        ValueError: The checkpoint cannot be read, or does not fit; or a pattern matches
+            nothing.
     """
-    flat = flatten_dict(params, sep="/")
-    path = place_of(path)
-    stays = flatten_dict(any_matches(fresh, params, block="config.fresh"), sep="/")
-    source, account = _read_source(path, flat)
-    source = {name: value for name, value in source.items() if not stays.get(name)}
-    started, changed = {}, []
-    for name, leaf in flat.items():
-        value = source.get(name, leaf)
-        if value.shape != leaf.shape:
-            changed.append(f"{name}: {list(value.shape)} resized to {list(leaf.shape)}")
-            value = _resize(path, name, value, leaf.shape)
-        started[name] = jnp.asarray(value, leaf.dtype)
-    account = dataclasses.replace(
-        account,
-        filled=tuple(sorted(flat.keys() & source.keys())),
-        fresh=tuple(sorted(flat.keys() - source.keys())),
-        changed=(*account.changed, *changed),
+    flat_params = flatten_params(params)
+    source_path = as_path(path)
+    excluded_paths = flatten_params(any_matches(reinit, params, block="config.reinit"))
+    fitting_params, report = _read_source(source_path, flat_params)
+    source: dict[str, Any] = {
+        name: value
+        for name, value in fitting_params.items()
+        if not excluded_paths.get(name)
+    }
+    # Each parameter keeps the model's shape and dtype, whoever gives its values.
+    started_params, resize_notes = {}, []
+    for name, initial_value in flat_params.items():
+        value, shape = source.get(name, initial_value), initial_value.shape
+        if value.shape != shape:
+            resize_notes.append(f"{name}: {list(value.shape)} resized to {list(shape)}")
+            value = _resize(source_path, name, value, shape)
+        started_params[name] = jnp.asarray(value, initial_value.dtype)
+    report = dataclasses.replace(
+        report,
+        filled_params=tuple(sorted(flat_params.keys() & source.keys())),
+        reinitialized=tuple(sorted(flat_params.keys() - source.keys())),
+        changes=(*report.changes, *resize_notes),
     )
-    return unflatten_dict(started, sep="/"), account
+    return unflatten_dict(started_params, sep="/"), report
 
 
-def _read_source(path: Place, flat: Flat) -> tuple[Flat, Account]:
-    """Reads a checkpoint as flat params whose blocks have the form of the model's."""
-    if not is_published_file(path):
-        return _read_model(path, flat, load(path), ())
-    file = read_published_file(path)
+def _read_source(
+    path: PathLike, flat_params: FlatParams
+) -> tuple[FlatParams, ConversionReport]:
+    """Read a checkpoint as flat parameters whose blocks have the sizes of the model's."""
+    # 1. Our own models: runs, converted and bundled ones.
+    if not is_weight_file(path) or is_packed_model(path):
+        return _match_model(path, flat_params, load(path), ())
+    # 2. A pretrained ViT; the model need not be built.
+    weight_file = read_weight_file(path)
     try:
-        bare = find_bare_vit(file.arrays)
-        if bare:
-            return _read_bare(file, bare, flat)
+        pretrained = find_pretrained_vit(weight_file.arrays)
+        if pretrained:
+            return _match_pretrained_vit(weight_file, pretrained, flat_params)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    model, account = make_published(path, file)
-    return _read_model(path, flat, model, account.unread)
+    # 3. A published click model.
+    model, report = build_published_model(path, weight_file)
+    return _match_model(path, flat_params, model, report.unused_arrays)
 
 
-def _read_bare(file: TorchFile, bare: BareViT, flat: Flat) -> tuple[Flat, Account]:
-    """Reads a ViT that knows no clicks; without a config its heads are the model's."""
-    width, depth, patch, side = bare.measures
-    ours = _form(flat)
-    num_heads = count_heads(file, width) or ours.num_heads
-    _check_form(Form(width, depth, num_heads), ours)
-    paths = [path for rule in bare.table.rules for path in rule.paths]
-    shapes = {path: flat[path].shape for path in paths}
-    shapes[IMAGE] = (patch, patch, *shapes[IMAGE][2:])
-    shapes[POSITIONS] = (side, side, width)
-    return read_names(file.arrays, bare.table, shapes)
+def _match_pretrained_vit(
+    weight_file: WeightFile, pretrained: PretrainedViT, flat_params: FlatParams
+) -> tuple[FlatParams, ConversionReport]:
+    """Convert a ViT without clicks; if its number of heads is unknown it is the model's."""
+    width, depth, patch_size, grid_side = pretrained.vit_shape
+    model_sizes = _block_sizes(flat_params)
+    num_heads = detect_num_heads(weight_file, width) or model_sizes.num_heads
+    _check_block_sizes(BlockSizes(width, depth, num_heads), model_sizes)
+    paths = [path for rule in pretrained.mapping.rules for path in rule.param_paths]
+    shapes = {path: flat_params[path].shape for path in paths}
+    # The patch kernel and the positions are read in the file's shape and resized later.
+    shapes[IMAGE_KERNEL] = (patch_size, patch_size, *shapes[IMAGE_KERNEL][2:])
+    shapes[POSITIONS] = (grid_side, grid_side, width)
+    return params_from_arrays(weight_file.arrays, pretrained.mapping, shapes)
 
 
-def _read_model(
-    path: Place, flat: Flat, model: TrainedModel, unread: tuple[str, ...]
-) -> tuple[Flat, Account]:
-    """Takes a whole model's params, whatever its recipe; `unread` were not read."""
-    whole = flatten_dict(model.params, sep="/")
-    theirs, ours = _form(whole), _form(flat)
-    kept = _choose_blocks(theirs.depth, ours.depth)
+def _match_model(
+    path: PathLike,
+    flat_params: FlatParams,
+    model: TrainedModel,
+    unused_arrays: tuple[str, ...],
+) -> tuple[FlatParams, ConversionReport]:
+    """Select the parameters of a whole model that fit, whatever its architecture.
+
+    Args:
+        path: Path of the checkpoint, for error messages.
+        flat_params: Initial parameters of the model to start.
+        model: Model of the checkpoint.
+        unused_arrays: Names of the checkpoint's arrays that the model does not use.
+    """
+    # 1. Blocks: width and heads must be equal, of more blocks some are selected.
+    model_params = flatten_params(model.params)
+    source_sizes, model_sizes = _block_sizes(model_params), _block_sizes(flat_params)
+    block_indices = _select_blocks(source_sizes.depth, model_sizes.depth)
+    num_blocks = len(block_indices)
     try:
-        _check_form(theirs._replace(depth=len(kept)), ours)
+        _check_block_sizes(source_sizes._replace(depth=num_blocks), model_sizes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    origin = _renumber_blocks(whole, kept)
-    source = {name: whole[old] for name, old in origin.items()}
-    unfit = _unfit_parts(source, flat)
-    fitting = {
+    origin_names = _renumber_blocks(model_params, block_indices)
+    source = {
+        name: model_params[origin_name] for name, origin_name in origin_names.items()
+    }
+    # 2. Layers behind the backbone are taken whole or not at all.
+    mismatched_layers = _mismatched_layers(source, flat_params)
+    fitting_params = {
         name: value
         for name, value in source.items()
-        if name in flat and _part_of(name) not in unfit
+        if name in flat_params and _layer_of(name) not in mismatched_layers
     }
-    used = {origin[name] for name in fitting}
-    idle = tuple(sorted(whole.keys() - used))
-    changed = [f"{part} does not fit, started afresh" for part in sorted(unfit)]
-    if len(kept) < theirs.depth:
-        changed.append(f"blocks {', '.join(map(str, kept))} of {theirs.depth} taken")
-    account = Account(tuple(sorted(used)), unread + idle, (), changed=tuple(changed))
-    return fitting, account
+    # 3. The report names parameters of the checkpoint as arrays.
+    used_names = {origin_names[name] for name in fitting_params}
+    unused_names = tuple(sorted(model_params.keys() - used_names))
+    changes = [
+        f"{layer} does not fit, reinitialized" for layer in sorted(mismatched_layers)
+    ]
+    if num_blocks < source_sizes.depth:
+        selected_text = ", ".join(map(str, block_indices))
+        changes.append(f"blocks {selected_text} of {source_sizes.depth} used")
+    report = ConversionReport(
+        used_arrays=tuple(sorted(used_names)),
+        unused_arrays=unused_arrays + unused_names,
+        filled_params=(),
+        changes=tuple(changes),
+    )
+    return fitting_params, report
 
 
-def _choose_blocks(depth: int, wanted: int) -> list[int]:
-    """Numbers of `wanted` of `depth` blocks, or of all if there are no more."""
-    numbers = np.linspace(0, depth - 1, min(depth, wanted))
-    return numbers.round().astype(int).tolist()
+def _select_blocks(depth: int, max_blocks: int) -> list[int]:
+    """Return indices of at most `max_blocks` of `depth` blocks, evenly spaced."""
+    spaced_indices = np.linspace(0, depth - 1, min(depth, max_blocks))
+    return spaced_indices.round().astype(int).tolist()
 
 
-def _renumber_blocks(names: Iterable[str], kept: Sequence[int]) -> dict[str, str]:
-    """Counts the kept blocks from 0: new name -> name; other blocks have none."""
-    places = {f"backbone/block{number}": place for place, number in enumerate(kept)}
-    origin = {}
+def _renumber_blocks(
+    names: Iterable[str], block_indices: Sequence[int]
+) -> dict[str, str]:
+    """Renumber the selected blocks from 0.
+
+    Returns:
+        New name -> name; parameters of other blocks are left out.
+    """
+    new_indices = {
+        f"backbone/block{index}": new_index
+        for new_index, index in enumerate(block_indices)
+    }
+    origin_names = {}
     for name in names:
-        part = _part_of(name)
-        if part in places:
-            origin[f"backbone/block{places[part]}{name.removeprefix(part)}"] = name
-        elif not part.startswith("backbone/block"):
-            origin[name] = name
-    return origin
+        layer = _layer_of(name)
+        # Blocks that were not selected are left out; all other layers keep their names.
+        if layer in new_indices:
+            param_suffix = name.removeprefix(layer)
+            origin_names[f"backbone/block{new_indices[layer]}{param_suffix}"] = name
+        elif not layer.startswith("backbone/block"):
+            origin_names[name] = name
+    return origin_names
 
 
-def _unfit_parts(source: Flat, flat: Flat) -> set[str]:
-    """Parts behind the backbone some of whose shapes differ."""
+def _mismatched_layers(source: FlatParams, flat_params: FlatParams) -> set[str]:
+    """Return the layers behind the backbone some of whose shapes differ."""
     return {
-        _part_of(name)
-        for name in source.keys() & flat.keys()
-        if not name.startswith(TRUNK) and source[name].shape != flat[name].shape
+        _layer_of(name)
+        for name in source.keys() & flat_params.keys()
+        if not name.startswith(ENCODER_PREFIXES)
+        and source[name].shape != flat_params[name].shape
     }
 
 
-def _part_of(name: str) -> str:
-    """What is taken whole or not at all: the first two steps of a path."""
+def _layer_of(name: str) -> str:
+    """Return the first two steps of a path, such as "neck/out4"."""
     return "/".join(name.split("/")[:2])
 
 
-def _form(flat: Flat) -> Form:
-    """The form of a model's blocks."""
-    blocks = {path.split("/")[1] for path in flat if path.startswith("backbone/block")}
-    width, num_heads, _ = flat[QUERY].shape
-    return Form(width, len(blocks), num_heads)
+def _block_sizes(flat_params: Mapping[str, Any]) -> BlockSizes:
+    """Return the sizes of a model's blocks."""
+    block_names = {
+        path.split("/")[1] for path in flat_params if path.startswith("backbone/block")
+    }
+    # Heads are an axis of the query kernel, so its shape holds their number.
+    width, num_heads, _ = flat_params[QUERY_KERNEL].shape
+    return BlockSizes(width, len(block_names), num_heads)
 
 
-def _check_form(theirs: Form, ours: Form) -> None:
-    if theirs != ours:
+def _check_block_sizes(source_sizes: BlockSizes, model_sizes: BlockSizes) -> None:
+    if source_sizes != model_sizes:
         raise ValueError(
-            f"it has {theirs}, the model {ours}; choose another config.model.size or "
-            "another checkpoint"
+            f"it has {source_sizes}, the model {model_sizes}; choose another "
+            "config.model.size or another checkpoint"
         )
 
 
 def _resize(
-    path: Place, name: str, value: jax.Array | np.ndarray, shape: tuple[int, ...]
+    path: PathLike, name: str, value: jax.Array | np.ndarray, shape: tuple[int, ...]
 ) -> jax.Array:
-    """Resizes positions and patch kernels; nothing else may have another shape."""
+    """Resize positions and patch kernels; other parameters must have the same shape."""
     if name == POSITIONS and value.shape[2:] == shape[2:]:
         return resize_positions_bicubic(jnp.asarray(value), *shape[:2])
     if name in PATCH_KERNELS and value.shape[2:] == shape[2:]:
-        return resize_kernel(jnp.asarray(value), shape[0])
+        return resize_patch_kernel(jnp.asarray(value), shape[0])
     raise ValueError(
         f"{path} does not fit: its {name} is {list(value.shape)}, the model's "
         f"{list(shape)}; start from another checkpoint or change config.model"

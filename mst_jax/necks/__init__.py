@@ -1,1 +1,1 @@
-"""Tokens to maps at several sizes."""
+"""Necks: the backbone's grid of tokens becomes maps at several scales."""

@@ -1,4 +1,4 @@
-"""A pyramid whose levels look at each other, and the features that masks are made of."""
+"""Pixel decoder: a deformable encoder over pyramid levels, and the mask features."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -6,78 +6,88 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mst_jax.geometry.resize import resize_pixel_centres
+from mst_jax.geometry.resize import resize_pixel_centers
 from mst_jax.layers.deformable_attention import (
     DeformableAttention,
-    Sizes,
-    cell_centres,
+    LevelSizes,
+    cell_centers,
     split_levels,
 )
 from mst_jax.layers.dense import Dense
 from mst_jax.layers.mlp import MLP
-from mst_jax.layers.norms import PYTORCH_EPS, LayerNorm, MapNorm
-from mst_jax.layers.positions import sine_positions
+from mst_jax.layers.norms import PYTORCH_EPS, GroupNorm, LayerNorm
+from mst_jax.layers.position_embedding import sine_position_embedding
 from mst_jax.layers.remat import with_remat
 
+# Levels of the encoder: pixels per cell, in the order of the released code.
+LEVEL_STRIDES = (32, 16, 8)
 
-class DeformableLayer(nn.Module):
-    """Cells gather from all levels, then think; norms come after.
+
+class DeformableEncoderLayer(nn.Module):
+    """Deformable self-attention over all levels, then an MLP; post-norm.
 
     Source: Zhu et al., Deformable DETR, ICLR 2021, Section 4.2 (encoder).
 
     Attributes:
-        num_heads: of the attention.
-        num_points: places that a head reads on each level.
-        hidden: width of the feed-forward.
-        dtype: of the products.
+        num_heads: Number of attention heads.
+        num_points: Number of sampling points of a head on each level.
+        mlp_hidden: Hidden width of the MLP.
+        dtype: Compute dtype of the matrix products.
     """
 
     num_heads: int
     num_points: int
-    hidden: int
+    mlp_hidden: int
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self,
         cells: Float[Array, "b n c"],
-        positions: Float[Array, "n c"],
-        sizes: Sizes,
+        position_embedding: Float[Array, "n c"],
+        level_sizes: LevelSizes,
     ) -> Float[Array, "b n c"]:
-        """Returns the cells of the next layer.
+        """Return the updated cells.
 
         Args:
-            cells: [b n c] of all levels, row by row.
-            positions: [n c] of place and level; added where cells ask, not where they
-                tell.
-            sizes: rows and columns of each level.
+            cells: [b n c] cells of all levels, level by level and row by row.
+            position_embedding: [n c] embedding of position and level; added to the
+                queries but not to the values.
+            level_sizes: Rows and columns of each level.
         """
+        # 1. Each cell samples all levels around its own center.
         attention = DeformableAttention(
             self.num_heads, self.num_points, self.dtype, name="attention"
         )
-        query = cells + positions[None]
-        update = attention(query, cells, centres_yx=cell_centres(sizes), sizes=sizes)
+        update = attention(
+            cells + position_embedding[None],
+            cells,
+            reference_points_yx=cell_centers(level_sizes),
+            level_sizes=level_sizes,
+        )
         cells = LayerNorm(PYTORCH_EPS, name="attention_norm")(cells + update)
-        update = MLP(self.hidden, self.dtype, nn.relu, name="mlp")(cells)
+        # 2. MLP on each cell.
+        update = MLP(self.mlp_hidden, self.dtype, nn.relu, name="mlp")(cells)
         return LayerNorm(PYTORCH_EPS, name="mlp_norm")(cells + update)
 
 
 class PixelDecoder(nn.Module):
-    """Pyramid multi-scale deformable decoder.
+    """Multi-scale deformable pixel decoder on top of a pyramid.
 
-    Source: Lin et al., AdaptiveClick, Section III-B (PMMD), on Cheng et al., Mask2Former,
-    CVPR 2022, Section 3.3 (pixel decoder).
+    Source: Lin et al., AdaptiveClick, Section III-B (PMMD), on Cheng et al.,
+    Mask2Former, CVPR 2022, Section 3.3 (pixel decoder).
 
     Attributes:
-        pyramid: grid -> four maps, finest first.
-        width: channels of all that comes out.
-        num_layers: deformable layers.
-        num_heads: of the attentions.
-        num_points: places that a head reads on each level.
-        hidden: width of the feed-forwards.
-        num_groups: of the norms of maps; must divide the width.
-        dtype: of the products; norms, places, weights and softmax are float32.
-        remat: what of a deformable layer is computed again for gradients, see
+        pyramid: Module from the grid to four maps, finest first.
+        width: Number of channels of the levels and of the mask features.
+        num_layers: Number of deformable encoder layers.
+        num_heads: Number of attention heads.
+        num_points: Number of sampling points of a head on each level.
+        mlp_hidden: Hidden width of the MLPs.
+        num_groups: Number of groups of the group norms; must divide the width.
+        dtype: Compute dtype of the matrix products. Norms, sampling points, attention
+            weights and softmax are float32.
+        remat: What an encoder layer recomputes in the backward pass, see
             `layers.remat`.
     """
 
@@ -86,7 +96,7 @@ class PixelDecoder(nn.Module):
     num_layers: int = 4
     num_heads: int = 8
     num_points: int = 4
-    hidden: int = 1024
+    mlp_hidden: int = 1024
     num_groups: int = 32
     dtype: DTypeLike = jnp.float32
     remat: str = "none"
@@ -95,48 +105,67 @@ class PixelDecoder(nn.Module):
     def __call__(
         self, grid: Float[Array, "b h w d"]
     ) -> tuple[Float[Array, "b h4 w4 c"], tuple[Float[Array, "b _ _ c"], ...]]:
-        """Returns the mask features, and the levels 1/32, 1/16 and 1/8, in this order."""
-        finest, *maps = self.pyramid(grid)
+        """Compute the mask features and the levels for the mask decoder.
+
+        Args:
+            grid: [b h w d] tokens of the backbone.
+
+        Returns:
+            [b h4 w4 c] mask features at 1/4, and the levels at 1/32, 1/16 and 1/8.
+        """
+        # 1. The three coarser maps of the pyramid, projected to one width.
+        finest_map, *coarser_maps = self.pyramid(grid)
         levels = [
-            self._enter(x, f"in{scale}")
-            for x, scale in zip(maps[::-1], (32, 16, 8), strict=True)
+            self._project(level, f"in{stride}")
+            for level, stride in zip(coarser_maps[::-1], LEVEL_STRIDES, strict=True)
         ]
-        sizes = tuple(x.shape[1:3] for x in levels)
-        pattern = "b i j c -> b (i j) c"
-        cells = jnp.concatenate([rearrange(x, pattern) for x in levels], axis=1)
-        positions = self._positions(sizes).astype(cells.dtype)
-        make_layer = with_remat(DeformableLayer, self.remat, static=(3,))
-        for number in range(self.num_layers):
-            layer = make_layer(
+        level_sizes = tuple((level.shape[1], level.shape[2]) for level in levels)
+        # 2. Deformable encoder on the cells of all levels together.
+        flat_levels = [rearrange(level, "b i j c -> b (i j) c") for level in levels]
+        cells = jnp.concatenate(flat_levels, axis=1)
+        position_embedding = self._embed_positions(level_sizes).astype(cells.dtype)
+        # Argument 3 of the layer's call, the level sizes, holds no arrays.
+        layer_class = with_remat(
+            DeformableEncoderLayer, self.remat, static_argnums=(3,)
+        )
+        for index in range(self.num_layers):
+            encoder_layer = layer_class(
                 self.num_heads,
                 self.num_points,
-                self.hidden,
+                self.mlp_hidden,
                 self.dtype,
-                name=f"layer{number}",
+                name=f"layer{index}",
             )
-            cells = layer(cells, positions, sizes)
-        levels = split_levels(cells, sizes)
+            cells = encoder_layer(cells, position_embedding, level_sizes)
+        encoded_levels = split_levels(cells, level_sizes)
+        # 3. Mask features: the finest map plus the upsampled 1/8 level, smoothed (FPN).
+        finest_map = nn.relu(self._project(finest_map, "in4"))
+        upsampled_level = resize_pixel_centers(
+            encoded_levels[-1], *finest_map.shape[1:3]
+        )
+        smooth_conv = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="smooth")
+        features = smooth_conv(finest_map + upsampled_level)
+        features = nn.relu(GroupNorm(self.num_groups, name="smooth_norm")(features))
+        project_features = Dense(self.width, dtype=self.dtype, name="features")
+        return project_features(features), encoded_levels
 
-        finest = nn.relu(self._enter(finest, "in4"))
-        x = finest + resize_pixel_centres(levels[-1], *finest.shape[1:3])
-        x = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="smooth")(x)
-        x = nn.relu(MapNorm(self.num_groups, name="smooth_norm")(x))
-        return Dense(self.width, dtype=self.dtype, name="features")(x), levels
-
-    def _enter(self, x: Float[Array, "b h w d"], name: str) -> Float[Array, "b h w c"]:
-        """A map of the pyramid in the common width."""
+    def _project(
+        self, x: Float[Array, "b h w d"], name: str
+    ) -> Float[Array, "b h w c"]:
+        """Project a map of the pyramid to the common width and normalize it."""
         x = Dense(self.width, dtype=self.dtype, name=name)(x)
-        return MapNorm(self.num_groups, name=f"{name}_norm")(x)
+        return GroupNorm(self.num_groups, name=f"{name}_norm")(x)
 
-    def _positions(self, sizes: Sizes) -> Float[Array, "n c"]:
-        """Sine position and learned level vector of each cell."""
-        vectors = self.param(
-            "level_vectors", nn.initializers.normal(1.0), (len(sizes), self.width)
+    def _embed_positions(self, level_sizes: LevelSizes) -> Float[Array, "n c"]:
+        """Return sine position embedding plus learned level vector of each cell."""
+        level_vectors = self.param(
+            "level_vectors",
+            nn.initializers.normal(1.0),
+            (len(level_sizes), self.width),
         )
-        return jnp.concatenate(
-            [
-                rearrange(sine_positions(*size, self.width), "i j c -> (i j) c")
-                + vector[None]
-                for size, vector in zip(sizes, vectors, strict=True)
-            ]
-        )
+        level_embeddings = [
+            rearrange(sine_position_embedding(*size, self.width), "i j c -> (i j) c")
+            + level_vector[None]
+            for size, level_vector in zip(level_sizes, level_vectors, strict=True)
+        ]
+        return jnp.concatenate(level_embeddings)

@@ -1,4 +1,4 @@
-"""One grid of tokens to four maps."""
+"""Simple feature pyramid of ViTDet: one grid of tokens becomes four maps."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -7,15 +7,16 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mst_jax.layers.dense import Dense
-from mst_jax.layers.norms import MapNorm
+from mst_jax.layers.mlp import exact_gelu
+from mst_jax.layers.norms import GroupNorm
 
 
-class Enlarge(nn.Module):
-    """Doubles rows and columns: each cell makes a 2x2 square (a transposed convolution).
+class Upsample2x(nn.Module):
+    """Transposed convolution with kernel and stride 2: a cell becomes a 2x2 square.
 
     Attributes:
-        width: channels of the result.
-        dtype: of the product.
+        width: Number of channels of the result.
+        dtype: Compute dtype of the matrix product.
     """
 
     width: int
@@ -23,27 +24,37 @@ class Enlarge(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
-        """Returns [b 2h 2w d]; kernel [c, 2, 2, d] with the square's row before column."""
-        squares = Dense(
+        """Double the rows and columns of a map.
+
+        Args:
+            x: [b h w c] feature map.
+
+        Returns:
+            [b 2h 2w d] map; the kernel is [c 2 2 d], the square's row before its
+            column.
+        """
+        # Squares of a stride-2 kernel do not overlap: one dense layer computes them.
+        make_squares = Dense(
             (2, 2, self.width), dtype=self.dtype, use_bias=False, name="kernel"
-        )(x)
+        )
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
-        x = rearrange(squares, "b h w y x d -> b (h y) (w x) d")
+        x = rearrange(make_squares(x), "b h w y x d -> b (h y) (w x) d")
         return x + bias.astype(x.dtype)[None, None, None]
 
 
 class SimplePyramid(nn.Module):
-    """Simple feature pyramid: maps at 1/4, 1/8, 1/16 and 1/32 from the ViT's one grid.
+    """Simple feature pyramid: maps at 1/4, 1/8, 1/16 and 1/32 from the grid of a ViT.
 
     Source: Li et al., Exploring Plain Vision Transformer Backbones, ECCV 2022, Fig. 2;
-    widths as in Liu et al., SimpleClick, ICCV 2023.
+    widths as in Liu et al., SimpleClick, ICCV 2023. Scales are named for patches of 16
+    pixels.
 
     Attributes:
-        widths: channels of the four maps, finest first.
-        dtype: of the products.
+        level_widths: Number of channels of the four maps, finest first.
+        dtype: Compute dtype of the matrix products and the convolution.
     """
 
-    widths: tuple[int, int, int, int]
+    level_widths: tuple[int, int, int, int]
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -55,36 +66,54 @@ class SimplePyramid(nn.Module):
         Float[Array, "b h w d16"],
         Float[Array, "b h32 w32 d32"],
     ]:
-        """Returns the maps, finest first; an odd last row or column has no 1/32 cell."""
-        c = grid.shape[-1]
-        w4, w8, w16, w32 = self.widths
+        """Compute the four maps.
 
-        def enlarge(x: Array, width: int, name: str) -> Array:
-            return Enlarge(width, self.dtype, name=name)(x)
+        Args:
+            grid: [b h w c] tokens of the backbone, at 1/16.
 
-        def finish(x: Array, width: int, name: str) -> Array:
+        Returns:
+            Maps of 4, 2, 1 and 1/2 times the sides of the grid. An odd last row or
+            column of the grid has no cell in the 1/32 map.
+        """
+        token_width = grid.shape[-1]
+        width_4, width_8, width_16, width_32 = self.level_widths
+
+        def upsample_map(x: Array, width: int, name: str) -> Array:
+            return Upsample2x(width, self.dtype, name=name)(x)
+
+        def project_level(x: Array, width: int, name: str) -> Array:
             x = Dense(width, dtype=self.dtype, name=name)(x)
-            return nn.gelu(MapNorm(name=f"{name}_norm")(x), approximate=False)
+            return exact_gelu(GroupNorm(name=f"{name}_norm")(x))
 
-        quarter = max(2 * w4, c // 2)
-        x4 = MapNorm(name="quarter_norm")(enlarge(grid, quarter, "quarter"))
-        x4 = enlarge(nn.gelu(x4, approximate=False), quarter // 2, "quarter2")
-        x4 = finish(MapNorm(name="quarter2_norm")(x4), w4, "out4")
+        # 1/4: two upsamplings, with a norm after each and a GELU between them.
+        quarter_width = max(2 * width_4, token_width // 2)
+        map_4 = GroupNorm(name="quarter_norm")(
+            upsample_map(grid, quarter_width, "quarter")
+        )
+        map_4 = upsample_map(exact_gelu(map_4), quarter_width // 2, "quarter2")
+        map_4 = project_level(GroupNorm(name="quarter2_norm")(map_4), width_4, "out4")
 
-        x8 = MapNorm(name="eighth_norm")(enlarge(grid, max(w8, c // 2), "eighth"))
+        # 1/8: one upsampling.
+        eighth_width = max(width_8, token_width // 2)
+        map_8 = GroupNorm(name="eighth_norm")(
+            upsample_map(grid, eighth_width, "eighth")
+        )
 
-        shrink = nn.Conv(
-            max(w32, 2 * c),
+        # 1/32: a convolution over 2x2 cells with stride 2.
+        downsample_conv = nn.Conv(
+            max(width_32, 2 * token_width),
             (2, 2),
             strides=2,
             padding="VALID",
             dtype=self.dtype,
             name="half",
         )
-        x32 = MapNorm(name="half_norm")(shrink(grid))
+        map_32 = GroupNorm(name="half_norm")(downsample_conv(grid))
+
+        # 1/16 is the grid itself; every level ends with a projection to its width.
         return (
-            x4,
-            finish(x8, w8, "out8"),
-            finish(grid, w16, "out16"),
-            finish(x32, w32, "out32"),
+            map_4,
+            project_level(map_8, width_8, "out8"),
+            project_level(grid, width_16, "out16"),
+            project_level(map_32, width_32, "out32"),
         )

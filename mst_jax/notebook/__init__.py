@@ -1,1 +1,1 @@
-"""TODO."""
+"""A widget to annotate objects with clicks inside a notebook."""

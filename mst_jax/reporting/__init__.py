@@ -1,1 +1,1 @@
-"""Evaluations for the eye: plots, sheets of sessions, one page."""
+"""Reports of evaluations and of training runs: plots, images, pages and logs."""

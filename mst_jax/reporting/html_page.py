@@ -1,4 +1,4 @@
-"""Tables and figures -> one HTML file that needs no other file."""
+"""Render text, tables and figures as one HTML file without external resources."""
 
 import base64
 import html
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-_PAGE = string.Template(
+_PAGE_TEMPLATE = string.Template(
     """<!doctype html>
 <html lang="en">
 <head>
@@ -37,45 +37,87 @@ $body
 )
 
 
-def make_page(title: str, parts: Sequence[str]) -> str:
-    """A page of its parts, in their order; see the functions below."""
-    return _PAGE.substitute(title=html.escape(title), body="\n".join(parts))
+def render_page(title: str, html_fragments: Sequence[str]) -> str:
+    """Render a page from HTML fragments.
+
+    Args:
+        title: Title of the page, plain text.
+        html_fragments: Results of the functions below, in their order on the page.
+    """
+    return _PAGE_TEMPLATE.substitute(
+        title=html.escape(title), body="\n".join(html_fragments)
+    )
 
 
-def heading(text: str) -> str:
-    """A heading within the page."""
+def render_heading(text: str) -> str:
+    """Render a heading inside the page.
+
+    Args:
+        text: Plain text.
+    """
     return f"<h2>{html.escape(text)}</h2>"
 
 
-def paragraph(text: str) -> str:
-    """A paragraph in small letters."""
+def render_paragraph(text: str) -> str:
+    """Render a paragraph in small letters.
+
+    Args:
+        text: Plain text.
+    """
     return f'<p class="small">{html.escape(text)}</p>'
 
 
-def picture(figure: Figure, caption: str = "", *, kind: str = "png") -> str:
-    """A figure as part of the page itself; `kind` jpeg for photographs, else png."""
-    file = io.BytesIO()
-    figure.savefig(file, format=kind)
-    data = base64.b64encode(file.getvalue()).decode()
-    name = html.escape(caption, quote=True)
-    image = f'<img alt="{name}" src="data:image/{kind};base64,{data}">'
-    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
+def render_figure(
+    figure: Figure, caption: str = "", *, file_format: str = "png"
+) -> str:
+    """Render a figure whose image data is part of the page.
+
+    Args:
+        figure: Figure of matplotlib.
+        caption: Text below the figure, also for screen readers.
+        file_format: "jpeg" for photographs, else "png".
+    """
+    image_file = io.BytesIO()
+    figure.savefig(image_file, format=file_format)
+    # A data URL, so that the page is one file that can be sent or moved.
+    encoded_image = base64.b64encode(image_file.getvalue()).decode()
+    alt_text = html.escape(caption, quote=True)
+    image_tag = (
+        f'<img alt="{alt_text}" src="data:image/{file_format};base64,{encoded_image}">'
+    )
+    return (
+        f"<figure>{image_tag}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
 
 
-def tables(markdown: str) -> str:
-    """Markdown that consists of tables and paragraphs, see `evaluation.result_tables`."""
-    parts = []
-    for block in markdown.split("\n\n"):
-        lines = block.splitlines()
-        if not lines[0].startswith("|"):
-            parts.append(paragraph(" ".join(lines)))
+def render_tables(markdown_text: str) -> str:
+    """Render Markdown that consists of tables and paragraphs.
+
+    Args:
+        markdown_text: Result of `evaluation.result_tables.to_markdown`.
+    """
+    html_fragments = []
+    for markdown_block in markdown_text.split("\n\n"):
+        block_lines = markdown_block.splitlines()
+        if not block_lines[0].startswith("|"):
+            html_fragments.append(render_paragraph(" ".join(block_lines)))
             continue
-        head, _, *rows = [line.strip("|").split("|") for line in lines]
-        body = [_row("th", head), *(_row("td", row) for row in rows)]
-        parts.append(f'<div class="scroll"><table>{"".join(body)}</table></div>')
-    return "\n".join(parts)
+        # The second line of a table is the rule that aligns its columns.
+        header_cells, _, *body_rows = [
+            table_line.strip("|").split("|") for table_line in block_lines
+        ]
+        table_rows = [_render_row("th", header_cells)]
+        table_rows += [_render_row("td", row_cells) for row_cells in body_rows]
+        # Wide tables scroll inside their box, not the whole page.
+        table_html = f"<table>{''.join(table_rows)}</table>"
+        html_fragments.append(f'<div class="scroll">{table_html}</div>')
+    return "\n".join(html_fragments)
 
 
-def _row(kind: str, cells: Sequence[str]) -> str:
-    inside = "".join(f"<{kind}>{html.escape(cell.strip())}</{kind}>" for cell in cells)
-    return f"<tr>{inside}</tr>"
+def _render_row(cell_tag: str, row_cells: Sequence[str]) -> str:
+    """Render a table row whose cells have the tag "th" or "td"."""
+    inner_html = "".join(
+        f"<{cell_tag}>{html.escape(cell_text.strip())}</{cell_tag}>"
+        for cell_text in row_cells
+    )
+    return f"<tr>{inner_html}</tr>"

@@ -1,172 +1,257 @@
-"""What people see of a run under way: numbers, pictures, validation."""
+"""Monitor a training run: log metrics, draw images, validate the current model."""
 
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict, FrozenConfigDict
 from tqdm import tqdm
 
-from mst_jax import config_options
-from mst_jax.atomic_io import Place
-from mst_jax.checkpoints.store import BEST_BY
-from mst_jax.evaluation.evaluation_task import Task
-from mst_jax.evaluation.validation import click_sums, means_of, plan_validation
-from mst_jax.interaction.inference_options import choose_view
-from mst_jax.models.load import TrainedModel
-from mst_jax.reporting.training_preview import draw_look
-from mst_jax.reporting.training_samples import make_look
-from mst_jax.reporting.writers import (
-    TENSORBOARD,
-    Folder,
-    TensorBoard,
-    WeightsAndBiases,
-    Writer,
+from mst_jax.atomic_io import PathLike
+from mst_jax.checkpoints.store import BEST_METRIC
+from mst_jax.config_options import as_json, options_from_config
+from mst_jax.evaluation.evaluation_task import EvaluationTask
+from mst_jax.evaluation.validation import (
+    ValidationOptions,
+    make_validation_task,
+    mean_metrics,
+    validation_sums,
 )
-from mst_jax.structs import Batch, TrainState
-from mst_jax.training import devices, distributed, sharding, train_loop
-from mst_jax.training.setup import Run
-from mst_jax.training.train_loop import Watcher
+from mst_jax.models.load import TrainedModel
+from mst_jax.reporting.training_preview import draw_examples
+from mst_jax.reporting.training_samples import make_visualization_fn
+from mst_jax.reporting.writers import (
+    TENSORBOARD_DIR,
+    FolderWriter,
+    MetricWriter,
+    TensorBoardWriter,
+    WandbWriter,
+)
+from mst_jax.structs import Batch
+from mst_jax.training import distributed, sharding, telemetry
+from mst_jax.training.train_loop import HostBatch, StepCallback, every_n_steps
+from mst_jax.training.train_state import TrainState
+from mst_jax.training.training_run import TrainingRun
 
 
-class Watch:
-    """Looks at a run and hands what it sees to the writers.
-
-    Every process has one and does the same, for the devices work together; only the first
-    has writers.
+@dataclasses.dataclass(frozen=True)
+class SummaryOptions:
+    """The block `summaries` of a config: what is drawn and written during training.
 
     Attributes:
-        watchers: for `loop.run`.
+        tensorboard: Write TensorBoard event files.
+        images_every: Steps between two images of training examples; 0 = no images.
+        num_images: Number of examples in an image.
     """
 
-    def __init__(self, run: Run, config: ConfigDict) -> None:
-        """Reads the config's blocks `watching` and `validation`.
+    tensorboard: bool = True
+    images_every: int = 1000
+    num_images: int = 4
 
-        Raises:
-            ValueError: a wrong key or value, no such set.
-        """
-        self._run, self._config = run, config
-        self._writers: Sequence[Writer] = ()
-        self._measured: dict[int, float] = {}
-        self._flops = None
-        call = config_options.call
-        self.watchers: list[Watcher] = [
-            *call(self._plan_pictures, "config.watching", **config.watching),
-            *call(self._plan_validation, "config.validation", **config.validation),
-        ]
+    def __post_init__(self) -> None:
+        if self.images_every < 0:
+            raise ValueError(f"images_every is {self.images_every}, expected 0 or more")
+        if self.num_images < 1:
+            raise ValueError(f"num_images is {self.num_images}, expected 1 or more")
 
-    def begin(self, workdir: Place, *, first: int, project: str, bar: tqdm) -> None:
-        """Opens the writers of the first process.
+
+class TrainingMonitor:
+    """Callbacks of the training loop that validate, draw and write.
+
+    Every process has a monitor and runs the same callbacks, because the devices compute
+    together; only the main process has writers.
+
+    Attributes:
+        callbacks: Callbacks for `train_loop.run_train_loop`.
+    """
+
+    def __init__(self, run: TrainingRun, config: ConfigDict) -> None:
+        """Read the blocks `summaries` and `validation`.
 
         Args:
-            workdir: of the run.
-            first: the step that the run goes on from.
-            project: of Weights & Biases; empty: not told.
-            bar: moves with the steps.
+            run: Run before its first step.
+            config: Config of the run.
+
+        Raises:
+            ValueError: A wrong key or value, or a dataset that is not prepared.
         """
-        self._bar = bar
-        if devices.peak_of(jax.local_devices()[0].device_kind):
-            self.watchers.append((lambda step: step == first + 1, self._count))
-        if not distributed.is_first():
+        self._run, self._config = run, config
+        self._writers: list[MetricWriter] = []
+        self._best_metrics: dict[int, float] = {}
+        self._step_flops: float | None = None
+        self._summaries = options_from_config(
+            SummaryOptions, "config.summaries", run.options.summaries
+        )
+        self._visualize = make_visualization_fn(run.module, run.options.clicks)
+        images_due = every_n_steps(self._summaries.images_every)
+        self.callbacks = [StepCallback(images_due, self._draw_images)]
+        self._plan_validation()
+
+    def _plan_validation(self) -> None:
+        """Add the callback of validation; none without a dataset."""
+        run_options = self._run.options
+        options = options_from_config(
+            ValidationOptions, "config.validation", run_options.validation
+        )
+        task = make_validation_task(options, run_options.zoom)
+        if task is None:
             return
-        self._writers = [Folder(workdir, first=first)]
-        if self._boards:
-            self._writers.append(TensorBoard(workdir / TENSORBOARD, first=first))
-        if project:
-            config = config_options.as_json(self._config.to_dict())
+        if options.every % run_options.checkpoint_every:
+            raise ValueError(
+                f"config.validation.every is {options.every}, expected a multiple of "
+                f"config.checkpoint_every {run_options.checkpoint_every}, so that each "
+                "validated model is saved"
+            )
+        # Only the parameters change between validations: the program is compiled once.
+        model_config = FrozenConfigDict({"model": dict(run_options.model)})
+        untrained_model = TrainedModel({}, self._run.module, model_config)
+
+        def validate_step(step: int, state: TrainState, _: HostBatch) -> None:
+            self._validate_model(step, state, task, untrained_model)
+
+        self.callbacks.append(StepCallback(every_n_steps(options.every), validate_step))
+
+    def open_writers(
+        self,
+        workdir: PathLike,
+        *,
+        start_step: int,
+        wandb_project: str | None,
+        progress_bar: tqdm,
+    ) -> None:
+        """Open the writers of the main process.
+
+        Args:
+            workdir: Workdir of the run.
+            start_step: Step that the run resumes after; 0 = a new run.
+            wandb_project: Project of Weights & Biases; None = no report there.
+            progress_bar: Progress bar of the steps.
+        """
+        self._progress_bar = progress_bar
+        # FLOP are counted only where the peak is known, once, after the first step.
+        if telemetry.peak_flops(jax.local_devices()[0].device_kind):
+
+            def is_first_step(step: int) -> bool:
+                return step == start_step + 1
+
+            self.callbacks.append(StepCallback(is_first_step, self._count_flops))
+        if not distributed.is_main_process():
+            return
+        # The workdir always gets metrics and images; the other writers are options.
+        self._writers = [FolderWriter(workdir, start_step=start_step)]
+        if self._summaries.tensorboard:
+            tensorboard_dir = workdir / TENSORBOARD_DIR
             self._writers.append(
-                WeightsAndBiases(workdir, project=project, config=config)
+                TensorBoardWriter(tensorboard_dir, start_step=start_step)
+            )
+        if wandb_project:
+            config = as_json(self._config.to_dict())
+            self._writers.append(
+                WandbWriter(workdir, project=wandb_project, config=config)
             )
 
     def close(self) -> None:
-        """Closes the writers."""
+        """Close the writers."""
         for writer in self._writers:
             writer.close()
 
-    def _plan_pictures(
-        self, *, tensorboard: bool, pictures_every: int, num_pictures: int
-    ) -> list[Watcher]:
-        """Pictures every so many steps, of so many examples; 0: none."""
-        self._boards = tensorboard
-        if pictures_every < 0 or num_pictures < 1:
-            raise ValueError(
-                f"config.watching has pictures_every {pictures_every} and num_pictures "
-                f"{num_pictures}, expected 0 or more and 1 or more"
-            )
-        self._num_pictures = num_pictures
-        self._look = make_look(self._run.module, **self._config.clicks)
-        return [(train_loop.every(pictures_every), self._draw)]
-
-    def _plan_validation(
-        self, *, name: str, every: int, **block: object
-    ) -> list[Watcher]:
-        """Validation every so many steps; none without a name."""
-        config = self._config
-        if not name:
-            return []
-        if every < 1 or every % config.checkpoint_every:
-            raise ValueError(
-                f"config.validation.every is {every}, expected a multiple of "
-                f"config.checkpoint_every {config.checkpoint_every}: what is measured is "
-                "what is kept"
-            )
-        view = choose_view({"evaluation": config.evaluation.to_dict()})
-        self._task: Task = config_options.call(
-            plan_validation, "config.validation", view, name=name, **block
-        )
-        told = FrozenConfigDict({"model": config.model.to_dict()})
-        self._model = TrainedModel({}, self._run.module, told)
-        return [(train_loop.every(every), self._validate)]
-
-    def on_log(self, step: int, _: TrainState, means: Mapping[str, float]) -> None:
-        """Hands numbers on; see `loop.run`."""
-        busy = devices.utilization(self._flops, means["step_seconds"])
-        self._tell(step, {**means, **devices.memory_in_use(), **busy})
-        self._bar.update(step - self._bar.n)
-        self._bar.set_postfix(loss=f"{means['loss']:.4f}", iou=f"{means['iou']:.3f}")
-
-    def measured_at(self, step: int) -> dict[str, float]:
-        """What validation found at this step, by which the best checkpoint is kept."""
-        return {BEST_BY: self._measured[step]} if step in self._measured else {}
-
-    def _tell(self, step: int, numbers: Mapping[str, float]) -> None:
-        for writer in self._writers:
-            writer.numbers(step, numbers)
-
-    def _count(
-        self, _: int, state: TrainState, batch: Mapping[str, np.ndarray]
+    def on_log(
+        self, step: int, _: TrainState, step_metrics: Mapping[str, float]
     ) -> None:
-        """Counts what a step costs, once."""
-        whole = sharding.put_batch(self._run.layout, batch)
-        self._flops = devices.flops_of(
-            self._run.update, state, whole, accumulate=self._config.accumulate
+        """Write metrics and move the progress bar.
+
+        Args:
+            step: Step of the run.
+            step_metrics: Means of the metrics since the last call.
+        """
+        mfu_metrics = telemetry.mfu_metric(
+            self._step_flops, step_metrics["step_seconds"]
+        )
+        memory_metrics = telemetry.memory_metric()
+        self._write_metrics(step, {**step_metrics, **memory_metrics, **mfu_metrics})
+        self._progress_bar.update(step - self._progress_bar.n)
+        self._progress_bar.set_postfix(
+            loss=f"{step_metrics['loss']:.4f}", iou=f"{step_metrics['iou']:.3f}"
         )
 
-    def _draw(self, step: int, state: TrainState, batch: Mapping) -> None:
-        """Draws a few examples of this batch."""
-        params = sharding.local_copy(self._run.layout, state.best_params)
+    def checkpoint_metrics(self, step: int) -> dict[str, float]:
+        """Return the metric that decides which checkpoint is the best.
+
+        Args:
+            step: Step of the checkpoint.
+
+        Returns:
+            The NoC of the validation at this step; empty without validation.
+        """
+        if step not in self._best_metrics:
+            return {}
+        return {BEST_METRIC: self._best_metrics[step]}
+
+    def _write_metrics(self, step: int, all_metrics: Mapping[str, float]) -> None:
+        """Pass metrics to all writers."""
+        for writer in self._writers:
+            writer.write_metrics(step, all_metrics)
+
+    def _count_flops(self, _: int, state: TrainState, batch: HostBatch) -> None:
+        """Count the FLOP of a training step."""
+        global_batch = sharding.shard_batch(self._run.layout, batch)
+        self._step_flops = telemetry.count_step_flops(
+            self._run.train_step,
+            state,
+            global_batch,
+            grad_accum_steps=self._run.options.grad_accum_steps,
+        )
+
+    def _draw_images(self, step: int, state: TrainState, batch: HostBatch) -> None:
+        """Draw a few examples of the last batch."""
+        # All processes take part in gathering the parameters; then one draws.
+        local_params = sharding.gather_to_local_device(
+            self._run.layout, state.eval_params
+        )
         if not self._writers:
             return
-        few = {name: x[: self._num_pictures] for name, x in batch.items()}
-        picture = draw_look(self._look(params, Batch(**few), jax.random.key(step)))
+        # The key depends on the step only, so a resumed run draws the same clicks.
+        num_images = self._summaries.num_images
+        few_examples: Any = {
+            name: batch_array[:num_images] for name, batch_array in batch.items()
+        }
+        predicted_examples = self._visualize(
+            local_params, Batch(**few_examples), jax.random.key(step)
+        )
+        examples_image = draw_examples(predicted_examples)
         for writer in self._writers:
-            writer.picture(step, picture)
+            writer.write_image(step, examples_image)
 
-    def _validate(self, step: int, state: TrainState, _: Mapping) -> None:
-        """Lets users click at the model as it is now."""
-        begin = time.perf_counter()
-        params = sharding.local_copy(self._run.layout, state.best_params)
-        model = dataclasses.replace(self._model, params=params)
-        sums = click_sums(model, self._task, shard=distributed.shard())
-        found = means_of(distributed.added(sums), self._task)
-        quality = round(100 * self._task.stop_iou)
-        self._measured = {step: found[f"validation_noc{quality}"]}
-        seconds = {"validation_seconds": time.perf_counter() - begin}
-        self._tell(step, found | seconds)
+    def _validate_model(
+        self,
+        step: int,
+        state: TrainState,
+        task: EvaluationTask,
+        untrained_model: TrainedModel,
+    ) -> None:
+        """Evaluate the current model; each process takes a part of the objects."""
+        start_time = time.perf_counter()
+        # 1. Every process sums over its objects, then the sums are added.
+        local_params = sharding.gather_to_local_device(
+            self._run.layout, state.eval_params
+        )
+        current_model = dataclasses.replace(untrained_model, params=local_params)
+        local_sums = validation_sums(
+            current_model, task, shard=distributed.process_shard()
+        )
+        global_sums = distributed.sum_over_processes(local_sums)
+        all_metrics = mean_metrics(global_sums, task)
+        # 2. The NoC at the highest target IoU ranks the checkpoints.
+        iou_percent = round(100 * task.stop_iou)
+        # Only the last validation counts: its step is saved right after it.
+        target_noc = all_metrics[f"validation_noc{iou_percent}"]
+        self._best_metrics = {step: target_noc}
+        all_metrics["validation_seconds"] = time.perf_counter() - start_time
+        self._write_metrics(step, all_metrics)
         if self._writers:
-            self._bar.write(
-                f"step {step}: NoC@{quality} {self._measured[step]:.2f}", sys.stderr
+            self._progress_bar.write(
+                f"step {step}: NoC@{iou_percent} {target_noc:.2f}", sys.stderr
             )

@@ -1,48 +1,74 @@
-"""What a model does with a few examples of a batch, to be shown to people."""
+"""Run a model on a few training examples, to visualize its predictions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from mst_jax.structs import Batch, Clicks, Look
-from mst_jax.training.train_step import simulate_user
+from mst_jax.structs import Batch, Clicks, TokenSelectionOutput, pytree_dataclass
+from mst_jax.training.train_step import ClickSimulationOptions, simulate_clicks
 
 
-def make_look(
-    module: nn.Module,
-    *,
-    max_first: int = 24,
-    max_rounds: int = 3,
-    no_click_prob: float = 0.0,
-) -> Callable[[dict, Batch, PRNGKeyArray], Look]:
-    """Compiles a look at examples; arguments as in `make_step`.
+@pytree_dataclass
+class VisualizationBatch:
+    """Training examples with the model's predictions.
+
+    Attributes:
+        batch: [b] examples.
+        clicks: [b k] simulated clicks.
+        prob: [b h w] predicted probability, 0 to 1.
+        selections: Tokens that each token selection has selected; empty for a model
+            without token selection.
+    """
+
+    batch: Batch
+    clicks: Clicks
+    prob: Float[Array, "b h w"]
+    selections: tuple[TokenSelectionOutput, ...]
+
+
+# (params, batch, PRNG key) -> examples with predictions
+VisualizationFn = Callable[[dict[str, Any], Batch, PRNGKeyArray], VisualizationBatch]
+
+
+def make_visualization_fn(
+    module: nn.Module, click_options: ClickSimulationOptions
+) -> VisualizationFn:
+    """Make a jitted function that predicts examples after simulated clicks.
+
+    Args:
+        module: The model.
+        click_options: Options of the simulated clicks; the user clicks as in training.
 
     Returns:
-        (params, batch, random key) -> Look. The user clicks as in training, and nothing
-        is dropped.
+        Function of the parameters, a batch and a PRNG key. The model runs in inference
+        mode, without dropout.
     """
 
     @jax.jit
-    def look(params: dict, batch: Batch, key: PRNGKeyArray) -> Look:
+    def predict_examples(
+        params: dict[str, Any], batch: Batch, random_key: PRNGKeyArray
+    ) -> VisualizationBatch:
         image = batch.image.astype(jnp.float32) / 255.0
 
-        def predict(clicks: Clicks, previous: Array) -> Array:
-            outputs = module.apply({"params": params}, image, clicks, previous)
-            return jax.nn.sigmoid(outputs.logits)
+        def predict_prob(clicks: Clicks, prev_mask: Array) -> Array:
+            model_outputs: Any = module.apply(
+                {"params": params}, image, clicks, prev_mask
+            )
+            return jax.nn.sigmoid(model_outputs.logits)
 
-        said = simulate_user(
-            key,
-            predict,
-            batch,
-            max_first=max_first,
-            max_rounds=max_rounds,
-            no_click_prob=no_click_prob,
+        # 1. Simulated clicks, as in a training step.
+        click_result = simulate_clicks(random_key, predict_prob, batch, click_options)
+        # 2. The prediction that a training step would compute the loss of.
+        model_outputs: Any = module.apply(
+            {"params": params}, image, click_result.clicks, click_result.prob
         )
-        outputs = module.apply({"params": params}, image, said.clicks, said.prob)
-        prob = jax.nn.sigmoid(outputs.logits)
-        return Look(batch, said.clicks, prob, outputs.choices)
+        final_prob = jax.nn.sigmoid(model_outputs.logits)
+        return VisualizationBatch(
+            batch, click_result.clicks, final_prob, model_outputs.selections
+        )
 
-    return look
+    return predict_examples

@@ -1,95 +1,146 @@
-"""Where numbers and pictures of a run go: the workdir, TensorBoard, Weights & Biases."""
+"""Write metrics and images of a training run: workdir, TensorBoard, Weights & Biases."""
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from tensorboardX import SummaryWriter
 
-from mst_jax.atomic_io import Place, write_whole
+from mst_jax.atomic_io import PathLike, atomic_write
 from mst_jax.training import metrics_log
-from mst_jax.training.telemetry import CLOCKED
+from mst_jax.training.telemetry import MACHINE_METRICS
 
-PICTURES, TENSORBOARD, WANDB = "pictures", "tensorboard", "wandb_run"
+# Names in the workdir.
+IMAGES_DIR = "images"
+TENSORBOARD_DIR = "tensorboard"
+WANDB_RUN_ID_FILE = "wandb_run_id"
+
+# Name under which the writers file images.
+IMAGE_TAG = "images"
 
 
-class Writer(Protocol):
-    """Whoever takes numbers and pictures."""
+class MetricWriter(Protocol):
+    """Destination of metrics and images."""
 
-    def numbers(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Takes what was measured at a step."""
+    def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write the metrics of a step."""
 
-    def picture(self, step: int, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Takes an RGB picture of a step."""
+    def write_image(self, step: int, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Write an RGB image of a step."""
 
     def close(self) -> None:
-        """Writes what is not written yet."""
+        """Write what is still buffered."""
 
 
-class Folder:
-    """`metrics.jsonl` and `pictures/STEP.png` in the workdir; goes on after `first`."""
+class FolderWriter:
+    """Writer of `metrics.jsonl` and `images/STEP.png` in the workdir."""
 
-    def __init__(self, workdir: Place, *, first: int) -> None:
+    def __init__(self, workdir: PathLike, *, start_step: int) -> None:
+        """Open the files of a run that starts or resumes.
+
+        Args:
+            workdir: Workdir of the run.
+            start_step: Step that the run resumes after; later lines of an interrupted
+                run are deleted.
+        """
         self._workdir = workdir
-        metrics_log.keep_until(workdir / metrics_log.METRICS, step=first)
+        self._metrics_path = workdir / metrics_log.METRICS_FILE
+        metrics_log.truncate_after(self._metrics_path, step=start_step)
 
-    def numbers(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Appends a line."""
-        metrics_log.write_line(self._workdir / metrics_log.METRICS, step, metrics)
+    def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append a line.
 
-    def picture(self, step: int, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Writes a file."""
-        _, data = cv2.imencode(".png", picture[..., ::-1])
-        write_whole(self._workdir / PICTURES / f"{step:08d}.png", data.tobytes())
+        Args:
+            step: Step of the run.
+            metrics: Name -> value.
+        """
+        metrics_log.append_metrics(self._metrics_path, step, metrics)
+
+    def write_image(self, step: int, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Write a PNG file.
+
+        Args:
+            step: Step of the run; the name of the file.
+            image: [h w 3] RGB.
+        """
+        # OpenCV expects BGR.
+        _, encoded_png = cv2.imencode(".png", image[..., ::-1])
+        image_path = self._workdir / IMAGES_DIR / f"{step:08d}.png"
+        atomic_write(image_path, encoded_png.tobytes())
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Do nothing: every line and file is written at once."""
 
 
-def group_of(name: str) -> str:
-    """A metric's tag: TensorBoard puts those with the same beginning together."""
-    if name in CLOCKED:
+def metric_tag(name: str) -> str:
+    """Return a metric's name with a group; TensorBoard shows the groups apart.
+
+    Args:
+        name: Name of the metric, such as "validation_noc90".
+
+    Returns:
+        The tag: "speed/...", "validation/...", "iou/..." or "training/...".
+    """
+    if name in MACHINE_METRICS:
         return f"speed/{name}"
-    group, _, rest = name.partition("_")
-    if group == "validation":
-        return f"validation/{rest}"
-    return f"iou/{name}" if group == "iou" else f"training/{name}"
+    name_prefix, _, name_suffix = name.partition("_")
+    if name_prefix == "validation":
+        return f"validation/{name_suffix}"
+    return f"iou/{name}" if name_prefix == "iou" else f"training/{name}"
 
 
-class TensorBoard:
-    """Event files; what an interrupted run wrote after `first` is marked as void."""
+class TensorBoardWriter:
+    """Writer of TensorBoard event files."""
 
-    def __init__(self, folder: Place, *, first: int) -> None:
-        self._writer = SummaryWriter(
-            str(folder), purge_step=first + 1 if first else None
-        )
+    def __init__(self, folder: PathLike, *, start_step: int) -> None:
+        """Open an event file.
 
-    def numbers(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes a point of each curve."""
-        for name, value in metrics.items():
-            self._writer.add_scalar(group_of(name), value, step)
+        Args:
+            folder: Folder of the event files.
+            start_step: Step that the run resumes after; TensorBoard drops later events of
+                an interrupted run.
+        """
+        # A new run (step 0) has nothing to purge.
+        purge_step = start_step + 1 if start_step else None
+        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+
+    def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write a point of each curve.
+
+        Args:
+            step: Step of the run.
+            metrics: Name -> value.
+        """
+        for name, metric_value in metrics.items():
+            self._writer.add_scalar(metric_tag(name), metric_value, step)
+        # A run may be killed at any time, and its curves should be current.
         self._writer.flush()
 
-    def picture(self, step: int, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Writes a picture."""
-        self._writer.add_image("pictures", picture, step, dataformats="HWC")
+    def write_image(self, step: int, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Write an image.
+
+        Args:
+            step: Step of the run.
+            image: [h w 3] RGB.
+        """
+        self._writer.add_image(IMAGE_TAG, image, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Writes what is not written yet."""
+        """Close the event file."""
         self._writer.close()
 
 
 def import_wandb() -> ModuleType:
-    """Returns the module wandb.
+    """Import the module wandb, which is an optional dependency.
 
     Raises:
-        ValueError: it is not installed.
+        ValueError: It is not installed.
     """
     try:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ValueError(
             "--wandb needs Weights & Biases, which is not installed: pip install wandb, "
@@ -98,32 +149,57 @@ def import_wandb() -> ModuleType:
     return wandb
 
 
-class WeightsAndBiases:
-    """One run of a project; a run that goes on is the same run there."""
+class WandbWriter:
+    """Writer of one Weights & Biases run, which a resumed training run continues."""
 
-    def __init__(self, workdir: Place, *, project: str, config: dict) -> None:
+    def __init__(
+        self, workdir: PathLike, *, project: str, config: dict[str, Any]
+    ) -> None:
+        """Start the Weights & Biases run, or resume that of the workdir.
+
+        Args:
+            workdir: Workdir of the training run; its name becomes the name of the run.
+            project: Project of Weights & Biases.
+            config: Config of the training run, JSON values.
+
+        Raises:
+            ValueError: wandb is not installed.
+        """
         wandb = import_wandb()
-        place = workdir / WANDB
-        before = place.read_text() if place.exists() else None
-        self._picture = wandb.Image
+        # A resumed training run continues its curves instead of starting new ones.
+        id_path = workdir / WANDB_RUN_ID_FILE
+        stored_id = id_path.read_text() if id_path.exists() else None
+        self._make_image = wandb.Image
         self._run = wandb.init(
             project=project,
             name=workdir.name,
-            id=before,
+            id=stored_id,
             resume="allow",
             config=config,
         )
-        write_whole(place, self._run.id.encode())
+        atomic_write(id_path, self._run.id.encode())
 
-    def numbers(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Sends a point of each curve."""
-        tagged = {group_of(name): value for name, value in metrics.items()}
-        self._run.log(tagged, step=step)
+    def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Send a point of each curve.
 
-    def picture(self, step: int, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Sends a picture."""
-        self._run.log({"pictures": self._picture(picture)}, step=step)
+        Args:
+            step: Step of the run.
+            metrics: Name -> value.
+        """
+        tagged_metrics = {
+            metric_tag(name): metric_value for name, metric_value in metrics.items()
+        }
+        self._run.log(tagged_metrics, step=step)
+
+    def write_image(self, step: int, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Send an image.
+
+        Args:
+            step: Step of the run.
+            image: [h w 3] RGB.
+        """
+        self._run.log({IMAGE_TAG: self._make_image(image)}, step=step)
 
     def close(self) -> None:
-        """Sends what is not sent yet."""
+        """Send what is still buffered."""
         self._run.finish()

@@ -1,1 +1,1 @@
-"""Choosing the few finer and coarser tokens that matter."""
+"""Token selection of MST: fine and coarse tokens for the base tokens to attend to."""

@@ -1,6 +1,7 @@
-"""Chosen fine and coarse tokens -> base tokens: the module that is inserted in the ViT."""
+"""Token selection of MST, the module that is inserted between blocks of the ViT."""
 
 import dataclasses
+import math
 from functools import partial
 
 import flax.linen as nn
@@ -10,152 +11,253 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mst_jax.clicks.encode import clicked_cells
-from mst_jax.collectives import split_key
-from mst_jax.layers.attention import Attention
+from mst_jax.clicks.encode import clicked_patches
+from mst_jax.collectives import split_key_per_example
+from mst_jax.layers.attention import MultiHeadAttention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
-from mst_jax.structs import Chosen, Lent, TokenChoice
-from mst_jax.tokens.scores import LookAtGrid, click_token, token_scores
-from mst_jax.tokens.top_k import TOP_K, take_chosen
+from mst_jax.structs import MultiScaleTokens, SelectedTokens, TokenSelectionOutput
+from mst_jax.tokens.cross_scale_attention import CrossScaleAttention
+from mst_jax.tokens.noisy_top_k import gumbel_top_k, perturbed_top_k
+from mst_jax.tokens.scores import make_click_token, score_tokens
+from mst_jax.tokens.top_k import (
+    TopKEstimator,
+    gather_selected,
+    straight_through_top_k,
+)
 
-# In every release; the width of a head grows with the model.
-COARSE_HEADS = 2
+TOP_K_ESTIMATORS: dict[str, TopKEstimator] = {
+    "straight_through": straight_through_top_k,
+    "perturbed": perturbed_top_k,
+    "gumbel": gumbel_top_k,
+}
+"""Differentiable top-k estimators by the name that a config gives them."""
+
+# Heads of the attention from fine to coarse tokens in every release; their width grows
+# with the model.
+COARSE_TO_FINE_HEADS = 2
+
+# Hidden width of the MLP after the fusion, in units of the token width.
+FUSION_MLP_RATIO = 4
 
 
-def choose(
+def count_selected(num_tokens: int, keep_ratio: float) -> int:
+    """Return how many tokens of a scale are selected, at least one.
+
+    Args:
+        num_tokens: Number of tokens of the scale.
+        keep_ratio: Fraction of the tokens to select, more than 0 and at most 1.
+    """
+    # Rounded down, as published. 1e-6 absorbs the rounding of ratios such as 1 / 49,
+    # whose product with 49 is a little less than 1.
+    return max(math.floor(num_tokens * keep_ratio + 1e-6), 1)
+
+
+def select_tokens(
     tokens: Float[Array, "b n c"],
     positions: Float[Array, "n c"],
-    click: Float[Array, "b c"],
+    click_token: Float[Array, "b c"],
     key: PRNGKeyArray | None,
     *,
     top_k: str,
-    one_of: int,
+    keep_ratio: float,
     threshold: float | None,
-) -> Chosen:
-    """Chooses the tokens of one scale that look most like the click token.
+) -> SelectedTokens:
+    """Select the tokens of one scale that are most similar to the click token.
 
     Args:
-        tokens: [b n c] of the scale.
-        positions: [n c] theirs, added to those that are chosen.
-        click: [b c] click token.
-        key: random key, used here only; None = choose without noise.
-        top_k: name in `topk.TOP_K`.
-        one_of: one of so many tokens is chosen, at least one.
-        threshold: see `TokenSelection`.
+        tokens: [b n c] tokens of the scale.
+        positions: [n c] their position embeddings, added to the selected tokens.
+        click_token: [b c] click token of each example.
+        key: Random key of the estimator's noise, not reused elsewhere; None adds no
+            noise.
+        top_k: Name in `TOP_K_ESTIMATORS`.
+        keep_ratio: Fraction of the tokens to select.
+        threshold: Score that decides which selected tokens may be dropped, see
+            `TokenSelection`.
+
+    Returns:
+        The selected tokens, highest score first (with `gumbel`: by noisy score).
     """
-    scores = jax.vmap(token_scores)(tokens, click)
-    num_chosen = max(tokens.shape[1] // one_of, 1)
-    keys = None if key is None else split_key(key, len(scores))
-    select = partial(TOP_K[top_k], num_chosen=num_chosen, threshold=threshold)
-    placed = tokens + positions[None]
+    scores = jax.vmap(score_tokens)(tokens, click_token)
+    num_selected = count_selected(tokens.shape[1], keep_ratio)
+    example_keys = None if key is None else split_key_per_example(key, len(scores))
+    top_k_estimator = partial(
+        TOP_K_ESTIMATORS[top_k], num_selected=num_selected, threshold=threshold
+    )
+    # The positions are added a second time, as published: the tokens begin with them.
+    positioned_tokens = tokens + positions[None]
 
-    def one(scores, placed, key):
-        weights, index, kept = select(scores, key=key)
-        if top_k == "straight_through":  # the same without the [m n] matrix
-            return index, kept, take_chosen(placed, scores, index, kept)
-        return index, kept, (weights @ placed.astype(jnp.float32)).astype(placed.dtype)
+    def select_one(scores, positioned_tokens, key):
+        weights, index, selected = top_k_estimator(scores, key=key)
+        if top_k == "straight_through":
+            # The same rows and gradients without the product with the [m n] weights.
+            selected_rows = gather_selected(positioned_tokens, scores, index, selected)
+        else:
+            selected_rows = weights @ positioned_tokens.astype(jnp.float32)
+            selected_rows = selected_rows.astype(positioned_tokens.dtype)
+        return index, selected, selected_rows
 
-    return Chosen(scores, *jax.vmap(one)(scores, placed, keys))
+    return SelectedTokens(
+        scores, *jax.vmap(select_one)(scores, positioned_tokens, example_keys)
+    )
 
 
 class TokenSelection(nn.Module):
-    """Base tokens borrow the few finer and coarser tokens that look like the clicks.
+    """Select fine and coarse tokens near the clicks and fuse them into the base tokens.
 
-    Source: Xu et al., MST, arXiv 2401.04403, Section 3; constants differ by release, see
-    `models/mst.py`.
+    Source: Xu et al., MST, arXiv 2401.04403, Section 3; the constants differ between
+    releases, see `models/mst.py`.
 
     Attributes:
-        patch: side of a base token in pixels.
-        score_heads: heads of the attention to the grid.
-        fuse_heads: heads of the attention that writes into the grid.
-        expert_hidden: hidden width after the attention to the grid, in token widths.
-        mlp_hidden: hidden width of the MLP that follows, in token widths.
-        reduce: side of the squares of base tokens that are looked at as one.
-        one_of: one of so many tokens of a scale is chosen.
-        threshold: chosen tokens that do not score more are dropped, the worst first,
-            but never more than `topk` can spare; None keeps all whose score is not 0.
-        attends: do the clicked tokens look at each other, and is their mean scaled?
-        gain: what the learned gains start at.
-        ends_with_mlp: an MLP on the grid after it was written into, in place of a gain.
-        top_k: name in `topk.TOP_K`.
-        dtype: of the products.
+        patch_size: Side of a base token in pixels.
+        score_heads: Number of heads of the attention from fine and coarse tokens to
+            base tokens, before scoring.
+        fuse_heads: Number of heads of the attention from base tokens to fused tokens.
+        expert_ratio: Hidden width of the experts (one MLP per scale) in units of the
+            token width.
+        mlp_ratio: Hidden width of the MLP that follows the experts, before scoring, in
+            units of the token width.
+        pool_size: Side of the squares of base tokens that are pooled before scoring.
+        keep_ratio: Fraction of the tokens of a scale that is selected, more than 0 and
+            at most 1; rounded down to whole tokens, at least one.
+        threshold: Selected tokens with at most this score are dropped, lowest first,
+            but never more than `max_dropped` of `tokens.top_k`. None drops only tokens
+            whose score is 0.
+        self_attend_clicks: Whether the clicked tokens attend to each other, and whether
+            their mean is scaled to length 1.
+        layer_scale_init: Initial value of the learned scale of each channel
+            (LayerScale).
+        use_mlp: Whether an MLP follows the fusion into the base tokens, instead of a
+            learned scale on the fusion.
+        top_k: Name in `TOP_K_ESTIMATORS`.
+        dtype: Compute dtype of the matrix products.
     """
 
-    patch: int
+    patch_size: int
     score_heads: int
     fuse_heads: int
-    expert_hidden: int
-    mlp_hidden: int
-    reduce: int
-    one_of: int
+    expert_ratio: int
+    mlp_ratio: int
+    pool_size: int
+    keep_ratio: float
     threshold: float | None
-    attends: bool
-    gain: float
-    ends_with_mlp: bool
+    self_attend_clicks: bool
+    layer_scale_init: float
+    use_mlp: bool
     top_k: str = "straight_through"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
-        self, grid: Float[Array, "b h w c"], lent: Lent
-    ) -> tuple[Float[Array, "b h w c"], Lent, TokenChoice]:
-        """Returns the grid with what was borrowed, updated lent tokens, and the choice."""
+        self, grid: Float[Array, "b h w c"], multi_scale: MultiScaleTokens
+    ) -> tuple[Float[Array, "b h w c"], MultiScaleTokens, TokenSelectionOutput]:
+        """Select tokens and fuse them into the base tokens.
+
+        Args:
+            grid: [b h w c] base tokens.
+            multi_scale: Fine and coarse tokens, their positions, and the clicks.
+
+        Returns:
+            [b h w c] the updated base tokens; the multi-scale tokens after attention to
+            the base tokens, for the next selection; and what was selected.
+        """
         _, h, w, c = grid.shape
-        look = LookAtGrid(
+        # 1. Fine and coarse tokens attend to the base tokens. The name "score" is the
+        # parameter path of the released checkpoints of this project.
+        cross_scale_attention = CrossScaleAttention(
             self.score_heads,
-            self.expert_hidden * c,
-            self.mlp_hidden * c,
-            self.reduce,
+            self.expert_ratio * c,
+            self.mlp_ratio * c,
+            self.pool_size,
             self.dtype,
             name="score",
         )
-        fine, coarse = look(grid, lent.fine, lent.coarse)
+        fine, coarse = cross_scale_attention(grid, multi_scale.fine, multi_scale.coarse)
         tokens = rearrange(grid, "b h w c -> b (h w) c")
 
-        def make_click(tokens, clicks):
-            cells, clicked = clicked_cells(clicks, h, w, patch=self.patch)
-            return click_token(tokens, cells, clicked, attends=self.attends)
+        # 2. One click token per example, from the base tokens under positive clicks.
+        def click_token_of_example(tokens, clicks):
+            index, is_clicked = clicked_patches(
+                clicks, h, w, patch_size=self.patch_size
+            )
+            return make_click_token(
+                tokens, index, is_clicked, self_attend_clicks=self.self_attend_clicks
+            )
 
-        click = jax.vmap(make_click)(tokens, lent.clicks)
-        chosen_fine, chosen_coarse = (
-            choose(
-                x,
-                places,
-                click,
-                self.make_rng("choice") if self.has_rng("choice") else None,
-                top_k=self.top_k,
-                one_of=self.one_of,
-                threshold=self.threshold,
-            )
-            for x, places in (
-                (fine, lent.fine_positions),
-                (coarse, lent.coarse_positions),
-            )
+        click_token = jax.vmap(click_token_of_example)(tokens, multi_scale.clicks)
+        # 3. The most similar tokens of each scale.
+        selected_fine = self._select_scale(
+            fine, multi_scale.fine_positions, click_token
         )
-        gather = partial(Attention, dtype=self.dtype, use_bias=False)
-        fine_tokens = LayerNorm(name="norm_fine")(chosen_fine.tokens)
-        coarse_tokens = LayerNorm(name="norm_coarse")(chosen_coarse.tokens)
-        gathered = gather(COARSE_HEADS, name="coarse_to_fine")(
-            fine_tokens, coarse_tokens
+        selected_coarse = self._select_scale(
+            coarse, multi_scale.coarse_positions, click_token
         )
-        fused = chosen_fine.tokens + self.gain_of("gamma", c) * gathered
-        gathered = gather(self.fuse_heads, name="fused_to_grid")(
-            LayerNorm(name="norm_grid")(tokens), LayerNorm(name="norm_fused")(fused)
-        )
-        if self.ends_with_mlp:
-            tokens = tokens + gathered
-            mlp = MLP(4 * c, self.dtype, name="mlp")
-            tokens = tokens + mlp(LayerNorm(name="norm_mlp")(tokens))
-        else:
-            tokens = tokens + self.gain_of("gamma2", c) * gathered
+        # 4. Fuse them: coarse into fine, then fine into the base tokens.
+        fused_tokens = self._fuse_scales(selected_fine, selected_coarse)
+        tokens = self._fuse_into_base(tokens, fused_tokens)
         return (
             rearrange(tokens, "b (h w) c -> b h w c", h=h),
-            dataclasses.replace(lent, fine=fine, coarse=coarse),
-            TokenChoice(click, chosen_fine, chosen_coarse, fused),
+            dataclasses.replace(multi_scale, fine=fine, coarse=coarse),
+            TokenSelectionOutput(
+                click_token, selected_fine, selected_coarse, fused_tokens
+            ),
         )
 
-    def gain_of(self, name: str, width: int) -> Float[Array, "1 1 c"]:
-        """Learned gain of each channel."""
-        init = nn.initializers.constant(self.gain)
-        return self.param(name, init, (width,))[None, None]
+    def _select_scale(
+        self,
+        tokens: Float[Array, "b n c"],
+        positions: Float[Array, "n c"],
+        click_token: Float[Array, "b c"],
+    ) -> SelectedTokens:
+        """Select the tokens of one scale; the noise needs the key "token_selection"."""
+        return select_tokens(
+            tokens,
+            positions,
+            click_token,
+            self.make_rng("token_selection")
+            if self.has_rng("token_selection")
+            else None,
+            top_k=self.top_k,
+            keep_ratio=self.keep_ratio,
+            threshold=self.threshold,
+        )
+
+    def _fuse_scales(
+        self, selected_fine: SelectedTokens, selected_coarse: SelectedTokens
+    ) -> Float[Array, "b m c"]:
+        """Return the selected fine tokens after attention to the coarse ones."""
+        fine_tokens = LayerNorm(name="norm_fine")(selected_fine.tokens)
+        coarse_tokens = LayerNorm(name="norm_coarse")(selected_coarse.tokens)
+        attention = MultiHeadAttention(
+            COARSE_TO_FINE_HEADS,
+            dtype=self.dtype,
+            use_bias=False,
+            name="coarse_to_fine",
+        )
+        update = attention(fine_tokens, coarse_tokens)
+        layer_scale = self._layer_scale("gamma", fine_tokens.shape[-1])
+        return selected_fine.tokens + layer_scale * update
+
+    def _fuse_into_base(
+        self, tokens: Float[Array, "b n c"], fused_tokens: Float[Array, "b m c"]
+    ) -> Float[Array, "b n c"]:
+        """Return the base tokens after attention to the fused tokens."""
+        width = tokens.shape[-1]
+        attention = MultiHeadAttention(
+            self.fuse_heads, dtype=self.dtype, use_bias=False, name="fused_to_grid"
+        )
+        update = attention(
+            LayerNorm(name="norm_grid")(tokens),
+            LayerNorm(name="norm_fused")(fused_tokens),
+        )
+        if not self.use_mlp:
+            return tokens + self._layer_scale("gamma2", width) * update
+        tokens = tokens + update
+        mlp = MLP(FUSION_MLP_RATIO * width, self.dtype, name="mlp")
+        return tokens + mlp(LayerNorm(name="norm_mlp")(tokens))
+
+    def _layer_scale(self, name: str, width: int) -> Float[Array, "1 1 c"]:
+        """Return the learned scale of each channel."""
+        scale_init = nn.initializers.constant(self.layer_scale_init)
+        return self.param(name, scale_init, (width,))[None, None]

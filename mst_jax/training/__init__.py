@@ -1,1 +1,1 @@
-"""From batches to parameters."""
+"""Training: configs, training step, loop, sharding, checkpoints and telemetry."""

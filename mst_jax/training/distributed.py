@@ -1,7 +1,7 @@
-"""The processes of a run: found, counted, and told apart.
+"""Run one training in several processes: join them, synchronize them, abort together.
 
-Every process runs the same command. Process 0 writes what people read; all of them write
-checkpoints, each its own shards.
+Every process runs the same command. Process 0 writes what people read; all of them
+write checkpoints, each its own shards.
 """
 
 import argparse
@@ -19,99 +19,114 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mst_jax.training import metrics_log
+from mst_jax.atomic_io import PathLike
+from mst_jax.training.metrics_log import DivergedError
+from mst_jax.training.preemption import EXIT_FAILED
 
-# Seconds without a sign of life after which a process counts as lost, and the others end.
-PATIENCE = 60
+# A process without a heartbeat for this time counts as lost, and the others end.
+HEARTBEAT_TIMEOUT_SECONDS = 60
 
-# Seconds that one process may need for what the others wait for, such as drawing scenes.
-LONGEST_WAIT = 3600
+# One process may need this time for what the others wait for, such as drawing scenes.
+BARRIER_TIMEOUT_SECONDS = 3600
 
-FAILED = 1
+# Number of steps after which all processes know of a stop signal in one of them.
+STOP_DELAY_STEPS = 2
 
-# Steps after which all processes know that one was told to stop.
-DELAY = 2
-
-# What is not given as a flag.
-VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+# Environment variables that are read for flags that are not given.
+ENV_VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of which `join` wants to know."""
-    group = parser.add_argument_group(
+def add_distributed_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for the arguments of `join_processes`."""
+    flag_group = parser.add_argument_group(
         "several processes",
-        "found by themselves on Cloud TPU and under Slurm; else give all three, or "
-        f"{', '.join(VARIABLES)}",
+        "found automatically on Cloud TPU and under Slurm; otherwise give all three, "
+        f"or {', '.join(ENV_VARIABLES)}",
     )
-    group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
-    group.add_argument("--num_processes", metavar="N", help="of the run")
-    group.add_argument("--process_id", metavar="I", help="of this one, from 0")
+    flag_group.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="address of process 0"
+    )
+    flag_group.add_argument("--num-processes", metavar="N", help="number of processes")
+    flag_group.add_argument(
+        "--process-id", metavar="I", help="index of this process, from 0"
+    )
 
 
-def join(
+def join_processes(
     coordinator: str | None = None,
     num_processes: str | None = None,
     process_id: str | None = None,
 ) -> None:
-    """Makes this process one of a run's, before anything else of JAX is used.
+    """Connect this process with the others of the run, before anything else uses JAX.
 
-    What is not given is looked up in the environment, see `VARIABLES`; with neither, JAX
-    looks for Cloud TPU, Slurm, Open MPI and Kubernetes; if it finds nothing, this process
-    is alone.
+    Values that are not given are read from `ENV_VARIABLES`. If there is neither, JAX
+    looks for Cloud TPU, Slurm, Open MPI and Kubernetes; if it finds none of them, the
+    run is a single process.
 
     Args:
-        coordinator: host:port of process 0.
-        num_processes: of the run.
-        process_id: number of this one, from 0.
+        coordinator: Address of process 0, host:port.
+        num_processes: Number of processes.
+        process_id: Index of this process, from 0.
 
     Raises:
-        ValueError: some are given but not all, or they cannot be.
+        ValueError: Some values are given but not all, or they are impossible.
     """
     flags = {
         "--coordinator": coordinator,
-        "--num_processes": num_processes,
-        "--process_id": process_id,
+        "--num-processes": num_processes,
+        "--process-id": process_id,
     }
-    said = {
-        flag: value or os.environ.get(variable)
-        for (flag, value), variable in zip(flags.items(), VARIABLES, strict=True)
+    # 1. A flag takes precedence over its environment variable.
+    values = {
+        flag: value or os.environ.get(env_variable) or ""
+        for (flag, value), env_variable in zip(
+            flags.items(), ENV_VARIABLES, strict=True
+        )
     }
-    missing = [flag for flag, value in said.items() if not value]
-    if len(missing) == len(said):
-        _join_found()
+    missing_flags = [flag for flag, value in values.items() if not value]
+    if len(missing_flags) == len(values):
+        _join_detected_processes()
         return
-    if missing:
+    # 2. Some but not all: a mistake, whatever JAX could detect.
+    if missing_flags:
         raise ValueError(
-            f"{', '.join(missing)} not given; expected all of {', '.join(flags)}, or "
-            f"{', '.join(VARIABLES)}"
+            f"{', '.join(missing_flags)} not given; expected all of "
+            f"{', '.join(flags)}, or {', '.join(ENV_VARIABLES)}"
         )
-    where, count, number = said.values()
-    fits = count.isdecimal() and number.isdecimal() and int(number) < int(count)
-    if not fits or not re.fullmatch(r"\S+:\d+", where):
+    # 3. All are given: JAX detects nothing by itself.
+    coordinator_address, process_count, process_index = values.values()
+    is_valid = (
+        process_count.isdecimal()
+        and process_index.isdecimal()
+        and int(process_index) < int(process_count)
+    )
+    if not is_valid or not re.fullmatch(r"\S+:\d+", coordinator_address):
         raise ValueError(
-            f"process {number} of {count} with coordinator {where}; expected numbers, "
-            "the first below the second, and HOST:PORT"
+            f"process {process_index} of {process_count} with coordinator "
+            f"{coordinator_address}; expected numbers, the first below the second, and "
+            "HOST:PORT"
         )
-    _listens_itself()
+    _keep_signal_handlers()
     jax.distributed.initialize(
-        where,
-        int(count),
-        int(number),
+        coordinator_address,
+        int(process_count),
+        int(process_index),
         cluster_detection_method="deactivate",
-        heartbeat_timeout_seconds=PATIENCE,
-        shutdown_timeout_seconds=PATIENCE,
+        heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+        shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
     )
 
 
-def _join_found() -> None:
-    """Joins the processes that the surroundings tell of, if they do."""
-    _listens_itself()
+def _join_detected_processes() -> None:
+    """Join the processes of a cluster that JAX detects; without one, do nothing."""
+    _keep_signal_handlers()
     try:
         jax.distributed.initialize(
-            heartbeat_timeout_seconds=PATIENCE, shutdown_timeout_seconds=PATIENCE
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+            shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
         )
     except ValueError as error:
-        # What JAX says if nothing around it speaks of other processes.
+        # JAX's message if it detects no other processes.
         if "coordinator_address should be defined" not in str(error):
             raise
     except RuntimeError as error:
@@ -120,88 +135,107 @@ def _join_found() -> None:
             raise
 
 
-def _listens_itself() -> None:
-    """Leaves SIGTERM to the command: JAX would take its handler away."""
+def _keep_signal_handlers() -> None:
+    """Keep JAX from replacing the handler of SIGTERM of the training command."""
     jax.config.update("jax_enable_preemption_service", False)
 
 
-def is_first() -> bool:
-    """Is this the process that writes what people read?"""
+def is_main_process() -> bool:
+    """Return whether this is process 0, which writes what people read."""
     return jax.process_index() == 0
 
 
-def wait(what: str) -> None:
-    """Waits until every process has come here; if one is lost, JAX ends the others."""
-    milliseconds = 1000 * LONGEST_WAIT
-    ocp.multihost.get_barrier_sync_fn()(key=what, timeout_ms=milliseconds)
+def sync_processes(barrier_name: str) -> None:
+    """Wait until every process is here; if one is lost, JAX ends the others.
+
+    Args:
+        barrier_name: Name of the barrier, the same in all processes.
+    """
+    timeout_ms = 1000 * BARRIER_TIMEOUT_SECONDS
+    ocp.multihost.get_barrier_sync_fn()(key=barrier_name, timeout_ms=timeout_ms)
 
 
-def shard() -> tuple[int, int]:
-    """Number of this process, and of all."""
+def process_shard() -> tuple[int, int]:
+    """Return the index of this process, and the number of processes."""
     return jax.process_index(), jax.process_count()
 
 
-def added(numbers: Mapping[str, float]) -> dict[str, float]:
-    """The sums over all processes of what each of them has counted."""
+def sum_over_processes(values: Mapping[str, float]) -> dict[str, float]:
+    """Sum named numbers over all processes.
+
+    Args:
+        values: Name -> number of this process; the same names in all processes.
+    """
     if jax.process_count() == 1:
-        return dict(numbers)
-    own = np.array(list(numbers.values()), np.float32)
-    sums = multihost_utils.process_allgather(own).sum(0).tolist()
-    return dict(zip(numbers, sums, strict=True))
+        return dict(values)
+    # One message for all values; their order is the same in all processes.
+    local_values = np.array(list(values.values()), np.float32)
+    global_sums = multihost_utils.process_allgather(local_values).sum(0).tolist()
+    return dict(zip(values, global_sums, strict=True))
 
 
 @contextlib.contextmanager
-def ending_together(workdir: object) -> Iterator[None]:
-    """If something breaks in one of several processes, all of them end soon.
+def abort_all_on_error(workdir: PathLike) -> Iterator[None]:
+    """End all processes soon after an error in one of them.
 
-    The others learn of it when they next exchange numbers. Nobody tidies up: that would
-    wait for processes that are gone. What has diverged has done so everywhere, and is
-    left to the command.
+    The others notice it when they next exchange data. Nothing is cleaned up, because
+    that would wait for processes that are gone. A run that diverges does so in all
+    processes; the training command handles it.
 
     Args:
-        workdir: of the run, for the message.
+        workdir: Workdir of the run, for the message.
     """
     try:
         yield
-    except metrics_log.Diverged:
+    except DivergedError:
         raise
     except Exception as error:
         if jax.process_count() == 1:
             raise
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        number, count = shard()
+        error_summary = next(iter(str(error).splitlines()), type(error).__name__)
+        process_index, process_count = process_shard()
         sys.stderr.write(
-            f"\nprocess {number} of {count} ends: {reason}; if this is about the "
-            "connection, another process was lost: see its log. Start all of them again: "
-            f"they go on from the newest checkpoint in {workdir}\n"
+            f"\nprocess {process_index} of {process_count} ends: {error_summary}; if "
+            "this is about the connection, another process was lost: see its log. "
+            "Start all of them again: they resume from the newest checkpoint in "
+            f"{workdir}\n"
         )
         sys.stderr.flush()
-        os._exit(FAILED)
+        # Without clean-up: handlers at exit would wait for the lost process.
+        os._exit(EXIT_FAILED)
 
 
-def together(should_stop: Callable[[], int]) -> Callable[[], int]:
-    """Makes all processes stop after the same step, as soon as one should.
+def sync_stop_signal(should_stop: Callable[[], int]) -> Callable[[], int]:
+    """Make all processes stop after the same step, as soon as one of them should.
 
-    What the processes say after a step travels on the devices, behind the steps that are
-    under way, and is read `DELAY` steps later, when it has long arrived: nobody waits.
+    The signals of the processes after a step are reduced on the devices, behind the
+    steps that run there, and read `STOP_DELAY_STEPS` later, when the result has long
+    arrived:
+    no process waits for it.
 
     Args:
-        should_stop: of this process, asked after each step; 0: go on.
+        should_stop: Function of this process, called after each step; 0 = continue.
 
     Returns:
-        The largest of what they said `DELAY` steps ago; alone, `should_stop` itself.
+        Function that returns the maximum of the processes' values `STOP_DELAY_STEPS`
+        steps ago; in a single process `should_stop` itself.
     """
     if jax.process_count() == 1:
         return should_stop
     mesh = Mesh(np.array(jax.devices()), ("device",))
-    apart, copied = (NamedSharding(mesh, PartitionSpec(*x)) for x in (("device",), ()))
-    largest = jax.jit(jnp.max, out_shardings=copied)
-    under_way: collections.deque = collections.deque()
+    device_sharding = NamedSharding(mesh, PartitionSpec("device"))
+    replicated_sharding = NamedSharding(mesh, PartitionSpec())
+    # Every device gets the maximum, so that each process can read its own copy.
+    global_max = jax.jit(jnp.max, out_shardings=replicated_sharding)
+    in_flight: collections.deque[jax.Array] = collections.deque()
 
-    def anyone() -> int:
-        said = np.full(jax.local_device_count(), int(should_stop()), np.int32)
-        said = jax.make_array_from_process_local_data(apart, said)
-        under_way.append(largest(said))
-        return int(under_way.popleft()) if len(under_way) > DELAY else 0
+    def any_should_stop() -> int:
+        # One element for each device of this process.
+        local_signal = np.full(jax.local_device_count(), int(should_stop()), np.int32)
+        global_signals = jax.make_array_from_process_local_data(
+            device_sharding, local_signal
+        )
+        in_flight.append(global_max(global_signals))
+        return int(in_flight.popleft()) if len(in_flight) > STOP_DELAY_STEPS else 0
 
-    return anyone
+    return any_should_stop

@@ -1,4 +1,4 @@
-"""Numbers of a run, for people and programs: `metrics.jsonl`."""
+"""Average the metrics of training steps and log them in `metrics.jsonl`."""
 
 import json
 import math
@@ -7,67 +7,91 @@ from pathlib import Path
 
 import numpy as np
 
-from mst_jax.atomic_io import Place, write_whole
+from mst_jax.atomic_io import PathLike, atomic_write
 
-METRICS = "metrics.jsonl"
+METRICS_FILE = "metrics.jsonl"
+
+# Metrics that are finite as long as the run has not diverged.
+FINITE_METRICS = ("loss", "gradient_norm", "parameter_norm")
 
 
-class Diverged(ArithmeticError):
-    """The loss, its gradient or a parameter is not a number any more."""
+class DivergedError(ArithmeticError):
+    """The loss, its gradient or a parameter is no longer finite."""
 
 
-def mean_of_steps(
-    rows: Sequence[Mapping[str, np.ndarray | np.floating]], *, first_step: int
+def mean_metrics(
+    step_metrics: Sequence[Mapping[str, np.ndarray | np.floating]], *, first_step: int
 ) -> dict[str, float]:
-    """Means of the metrics of successive steps; the learning rate is the last one.
+    """Average the metrics of consecutive steps; the learning rate is that of the last.
 
-    A step that has nothing to tell about a metric, which is nan there (a round of clicks
-    that was not played), does not count for it; a metric without any is left out.
+    A metric is nan in a step that does not have it (a round of clicks that was not
+    run). Such a step does not count; a metric that no step has is left out.
 
     Args:
-        rows: one mapping of scalars for each step.
-        first_step: number of the first row's step.
+        step_metrics: One mapping of scalars for each step.
+        first_step: Number of the first step.
+
+    Returns:
+        Name -> mean.
 
     Raises:
-        Diverged: a loss or norm is not finite; names the step.
+        DivergedError: A loss or norm is not finite; the message names the step.
     """
-    for number, row in enumerate(rows, first_step):
-        for name in ("loss", "gradient_norm", "parameter_norm"):
-            if not math.isfinite(row[name]):
-                raise Diverged(f"{name} is {float(row[name])} at step {number}")
-    told = {
-        name: [row[name] for row in rows if not math.isnan(row[name])]
-        for name in rows[0]
+    # 1. A run that diverges ends before its state is saved.
+    for step, metrics in enumerate(step_metrics, first_step):
+        for name in FINITE_METRICS:
+            if not math.isfinite(metrics[name]):
+                raise DivergedError(f"{name} is {float(metrics[name])} at step {step}")
+    # 2. Means over the steps that have the metric.
+    known_values = {
+        name: [
+            metrics[name] for metrics in step_metrics if not math.isnan(metrics[name])
+        ]
+        for name in step_metrics[0]
     }
-    means = {name: float(np.mean(values)) for name, values in told.items() if values}
-    return means | {"learning_rate": float(rows[-1]["learning_rate"])}
+    means = {
+        name: float(np.mean(values)) for name, values in known_values.items() if values
+    }
+    return means | {"learning_rate": float(step_metrics[-1]["learning_rate"])}
 
 
-def keep_until(path: Place, *, step: int) -> None:
-    """Drops the lines after `step`, and a last line that was cut off.
+def truncate_after(path: PathLike, *, step: int) -> None:
+    """Drop the lines after a step, and a last line that is incomplete.
 
-    A run that was killed has written more than its last checkpoint knows; the resumed
-    run does those steps again and must not write them twice.
+    A killed run has logged more steps than its last checkpoint contains. The resumed
+    run repeats these steps and must not log them twice.
+
+    Args:
+        path: The log; nothing happens if it does not exist.
+        step: The last step to keep.
     """
     if not path.exists():
         return
-    kept = []
+    kept_lines = []
     for line in path.read_text().splitlines():
         try:
+            # Steps ascend: the first later one ends what is kept.
             if json.loads(line)["step"] > step:
                 break
         except (json.JSONDecodeError, KeyError, TypeError):
             break
-        kept.append(line + "\n")
-    write_whole(path, "".join(kept).encode())
+        kept_lines.append(line + "\n")
+    atomic_write(path, "".join(kept_lines).encode())
 
 
-def write_line(path: Place, step: int, metrics: Mapping[str, float]) -> None:
-    """Appends one JSON object; `step` comes first."""
+def append_metrics(path: PathLike, step: int, metrics: Mapping[str, float]) -> None:
+    """Append one JSON object with the metrics of a step.
+
+    Args:
+        path: The log.
+        step: Number of updates done; the first key of the object.
+        metrics: Name -> value.
+    """
     line = json.dumps({"step": step, **metrics}) + "\n"
     if isinstance(path, Path):
         with path.open("a") as file:
             file.write(line)
-    else:  # what lies in a bucket cannot grow, only be written again
-        before = path.read_bytes() if path.exists() else b""
-        write_whole(path, before + line.encode())
+    else:
+        # A file in a bucket cannot grow, it can only be written again.
+        old_content = path.read_bytes() if path.exists() else b""
+        atomic_write(path, old_content + line.encode())

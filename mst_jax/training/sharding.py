@@ -1,258 +1,290 @@
-"""One step on many devices: where state and batch lie, by path rules.
+"""Shard the training state and the batch over the devices of all processes.
 
-The devices form a mesh of two axes. `model`: neighbours that may hold one copy of the
-model between them; `data`: how often there are so many. All devices have their share of
-the batch. See docs/scale.md.
+The devices form a mesh of two axes: `model`, a group of neighboring devices that may
+share one copy of the model, and `data`, the number of such groups. Path rules say which
+parameters are sharded over which axes; the batch is sharded over all devices. See
+docs/scale.md.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from einops import rearrange
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
-from mst_jax.collectives import EXAMPLES
-from mst_jax.path_rules import Rules, apply_rules, path_of
-from mst_jax.structs import Batch, TrainState
-from mst_jax.training.train_step import StepFunction
+from mst_jax.path_rules import PathRules, apply_rules, leaf_path
+from mst_jax.structs import Batch
+from mst_jax.training.train_state import TrainState
 
-AXES = ("data", "model")
-COPIED = ((".*", ()),)
+T = TypeVar("T")
 
-# Fewer numbers are not split: they would save 16 kB and cost a message a step.
-SMALL = 4096
+TRANSFORM_NAMES = ("jit", "pmap")
+MESH_AXES = ("data", "model")
+
+REPLICATED: PathRules[Sequence[str]] = ((".*", ()),)
+"""Every parameter is replicated on every device."""
+
+# Smaller arrays are replicated: sharding them would save 16 kB and cost a collective per
+# step.
+MIN_SHARDED_SIZE = 4096
 
 
-class Layout(NamedTuple):
-    """How a run lies on its devices.
+@dataclasses.dataclass(frozen=True)
+class ShardingOptions:
+    """Options of sharding, block `sharding` of a config.
 
     Attributes:
-        mesh: all devices of all processes, [data model].
-        step: "jit" or "pmap".
-        rules: (pattern, mesh axes) for the paths of the parameters.
+        transform: "jit" = one program for all devices, which may shard the state;
+            "pmap" = the same program on each device, each with the whole state.
+        model_axis_size: Number of devices along the mesh axis `model`; 0 = all devices
+            of a process.
+        rules: Path rules whose values are the mesh axes over which a parameter is
+            sharded: `("data", "model")`, `("model",)` or `("data",)`; `()` = replicated.
     """
 
-    mesh: Mesh
-    step: str
-    rules: Rules
+    transform: str = "jit"
+    model_axis_size: int = 1
+    rules: PathRules[Sequence[str]] = REPLICATED
+
+    def __post_init__(self) -> None:
+        """Check the name of the transform and the size of the axis."""
+        if self.transform not in TRANSFORM_NAMES:
+            raise ValueError(
+                f"transform is {self.transform!r}, expected 'jit' or 'pmap'"
+            )
+        if self.model_axis_size < 0:
+            raise ValueError(
+                f"model_axis_size is {self.model_axis_size}, expected 0 or more"
+            )
+
+
+class ShardingLayout(NamedTuple):
+    """The devices of a run and how arrays are placed on them.
+
+    Attributes:
+        mesh: Mesh of all devices of all processes, [data model].
+        transform: "jit" or "pmap", see `ShardingOptions`.
+        rules: Path rules whose values are mesh axes, see `ShardingOptions`.
+    """
+
+    mesh: Mesh | AbstractMesh
+    transform: str
+    rules: PathRules[Sequence[str]]
 
     @property
-    def copied(self) -> NamedSharding:
-        """The whole array on every device."""
+    def replicated(self) -> NamedSharding:
+        """Sharding with the whole array on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
-    def by_example(self) -> NamedSharding:
-        """An equal share of the first axis on every device."""
-        return NamedSharding(self.mesh, PartitionSpec(AXES))
+    def batch_sharded(self) -> NamedSharding:
+        """Sharding with an equal share of the first axis on every device."""
+        return NamedSharding(self.mesh, PartitionSpec(MESH_AXES))
 
 
-def make_layout(
-    examples: int, *, step: str = "jit", model: int = 1, rules: Rules = COPIED
-) -> Layout:
-    """Reads the config's block `parallel`.
+def make_sharding_layout(
+    options: ShardingOptions, *, num_examples: int
+) -> ShardingLayout:
+    """Arrange all devices in a mesh.
 
     Args:
-        examples: that go through the network at once, on all devices together.
-        step: "jit": one program for all devices, which may split the state; "pmap": the
-            same program on each, every one with the whole state.
-        model: devices along the mesh's axis `model`; 0: all of this process.
-        rules: (pattern, axes): what is to be split over `("data", "model")`, `("model",)`
-            or `("data",)`; `()`: copied to every device.
+        options: Options of sharding.
+        num_examples: Number of examples that go through the network at once, on all
+            devices together.
 
     Raises:
-        ValueError: devices or a batch that cannot be shared evenly, an unknown step.
+        ValueError: The devices do not form the mesh, or cannot share the batch evenly.
     """
-    if step not in ("jit", "pmap"):
-        raise ValueError(f"config.parallel.step is {step!r}, expected 'jit' or 'pmap'")
-    # By process: then the examples that a process reads lie on its own devices.
-    devices = sorted(
+    # By process: then the examples that a process reads are placed on its own devices.
+    sorted_devices = sorted(
         jax.devices(), key=lambda device: (device.process_index, device.id)
     )
-    near = model or jax.local_device_count()
-    if near < 1 or len(devices) % near:
+    axis_size = options.model_axis_size or jax.local_device_count()
+    if len(sorted_devices) % axis_size:
         raise ValueError(
-            f"config.parallel.model is {model}, expected a number that divides the "
-            f"{len(devices)} devices, or 0 for those of one process"
+            f"config.sharding.model_axis_size is {options.model_axis_size}, expected a "
+            f"number that divides the {len(sorted_devices)} devices, or 0 for those of "
+            "one process"
         )
-    if examples % len(devices):
+    if num_examples % len(sorted_devices):
         raise ValueError(
-            f"config.batch / config.accumulate is {examples}, which {len(devices)} "
-            f"devices cannot share evenly; take a multiple of {len(devices)}"
+            f"config.batch / config.grad_accum_steps is {num_examples}, which "
+            f"{len(sorted_devices)} devices cannot share evenly; take a multiple of "
+            f"{len(sorted_devices)}"
         )
-    mesh = Mesh(np.array(devices).reshape(-1, near), AXES)
-    return Layout(mesh, step, rules)
+    # Neighboring devices, the fastest axis, form a `model` group.
+    mesh = Mesh(np.array(sorted_devices).reshape(-1, axis_size), MESH_AXES)
+    return ShardingLayout(mesh, options.transform, options.rules)
 
 
-def split_axis(shape: Sequence[int], num: int) -> int | None:
-    """The axis along which an array is split into `num`: the largest that can be.
-
-    Returns:
-        Its number, the last among equals; None, and the array is copied, if no axis is a
-        multiple of `num` or the array has fewer than `SMALL` numbers.
-    """
-    fitting = [axis for axis, size in enumerate(shape) if size % num == 0]
-    if math.prod(shape) < SMALL or num == 1 or not fitting:
-        return None
-    return max(fitting, key=lambda axis: (shape[axis], axis))
-
-
-def check_axes(axes: object, *, splits: bool) -> None:
-    """Raises ValueError unless these are mesh axes, and none if nothing `splits`."""
-    if isinstance(axes, str) or not set(axes) <= set(AXES):
-        raise ValueError(
-            f"config.parallel.rules has the value {axes!r}, expected mesh axes, such as "
-            "('data', 'model'), or () for a copy on each device"
-        )
-    if axes and not splits:
-        raise ValueError(
-            f"config.parallel.rules splits parameters over {axes!r}; with step='pmap' "
-            "every device has the whole state: give () or step='jit'"
-        )
-
-
-def shardings_of(layout: Layout, state: TrainState) -> TrainState:
-    """Says where each array of a state lies.
-
-    Parameters follow the rules; whatever the state has besides under a parameter's path
-    and in its shape (the optimiser's means, an average) lies as the parameter does; the
-    rest, the random key and the number of steps, is copied.
+def axis_to_shard(shape: Sequence[int], num_shards: int) -> int | None:
+    """Return the axis along which an array is sharded: the largest that can be.
 
     Args:
-        layout: of the run.
-        state: of arrays, or of their shapes.
-
-    Raises:
-        ValueError: a parameter that no rule speaks of, an unknown mesh axis, something to
-            split under `pmap`.
-    """
-    axes_of = apply_rules(layout.rules, state.params, block="config.parallel.rules")
-
-    def place(leaf: object, axes: Sequence[str]) -> tuple:
-        check_axes(axes, splits=layout.step == "jit")
-        axis = split_axis(leaf.shape, math.prod(layout.mesh.shape[a] for a in axes))
-        if axis is None:
-            return leaf.shape, layout.copied
-        spec = PartitionSpec(*[None] * axis, tuple(axes))
-        return leaf.shape, NamedSharding(layout.mesh, spec)
-
-    placed = jax.tree.map(place, state.params, axes_of)
-    leaves = jax.tree_util.tree_leaves_with_path(
-        placed, is_leaf=lambda node: isinstance(node, tuple)
-    )
-    params = {path_of(path): pair for path, pair in leaves}
-
-    def follow(path: tuple, leaf: object) -> NamedSharding:
-        names = path_of(path).split("/")
-        for first in range(len(names)):
-            shape, sharding = params.get("/".join(names[first:]), (None, None))
-            if shape == leaf.shape:
-                return sharding
-        return layout.copied
-
-    return jax.tree_util.tree_map_with_path(follow, state)
-
-
-def make_state(
-    layout: Layout, start: Callable[..., TrainState], *given: object
-) -> tuple[TrainState, TrainState]:
-    """Computes `start(*given)` where it is to lie; no device ever holds the whole.
+        shape: Shape of the array.
+        num_shards: Number of equal shards.
 
     Returns:
-        The state, and its shardings.
+        Index of the axis, the last among equals; None = replicated, because no axis is
+        a multiple of `num_shards` or the array has fewer than `MIN_SHARDED_SIZE`
+        elements.
     """
-    shardings = shardings_of(layout, jax.eval_shape(start, *given))
-    return jax.jit(start, out_shardings=shardings)(*given), shardings
+    divisible_axes = [axis for axis, size in enumerate(shape) if size % num_shards == 0]
+    if math.prod(shape) < MIN_SHARDED_SIZE or num_shards == 1 or not divisible_axes:
+        return None
+    return max(divisible_axes, key=lambda axis: (shape[axis], axis))
 
 
-def put(tree: object, shardings: object) -> object:
-    """Puts arrays that every process has whole where they are to lie."""
+def check_mesh_axes(axes: Any, *, can_shard: bool) -> None:
+    """Check the value of a sharding rule.
 
-    def one(x: object, sharding: NamedSharding) -> jax.Array:
-        if isinstance(x, jax.Array) and x.sharding == sharding:
-            return x
-        held = np.asarray(x)
-        return jax.make_array_from_callback(held.shape, sharding, lambda i: held[i])
+    Args:
+        axes: Value of the rule, a sequence of mesh axes.
+        can_shard: Whether the state may be sharded, which "pmap" does not allow.
 
-    return jax.tree.map(one, tree, shardings)
+    Raises:
+        ValueError: Unknown mesh axes, or any axes although the state may not be sharded.
+    """
+    # A string is a sequence of characters: "data" instead of ("data",) is a typo.
+    if isinstance(axes, str) or not set(axes) <= set(MESH_AXES):
+        raise ValueError(
+            f"config.sharding.rules has the value {axes!r}, expected mesh axes, such "
+            "as ('data', 'model'), or () to replicate the parameter on every device"
+        )
+    if axes and not can_shard:
+        raise ValueError(
+            f"config.sharding.rules shards parameters over {axes!r}; with "
+            "transform='pmap' every device has the whole state: give () or "
+            "transform='jit'"
+        )
 
 
-def local_copy(layout: Layout, tree: object) -> object:
-    """The whole of arrays on the first device of each process; all processes call this."""
-    whole = jax.jit(_same, out_shardings=layout.copied)(tree)
-    return jax.tree.map(lambda x: x.addressable_data(0), whole)
+def state_shardings(layout: ShardingLayout, state: TrainState) -> TrainState:
+    """Return the sharding of each array of a training state.
+
+    Parameters follow the rules. Other arrays of the state that have the path and the
+    shape of a parameter (moments of the optimizer, moving averages) are sharded like
+    the parameter. The rest, such as the PRNG key and the step, is replicated.
+
+    Args:
+        layout: Devices and rules.
+        state: State of arrays, or of their shapes.
+
+    Raises:
+        ValueError: A parameter that no rule matches, an unknown mesh axis, or a
+            parameter to shard under `pmap`.
+    """
+    axes_tree = apply_rules(layout.rules, state.params, block="config.sharding.rules")
+
+    def shape_and_sharding(leaf: Any, axes: Sequence[str]) -> tuple:
+        check_mesh_axes(axes, can_shard=layout.transform == "jit")
+        num_shards = math.prod(layout.mesh.shape[axis] for axis in axes)
+        axis_index = axis_to_shard(leaf.shape, num_shards)
+        if axis_index is None:
+            return leaf.shape, layout.replicated
+        partition_spec = PartitionSpec(*[None] * axis_index, tuple(axes))
+        return leaf.shape, NamedSharding(layout.mesh, partition_spec)
+
+    # 1. Path of each parameter -> its shape and sharding.
+    param_tree = jax.tree.map(shape_and_sharding, state.params, axes_tree)
+    param_leaves = jax.tree_util.tree_leaves_with_path(
+        param_tree, is_leaf=lambda node: isinstance(node, tuple)
+    )
+    params = {leaf_path(path): entry for path, entry in param_leaves}
+
+    # 2. Each array of the state: the longest suffix of its path that names a parameter.
+    def sharding_of(path: tuple, leaf: Any) -> NamedSharding:
+        path_names = leaf_path(path).split("/")
+        for start_index in range(len(path_names)):
+            shape, sharding = params.get(
+                "/".join(path_names[start_index:]), (None, None)
+            )
+            if sharding is not None and shape == leaf.shape:
+                return sharding
+        return layout.replicated
+
+    return jax.tree_util.tree_map_with_path(sharding_of, state)
 
 
-def _same(tree: object) -> object:
+def init_sharded_state(
+    layout: ShardingLayout, init_state: Callable[..., TrainState], *args: Any
+) -> tuple[TrainState, TrainState]:
+    """Compute a sharded `init_state(*args)`; no device holds the whole state.
+
+    Args:
+        layout: Devices and rules.
+        init_state: Function that returns the state before the first step.
+        *args: Arguments of `init_state`.
+
+    Returns:
+        The state, and the shardings of its arrays.
+    """
+    # Shapes suffice for the shardings; with them the program computes shards only.
+    shardings = state_shardings(layout, jax.eval_shape(init_state, *args))
+    return jax.jit(init_state, out_shardings=shardings)(*args), shardings
+
+
+def shard_tree(tree: T, shardings: T) -> T:
+    """Place arrays that every process holds whole on the devices of their shardings.
+
+    Args:
+        tree: Tree of arrays.
+        shardings: Tree of the same structure, of shardings.
+    """
+
+    def shard(array: Any, sharding: NamedSharding) -> jax.Array:
+        if isinstance(array, jax.Array) and array.sharding == sharding:
+            return array
+        # Each process provides the shards of its own devices.
+        host_array = np.asarray(array)
+        return jax.make_array_from_callback(
+            host_array.shape, sharding, lambda index: host_array[index]
+        )
+
+    return jax.tree.map(shard, tree, shardings)
+
+
+def gather_to_local_device(layout: ShardingLayout, tree: T) -> T:
+    """Copy whole arrays to the first device of each process; all processes call this.
+
+    Args:
+        layout: Devices of the run.
+        tree: Tree of arrays, sharded in any way.
+    """
+    replicated = jax.jit(_identity, out_shardings=layout.replicated)(tree)
+    # Replicated arrays have a whole copy in each process: the data of one device.
+    return jax.tree.map(lambda array: array.addressable_data(0), replicated)
+
+
+def _identity(tree: T) -> T:
+    """Return the tree unchanged. A new lambda in each call would miss the jit cache."""
     return tree
 
 
-def put_batch(layout: Layout, batch: Mapping[str, np.ndarray]) -> Batch:
-    """Makes the whole batch of what each process has read of it.
+def shard_batch(layout: ShardingLayout, batch: Mapping[str, np.ndarray]) -> Batch:
+    """Assemble the global batch from the share that each process has read.
 
     Args:
-        layout: of the run.
-        batch: fields of `Batch`; the share of this process.
+        layout: Devices of the run.
+        batch: Fields of `Batch`, the share of this process.
 
     Returns:
-        Arrays of the whole batch; for `pmap`, [devices of this process, examples, ...].
+        Arrays of the global batch; for `pmap` [devices of this process, examples, ...].
     """
-    if layout.step == "pmap":
-        near = jax.local_device_count()
-        return Batch(
-            **{
-                k: rearrange(x, "(a b) ... -> a b ...", a=near)
-                for k, x in batch.items()
-            }
-        )
-    make = jax.make_array_from_process_local_data
-    return Batch(**{name: make(layout.by_example, x) for name, x in batch.items()})
-
-
-def spread(layout: Layout, update: StepFunction, shardings: TrainState) -> StepFunction:
-    """Compiles a step for all devices.
-
-    Split parameters come together for the network (the compiler gathers each where it is
-    needed first) and are updated in their parts, as the optimiser's state is.
-
-    Args:
-        layout: of the run.
-        update: the step, as one device would do it.
-        shardings: of the state.
-
-    Returns:
-        The step, of a state with these shardings and a batch of `put_batch`. The given
-        state's memory is used again: do not touch it afterwards.
-    """
-    if layout.step == "pmap":
-        return jax.pmap(
-            update,
-            axis_name=EXAMPLES,
-            in_axes=(None, 0),
-            out_axes=None,
-            donate_argnums=0,
-        )
-
-    def whole(state: TrainState, batch: Batch) -> tuple:
-        gathered = jax.lax.with_sharding_constraint(state.params, layout.copied)
-        return update(replace(state, params=gathered), batch)
-
-    return jax.jit(
-        whole,
-        in_shardings=(shardings, layout.by_example),
-        out_shardings=(shardings, layout.copied),
-        donate_argnums=0,
-    )
-
-
-def bytes_per_device(tree: object) -> int:
-    """Bytes that the fullest device holds of arrays, or of shapes with shardings."""
-    held = (
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(tree)
-    )
-    return sum(held)
+    if layout.transform == "pmap":
+        # `pmap` takes the devices of this process as the first axis.
+        num_devices = jax.local_device_count()
+        device_batch: dict[str, Any] = {
+            name: rearrange(array, "(a b) ... -> a b ...", a=num_devices)
+            for name, array in batch.items()
+        }
+        return Batch(**device_batch)
+    make_global = jax.make_array_from_process_local_data
+    global_batch: dict[str, Any] = {
+        name: make_global(layout.batch_sharded, array) for name, array in batch.items()
+    }
+    return Batch(**global_batch)

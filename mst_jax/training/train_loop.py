@@ -1,107 +1,144 @@
-"""Step, log, save, call back: the only long-lived loop."""
+"""The training loop: step, log, save checkpoints, call back."""
 
 import collections
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from mst_jax.structs import Batch, TrainState
-from mst_jax.training import metrics_log
-from mst_jax.training.telemetry import Clock
-from mst_jax.training.train_step import StepFunction
+from mst_jax.training.metrics_log import mean_metrics
+from mst_jax.training.telemetry import StepTimer
+from mst_jax.training.train_state import TrainState
+from mst_jax.training.train_step import Metrics
 
-# Steps that may be under way at once: one runs, one waits, no memory is hoarded.
-AHEAD = 2
+# One step runs on the devices and one waits; more would hold the memory of their
+# batches.
+MAX_STEPS_IN_FLIGHT = 2
 
-Callback = Callable[[int, TrainState, Mapping[str, float]], None]
+# This process's share of a batch: the fields of `structs.Batch`.
+HostBatch = Mapping[str, np.ndarray]
 
-# (is it due after this step?, called with the step, the state, this process's batch)
-Watcher = tuple[
-    Callable[[int], bool], Callable[[int, TrainState, Mapping[str, np.ndarray]], None]
-]
-
-
-def every(num: int) -> Callable[[int], bool]:
-    """Due after every so many steps; 0: never."""
-    return lambda step: num > 0 and step % num == 0
+# Called with the step, the state and the means of the metrics since the last call.
+MetricsCallback = Callable[[int, TrainState, Mapping[str, float]], None]
 
 
-def run(
-    update: StepFunction,
+class StepCallback(NamedTuple):
+    """A function that the loop calls after some steps.
+
+    Attributes:
+        is_due: Function of the step that returns whether the function is called.
+        function: Called with the step, the state and this process's batch.
+    """
+
+    is_due: Callable[[int], bool]
+    function: Callable[[int, TrainState, HostBatch], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopOptions:
+    """How long the loop runs and how often it logs and saves.
+
+    Attributes:
+        num_steps: Number of updates of the whole run.
+        log_every: Number of steps between two logs.
+        checkpoint_every: Number of steps between two checkpoints; there is also one at
+            the last step and at a stop.
+    """
+
+    num_steps: int
+    log_every: int
+    checkpoint_every: int
+
+
+def every_n_steps(num_steps: int) -> Callable[[int], bool]:
+    """Return the condition that holds after every `num_steps` steps; 0 = never."""
+    return lambda step: num_steps > 0 and step % num_steps == 0
+
+
+def run_train_loop(
+    train_step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
     state: TrainState,
-    batches: Iterator[Mapping[str, np.ndarray]],
+    batches: Iterator[HostBatch],
+    options: LoopOptions,
     *,
-    steps: int,
-    log_every: int,
-    checkpoint_every: int,
-    on_log: Callback,
-    on_checkpoint: Callback,
-    watchers: Sequence[Watcher] = (),
-    put: Callable[[Mapping[str, np.ndarray]], Batch] = lambda batch: Batch(**batch),
-    should_stop: Callable[[], bool] = lambda: False,
+    on_log: MetricsCallback,
+    on_checkpoint: MetricsCallback,
+    callbacks: Sequence[StepCallback] = (),
+    should_stop: Callable[[], int] = lambda: 0,
 ) -> TrainState:
-    """Trains from `state.step` to `steps`.
+    """Train from `state.step` to `options.num_steps`.
 
-    The log is called every `log_every` steps and before each checkpoint, with the means
-    since its last call; so the log of a run that resumes at such a checkpoint is the log
-    of a run that was never broken (a stop makes one more, with a line of its own). No
-    checkpoint is made of a state that is not finite.
+    `on_log` is called every `log_every` steps and before each checkpoint, with the
+    means since its last call. So the log of a run that resumes at such a checkpoint is
+    that of the uninterrupted run (a stop makes one more checkpoint, with a line of its
+    own). No checkpoint is made of a state that is not finite.
 
     Args:
-        update: one jitted step.
-        state: where to start.
-        batches: fields of `Batch` as numpy arrays, for ever; this process's share.
-        steps: updates of the whole run.
-        log_every: steps between two calls of `on_log`.
-        checkpoint_every: steps between two calls of `on_checkpoint`; the last step and a
-            stop make one too.
-        on_log: called with the step, the state and the means since its last call.
-        on_checkpoint: called with the same, after `on_log` and the watchers.
-        watchers: see `Watcher`; called after `on_log`, in their order. Their time is not
-            the steps' time.
-        put: makes the whole batch of the processes' shares.
-        should_stop: asked after each step; True ends the run early.
+        train_step: Function of the state and this process's batch.
+        state: State to start from.
+        batches: Endless iterator over this process's batches.
+        options: Numbers of steps.
+        on_log: Called when metrics are logged.
+        on_checkpoint: Called when a checkpoint is due, after `on_log` and the
+            callbacks.
+        callbacks: Called after `on_log`, in their order. Their time does not count as
+            time of the steps.
+        should_stop: Called after each step; a value other than 0 ends the run early.
 
     Returns:
         The last state.
 
     Raises:
-        report.Diverged: a loss or a gradient was not finite; names the step.
+        DivergedError: A loss or a gradient is not finite; the message names the step.
     """
     step = int(state.step)
-    rows: list = []
-    under_way: collections.deque = collections.deque()
-    clock = Clock()
-    while step < steps:
-        with clock.waiting():
+    metric_window: list[Metrics] = []
+    in_flight: collections.deque[jax.Array] = collections.deque()
+    metric_means: dict[str, float] = {}
+    step_timer = StepTimer()
+    while step < options.num_steps:
+        with step_timer.time_input_wait():
             batch = next(batches)
-        state, metrics = update(state, put(batch))
+        # 1. The step runs asynchronously; wait for the one before the last.
+        state, metrics = train_step(state, batch)
         step += 1
-        rows.append(metrics)
-        under_way.append(metrics["loss"])
-        if len(under_way) > AHEAD:
-            under_way.popleft().block_until_ready()
-        stopped = should_stop()
-        saves = stopped or step == steps or step % checkpoint_every == 0
-        logs = saves or step % log_every == 0
-        due = [call for is_due, call in watchers if is_due(step)]
-        if logs:
-            told = jax.device_get(rows)
-            means = metrics_log.mean_of_steps(told, first_step=step - len(rows) + 1)
-            num_examples = len(rows) * len(batch["image"]) * jax.process_count()
-            means |= clock.read(num_steps=len(rows), num_examples=num_examples)
-            on_log(step, state, means)
-            rows.clear()
-        elif due:
+        metric_window.append(metrics)
+        in_flight.append(metrics["loss"])
+        if len(in_flight) > MAX_STEPS_IN_FLIGHT:
+            in_flight.popleft().block_until_ready()
+        # 2. What is due after this step. A checkpoint always has a log before it.
+        is_stopped = bool(should_stop())
+        is_checkpoint = (
+            is_stopped
+            or step == options.num_steps
+            or step % options.checkpoint_every == 0
+        )
+        is_log = is_checkpoint or step % options.log_every == 0
+        due_callbacks = [callback for callback in callbacks if callback.is_due(step)]
+        if is_log:
+            host_window = jax.device_get(metric_window)
+            first_step = step - len(metric_window) + 1
+            metric_means = mean_metrics(host_window, first_step=first_step)
+            num_examples = (
+                len(metric_window) * len(batch["image"]) * jax.process_count()
+            )
+            metric_means |= step_timer.speed_metrics(
+                num_steps=len(metric_window), num_examples=num_examples
+            )
+            on_log(step, state, metric_means)
+            metric_window.clear()
+        elif due_callbacks:
+            # The callbacks' time must not contain the end of the step.
             jax.block_until_ready(metrics["loss"])
-        with clock.apart():
-            for call in due:
-                call(step, state, batch)
-        if saves:
-            on_checkpoint(step, state, means)
-        if logs:
-            clock.start()
-        if stopped:
+        with step_timer.exclude_time():
+            for callback in due_callbacks:
+                callback.function(step, state, batch)
+        if is_checkpoint:
+            on_checkpoint(step, state, metric_means)
+        if is_log:
+            step_timer.start_window()
+        if is_stopped:
             break
     return state

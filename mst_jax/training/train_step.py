@@ -1,199 +1,259 @@
-"""One update: clicks without gradient, then loss, gradient, update; all on the device."""
+"""Assemble one training step: simulate clicks, then loss, gradient and update."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mst_jax.clicks.initial_clicks import first_clicks
+from mst_jax.clicks.initial_clicks import sample_initial_clicks
 from mst_jax.clicks.next_click import training_click
-from mst_jax.collectives import split_key, total
+from mst_jax.collectives import split_key_per_example, sum_over_shards
 from mst_jax.interaction.rollout import rollout, start_rollout
-from mst_jax.losses.total_loss import Losses
-from mst_jax.structs import EMPTY, Batch, Clicks, Outputs, Rollout, TrainState
-from mst_jax.training.gradients import loss_and_gradient
-from mst_jax.training.microbatch import map_parts
-from mst_jax.training.train_state import move_average
+from mst_jax.losses.total_loss import LossConfig
+from mst_jax.structs import EMPTY, Batch, Clicks, Outputs, Rollout
+from mst_jax.training.gradient_accumulation import loss_and_gradient, map_microbatches
+from mst_jax.training.train_state import TrainState, update_ema
 
 Metrics = dict[str, Float[Array, ""]]
-StepFunction = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+TrainStepFn = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def simulate_user(
+@dataclasses.dataclass(frozen=True)
+class ClickSimulationOptions:
+    """Options of the simulated clicks in training, block `clicks` of a config.
+
+    Attributes:
+        max_initial: Maximum number of initial clicks of each label.
+        max_rounds: Maximum number of corrective clicks before the loss.
+        no_click_prob: Probability that a batch begins without a click and gets its
+            first click from a correction; MST has 0.01.
+    """
+
+    max_initial: int = 24
+    max_rounds: int = 3
+    no_click_prob: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.max_initial < 1:
+            raise ValueError(f"max_initial is {self.max_initial}, expected 1 or more")
+        if self.max_rounds < 0:
+            raise ValueError(f"max_rounds is {self.max_rounds}, expected 0 or more")
+        needs_round = self.no_click_prob and not self.max_rounds
+        if not 0 <= self.no_click_prob <= 1 or needs_round:
+            raise ValueError(
+                f"no_click_prob is {self.no_click_prob} and max_rounds "
+                f"{self.max_rounds}; expected 0 to 1, and above 0 it needs max_rounds "
+                "of 1 or more"
+            )
+
+    @property
+    def num_slots(self) -> int:
+        """Number of click slots that an example can fill."""
+        return 2 * self.max_initial + self.max_rounds
+
+
+def simulate_clicks(
     key: PRNGKeyArray,
     predict: Callable[[Clicks, Float[Array, "b h w"]], Float[Array, "b h w"]],
     batch: Batch,
-    *,
-    max_first: int,
-    max_rounds: int,
-    no_click_prob: float,
+    options: ClickSimulationOptions,
 ) -> Rollout:
-    """Lets a simulated user click: first clicks, then 0 to `max_rounds` corrections.
+    """Simulate a user: initial clicks, then 0 to `max_rounds` corrections.
 
-    The number of rounds is drawn once for the batch, so that no example waits. Now and
-    then a batch has no first click, but one round at least, in which the user makes it.
+    The number of rounds is drawn once for the batch, so that all examples run equally
+    many rounds. With probability `no_click_prob` a batch has no initial click, but at
+    least one round, in which the user makes the first click.
 
     Args:
-        key: random key, used here only.
-        predict: clicks and previous probability -> probability; no gradient is wanted.
-        batch: the examples.
-        max_first: most first clicks of either kind.
-        max_rounds: most corrections.
-        no_click_prob: chance that the batch has no first click.
+        key: PRNG key, not reused elsewhere.
+        predict: Function of clicks and previous probability that returns the
+            probability; it is not differentiated.
+        batch: [b] examples.
+        options: Options of the simulation.
 
     Returns:
-        The clicks so far and the last probability (zeros if there was no round).
+        The clicks and the last probability, which is zero if there was no round.
     """
-    first_key, rounds_key, user_key, none_key = jax.random.split(key, 4)
+    initial_key, rounds_key, user_key, no_click_key = jax.random.split(key, 4)
     num_examples = batch.target.shape[0]
-    num_slots = 2 * max_first + max_rounds
-    first = partial(first_clicks, num_slots=num_slots, max_each=max_first)
-    keys = split_key(first_key, num_examples)
-    clicks = jax.vmap(first)(keys, batch.target, batch.others, batch.valid)
-    num_rounds = jax.random.randint(rounds_key, (), 0, max_rounds + 1)
-    if max_rounds:
-        none = jax.random.bernoulli(none_key, no_click_prob)
-        clicks = Clicks(clicks.yx, jnp.where(none, EMPTY, clicks.label))
-        num_rounds = jnp.maximum(num_rounds, none)
 
-    def ask(clicks, prob, region):
-        return predict(clicks, prob), region
+    # 1. Initial clicks of each example.
+    sample_initial = partial(
+        sample_initial_clicks,
+        num_slots=options.num_slots,
+        max_per_label=options.max_initial,
+    )
+    keys = split_key_per_example(initial_key, num_examples)
+    clicks = jax.vmap(sample_initial)(keys, batch.target, batch.others, batch.valid)
 
-    def answer(prob, clicks, number):
-        keys = split_key(jax.random.fold_in(user_key, number), num_examples)
-        click = jax.vmap(training_click)
-        return clicks.append(*click(keys, prob, batch.target, batch.valid, clicks))
+    # 2. The number of rounds of the batch, and whether it begins without a click.
+    num_rounds = jax.random.randint(rounds_key, (), 0, options.max_rounds + 1)
+    if options.max_rounds:
+        no_click = jax.random.bernoulli(no_click_key, options.no_click_prob)
+        clicks = Clicks(clicks.yx, jnp.where(no_click, EMPTY, clicks.label))
+        num_rounds = jnp.maximum(num_rounds, no_click)
 
-    start = start_rollout(clicks, *batch.target.shape[1:], max_rounds=max_rounds)
-    return rollout(ask, answer, start, batch.target, batch.valid, num_rounds=num_rounds)
+    # 3. The rounds: predict, then click on the largest error.
+    def predict_round(clicks: Clicks, prob: Array, roi: Array) -> tuple[Array, Array]:
+        return predict(clicks, prob), roi
+
+    def add_click(prob: Array, clicks: Clicks, round_index: Array) -> Clicks:
+        round_key = jax.random.fold_in(user_key, round_index)
+        keys = split_key_per_example(round_key, num_examples)
+        click_batch = jax.vmap(training_click)
+        return clicks.append(
+            *click_batch(keys, prob, batch.target, batch.valid, clicks)
+        )
+
+    height, width = batch.target.shape[1:]
+    start = start_rollout(clicks, height, width, max_rounds=options.max_rounds)
+    return rollout(
+        predict_round,
+        add_click,
+        start,
+        batch.target,
+        batch.valid,
+        num_rounds=num_rounds,
+    )
 
 
-def make_step(
+def make_train_step(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
-    losses: Losses,
-    accumulate: int = 1,
-    average: float = 0.0,
-    frozen: Sequence[str] = (),
+    loss_config: LossConfig,
+    click_options: ClickSimulationOptions,
     *,
-    max_first: int = 24,
-    max_rounds: int = 3,
-    no_click_prob: float = 0.0,
-) -> StepFunction:
-    """Builds the update of a run; to be compiled, see `sharding.spread`.
+    grad_accum_steps: int = 1,
+    ema_decay: float = 0.0,
+    frozen: Sequence[str] = (),
+) -> TrainStepFn:
+    """Assemble the training step of a run.
+
+    `training_run.compile_step` compiles it.
 
     Source of the loop: Sofiiuk et al., Reviving Iterative Training with Mask Guidance,
     ICIP 2022, Section 3.4.
 
     Args:
-        module: a ClickModel.
-        optimizer: optax's.
-        schedule: step -> learning rate, for the log.
-        losses: name -> weight, or weight and options; see `losses.total_loss`.
-        accumulate: the batch goes through the network in so many parts, one after the
-            other; the update is that of the whole batch, see `loss_and_gradient`. Only
-            what training draws inside the model, dropout and noisy choices, is drawn
-            otherwise.
-        average: how much of the parameters' average a step keeps; 0: none is kept.
-        frozen: path rules of the parameters that have no gradient.
-        max_first: most first clicks of either kind.
-        max_rounds: most corrections before the loss.
-        no_click_prob: chance that a batch begins without a click and gets its first one
-            from a correction; MST has 0.01.
+        module: Model to train.
+        optimizer: Optax optimizer that updates the parameters.
+        schedule: Function that returns the learning rate of a step, for the log.
+        loss_config: Weight, or weight and options, of each loss by its name; see
+            `losses.total_loss`.
+        click_options: Options of the simulated clicks.
+        grad_accum_steps: Number of microbatches that go through the network one after
+            the other. The update is that of the whole batch, see `loss_and_gradient`;
+            only the random numbers inside the model (dropout, noisy token selection)
+            differ.
+        ema_decay: Weight of the old value in the moving average of the parameters; it
+            is used only if the state has an average.
+        frozen: Patterns of the paths of parameters that have no gradient.
 
     Returns:
-        (state, batch) -> (state, metrics of this step). Under `jax.pmap` over
-        `whole_batch.EXAMPLES` the batch is a share of the whole, and the update that of
-        the whole.
-
-    Raises:
-        ValueError: fewer than 1 first click or 0 corrections, or no probability.
+        Function (state, batch) -> (state, metrics of this step). Under `jax.pmap` over
+        `collectives.BATCH_AXIS` the batch is a device's share of the global batch, and
+        the update that of the global batch.
     """
-    if max_first < 1 or max_rounds < 0:
-        raise ValueError(
-            f"config.clicks has max_first {max_first} and max_rounds {max_rounds}, "
-            "expected 1 or more and 0 or more"
-        )
-    if not 0 <= no_click_prob <= 1 or (no_click_prob and not max_rounds):
-        raise ValueError(
-            f"config.clicks has no_click_prob {no_click_prob} and max_rounds "
-            f"{max_rounds}, expected 0 to 1, and a round in which the click is made"
-        )
 
-    def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        # The step is folded into the key: a resumed run draws the same numbers.
         key = jax.random.fold_in(state.key, state.step)
-        user_key, dropout_key, choice_key = jax.random.split(key, 3)
+        user_key, dropout_key, selection_key = jax.random.split(key, 3)
         image = batch.image.astype(jnp.float32) / 255.0
 
-        def predict(clicks: Clicks, previous: Array) -> Array:
-            return map_parts(predict_part, accumulate, image, clicks, previous)
+        # 1. Simulated clicks, without gradient and without dropout.
+        predict = partial(_predict_prob, module, state.params, image, grad_accum_steps)
+        click_rollout = simulate_clicks(user_key, predict, batch, click_options)
+        inputs = (image, click_rollout.clicks, click_rollout.prob)
 
-        def predict_part(*given: object) -> Array:
-            outputs = module.apply({"params": state.params}, *given)
-            return jax.nn.sigmoid(outputs.logits)
+        # 2. The teacher's logits for the same clicks.
+        if state.teacher is not None:
+            teacher_logits = map_microbatches(state.teacher, grad_accum_steps, *inputs)
+            batch = dataclasses.replace(batch, teacher_logits=teacher_logits)
 
-        said = simulate_user(
-            user_key,
-            predict,
-            batch,
-            max_first=max_first,
-            max_rounds=max_rounds,
-            no_click_prob=no_click_prob,
-        )
+        # 3. Loss and gradient of one more forward pass.
+        def forward(params: Any, index: Int[Array, ""], *inputs: Any) -> Outputs:
+            keys = {"dropout": dropout_key, "token_selection": selection_key}
+            # Microbatches must not share random numbers; a whole batch needs no index.
+            if grad_accum_steps > 1:
+                keys = {name: jax.random.fold_in(keys[name], index) for name in keys}
+            return module.apply({"params": params}, *inputs, train=True, rngs=keys)  # pyright: ignore[reportReturnType]
 
-        if state.teacher:
-            taught = map_parts(state.teacher, accumulate, image, said.clicks, said.prob)
-            batch = replace(batch, taught=taught)
-
-        def look(params: dict, number: Array, *given: object) -> Outputs:
-            keys = {"dropout": dropout_key, "choice": choice_key}
-            if accumulate > 1:
-                keys = {name: jax.random.fold_in(keys[name], number) for name in keys}
-            return module.apply({"params": params}, *given, train=True, rngs=keys)
-
-        (loss, parts), gradient = loss_and_gradient(
-            look,
+        (loss, terms), gradient = loss_and_gradient(
+            forward,
             state.params,
             batch,
-            (image, said.clicks, said.prob),
-            losses=losses,
-            num_parts=accumulate,
+            inputs,
+            losses=loss_config,
+            grad_accum_steps=grad_accum_steps,
             frozen=frozen,
         )
-        change, optimizer_state = optimizer.update(
-            gradient, state.optimizer, state.params
-        )
-        params = optax.apply_updates(state.params, change)
+
+        # 4. Update of the parameters and of their moving average.
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
         metrics = {
             "loss": loss,
-            **parts,
-            **_by_round(said),
+            **terms,
+            **_iou_by_round(click_rollout),
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
             "gradient_norm": optax.global_norm(gradient),
             "parameter_norm": optax.global_norm(params),
         }
-        after = TrainState(
+        new_state = TrainState(
             step=state.step + 1,
             params=params,
-            optimizer=optimizer_state,
+            opt_state=opt_state,
             key=state.key,
-            average=move_average(state.average, params, state.step, keep=average),
+            ema_params=update_ema(
+                state.ema_params, params, state.step, decay=ema_decay
+            ),
             teacher=state.teacher,
         )
-        return after, metrics
+        return new_state, metrics
 
-    return update
+    return train_step
 
 
-def _by_round(said: Rollout) -> Metrics:
-    """IoU after each round that was played, before the user's correction; else nan."""
-    played = said.num_rounds[:, None] > jnp.arange(said.ious.shape[1])[None]
-    ious = jnp.where(played, said.ious, 0.0)
-    ious, played = total((ious.sum(0), played.sum(0)))
-    return {f"iou_round{number}": mean for number, mean in enumerate(ious / played, 1)}
+def _predict_prob(
+    module: nn.Module,
+    params: dict[str, Any],
+    image: Float[Array, "b h w 3"],
+    grad_accum_steps: int,
+    clicks: Clicks,
+    prev_mask: Float[Array, "b h w"],
+) -> Float[Array, "b h w"]:
+    """Predict probabilities for the simulated user, microbatch by microbatch."""
+
+    # Without `train=True`: no dropout, and the same tokens as at inference.
+    def predict_microbatch(*inputs: Any) -> Array:
+        outputs: Any = module.apply({"params": params}, *inputs)
+        return jax.nn.sigmoid(outputs.logits)
+
+    return map_microbatches(
+        predict_microbatch, grad_accum_steps, image, clicks, prev_mask
+    )
+
+
+def _iou_by_round(click_rollout: Rollout) -> Metrics:
+    """Return the mean IoU after each round; nan for rounds that were not run.
+
+    The IoU of a round is measured before the correction of the simulated user.
+    """
+    round_index = jnp.arange(click_rollout.ious.shape[1])[None]
+    was_run = click_rollout.num_rounds[:, None] > round_index
+    # A round that no example has run has the mean 0 / 0 = nan, which the log skips.
+    masked_ious = jnp.where(was_run, click_rollout.ious, 0.0)
+    iou_sums, counts = sum_over_shards((masked_ious.sum(0), was_run.sum(0)))
+    return {
+        f"iou_round{index}": mean_iou
+        for index, mean_iou in enumerate(iou_sums / counts, 1)
+    }

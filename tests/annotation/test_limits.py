@@ -1,12 +1,13 @@
-from mst_jax.annotation.limits import Limits, Refused
+import pytest
+
+from mst_jax.annotation.limits import Limits
 from mst_jax.inference.click_session import NUM_SLOTS
 
 
-def test_clicks_fit_into_the_slots_that_programs_are_compiled_for():
-    assert Limits().clicks == NUM_SLOTS
+def test_clicks_fit_into_the_compiled_click_slots():
+    assert Limits().max_clicks == NUM_SLOTS
 
 
-def test_a_refusal_is_a_sentence_with_a_status():
-    error = Refused("no", 404)
-    assert (error.detail, error.status_code) == ("no", 404)
-    assert Refused("no").status_code == 400
+def test_limits_below_one_are_rejected():
+    with pytest.raises(ValueError, match="max_in_memory is 0"):
+        Limits(max_in_memory=0)

@@ -7,11 +7,12 @@ import pytest
 from mst_jax.backbones.vit import ViT
 
 
-def run(module, grid):
-    (out, choices), variables = jax.jit(module.init_with_output)(
+def init_with_output(module, grid):
+    """Output grid, selections and variables of a new module."""
+    (output, selections), variables = jax.jit(module.init_with_output)(
         jax.random.key(0), grid
     )
-    return out, choices, variables
+    return output, selections, variables
 
 
 @pytest.fixture
@@ -19,65 +20,64 @@ def grid(rng):
     return jnp.asarray(rng.normal(size=(1, 4, 6, 8)), jnp.float32)
 
 
-def test_window_blocks_see_their_window_only(grid):
-    module = ViT(depth=2, num_heads=2, window=2, global_every=9)
-    out, _, variables = run(module, grid)
-    moved = grid.at[0, 0, 0].add(jnp.arange(8.0))
-    changed, _ = module.apply(variables, moved)
-    difference = np.abs(changed - out).max(-1)[0] > 1e-5
-    want = np.zeros((4, 6), bool)
-    want[:2, :2] = True
-    np.testing.assert_array_equal(difference, want)
+def test_window_blocks_attend_inside_their_window(grid):
+    module = ViT(depth=2, num_heads=2, window_size=2, global_every=9)
+    before, _, variables = init_with_output(module, grid)
+    after, _ = module.apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
+    has_changed = np.abs(after - before).max(-1)[0] > 1e-5
+    expected = np.zeros((4, 6), bool)
+    expected[:2, :2] = True
+    np.testing.assert_array_equal(has_changed, expected)
 
 
-def test_the_last_block_of_a_group_sees_everything(grid):
-    module = ViT(depth=2, num_heads=2, window=2, global_every=2)
-    out, _, variables = run(module, grid)
-    changed, _ = module.apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
-    assert (np.abs(changed - out).max(-1) > 1e-5).all()
+def test_last_block_of_a_group_attends_globally(grid):
+    module = ViT(depth=2, num_heads=2, window_size=2, global_every=2)
+    before, _, variables = init_with_output(module, grid)
+    after, _ = module.apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
+    assert (np.abs(after - before).max(-1) > 1e-5).all()
 
 
-def test_one_window_as_large_as_the_grid_is_global(grid):
-    square = grid[:, :, :4]
-    local = ViT(depth=2, num_heads=2, window=4, global_every=9)
-    everywhere = ViT(depth=2, num_heads=2)
-    out, _, variables = run(local, square)
-    np.testing.assert_allclose(everywhere.apply(variables, square)[0], out, atol=1e-6)
+def test_window_as_large_as_the_grid_is_global(grid):
+    square_grid = grid[:, :, :4]
+    window_vit = ViT(depth=2, num_heads=2, window_size=4, global_every=9)
+    global_vit = ViT(depth=2, num_heads=2)
+    expected, _, variables = init_with_output(window_vit, square_grid)
+    actual, _ = global_vit.apply(variables, square_grid)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
-def test_windows_that_are_not_full_do_not_see_what_was_filled_in(grid):
-    """A 3-wide rest of a row gives what it would give as a grid of its own."""
-    module = ViT(depth=1, num_heads=2, window=4, global_every=9)
-    out, _, variables = run(module, grid)
-    rest = ViT(depth=1, num_heads=2, window=0)
-    alone, _ = rest.apply(variables, grid[:, :, 4:])
-    np.testing.assert_allclose(out[:, :, 4:], alone, atol=1e-6)
+def test_partial_windows_ignore_padding(grid):
+    """The 2 columns left over give what they would give as a grid of their own."""
+    module = ViT(depth=1, num_heads=2, window_size=4, global_every=9)
+    whole, _, variables = init_with_output(module, grid)
+    alone, _ = ViT(depth=1, num_heads=2, window_size=0).apply(variables, grid[:, :, 4:])
+    np.testing.assert_allclose(whole[:, :, 4:], alone, atol=1e-6)
 
 
-class Mark(nn.Module):
-    """Adds what is lent to every token, doubles what is lent, chooses its old value."""
+class AddMultiScale(nn.Module):
+    """Add the multi-scale value to the grid, double it, and return its old value."""
 
     @nn.compact
-    def __call__(self, grid, lent):
-        return grid + lent, 2 * lent, lent
+    def __call__(self, grid, multi_scale):
+        return grid + multi_scale, 2 * multi_scale, multi_scale
 
 
-def test_insertions_come_before_their_blocks_and_hand_on_what_is_lent(grid):
+def test_insertions_precede_their_blocks_and_pass_multi_scale_on(grid):
     module = ViT(
         depth=3,
         num_heads=2,
         insert_at=(0, 2),
-        insertions=(Mark(), Mark()),
+        insertions=(AddMultiScale(), AddMultiScale()),
     )
     variables = jax.jit(module.init)(jax.random.key(0), grid, jnp.float32(1))
-    zero = jax.tree.map(jnp.zeros_like, variables)
-    out, choices = module.apply(zero, grid, jnp.float32(1))
+    zero_variables = jax.tree.map(jnp.zeros_like, variables)
+    output, selections = module.apply(zero_variables, grid, jnp.float32(1))
     # All parameters zero: blocks change nothing, insertions add 1 and then 2.
-    np.testing.assert_allclose(out, grid + 3, atol=1e-6)
-    assert [float(choice) for choice in choices] == [1.0, 2.0]
+    np.testing.assert_allclose(output, grid + 3, atol=1e-6)
+    assert [float(selection) for selection in selections] == [1.0, 2.0]
 
 
-def test_one_insertion_for_each_number(grid):
-    module = ViT(depth=1, num_heads=2, insert_at=(0, 0), insertions=(Mark(),))
+def test_each_index_needs_an_insertion(grid):
+    module = ViT(depth=1, num_heads=2, insert_at=(0, 0), insertions=(AddMultiScale(),))
     with pytest.raises(ValueError, match="zip"):
         module.init(jax.random.key(0), grid, jnp.float32(1))

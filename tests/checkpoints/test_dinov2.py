@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mst_jax.checkpoints.dinov2 import dinov2_table, measure_dinov2, read_npz
-from mst_jax.checkpoints.parameter_mapping import read_names, write_names
+from mst_jax.checkpoints.dinov2 import dinov2_mapping, infer_dinov2_shape, read_npz
+from mst_jax.checkpoints.parameter_mapping import arrays_from_params, params_from_arrays
 
 SHAPES = {
     "embed/image/kernel": (2, 2, 3, 4),
@@ -32,8 +32,8 @@ SHAPES = {
 }
 
 
-def archive(rng):
-    """A ViT of one block, as the archive names it, with its final norm."""
+def dinov2_arrays(rng):
+    """Return a ViT of one block under DINOv2's names, with its final norm."""
     shapes = {
         "patch_embed.kernel": (2, 2, 3, 4),
         "patch_embed.bias": (4,),
@@ -56,35 +56,35 @@ def archive(rng):
     return {name: rng.normal(size=shape).astype("f2") for name, shape in shapes.items()}
 
 
-def test_kernels_are_input_first_and_the_final_norm_is_left_out(tmp_path, rng):
-    arrays = archive(rng)
+def test_kernels_are_input_first_and_final_norm_is_unused(tmp_path, rng):
+    arrays = dinov2_arrays(rng)
     np.savez(tmp_path / "x.npz", **arrays)
-    found = read_npz(tmp_path / "x.npz")
-    assert measure_dinov2(found) == (4, 1, 2, 3)
-    flat, account = read_names(found, dinov2_table(1), SHAPES)
-    assert account.unread == ("norm.bias", "norm.scale")
-    assert flat.keys() == SHAPES.keys()
+    loaded = read_npz(tmp_path / "x.npz")
+    assert infer_dinov2_shape(loaded) == (4, 1, 2, 3)
+    flat_params, report = params_from_arrays(loaded, dinov2_mapping(1), SHAPES)
+    assert report.unused_arrays == ("norm.bias", "norm.scale")
+    assert flat_params.keys() == SHAPES.keys()
     qkv = arrays["blocks.0.attn.qkv.kernel"]
     # Keys are columns 4 to 7; head 1 has the last two of them.
-    key = flat["backbone/block0/attention/key/kernel"]
+    key = flat_params["backbone/block0/attention/key/kernel"]
     np.testing.assert_array_equal(key[:, 1], qkv[:, 6:8])
-    out = flat["backbone/block0/attention/out/kernel"]
+    out = flat_params["backbone/block0/attention/out/kernel"]
     np.testing.assert_array_equal(out[1], arrays["blocks.0.attn.proj.kernel"][2:])
-    hidden = flat["backbone/block0/mlp/hidden/kernel"]
+    hidden = flat_params["backbone/block0/mlp/hidden/kernel"]
     np.testing.assert_array_equal(hidden, arrays["blocks.0.mlp.fc1.kernel"])
-    for name, array in write_names(flat, dinov2_table(1)).items():
+    for name, array in arrays_from_params(flat_params, dinov2_mapping(1)).items():
         np.testing.assert_array_equal(array, arrays[name])
 
 
-def test_wrong_archives_are_one_sentence(tmp_path, rng):
+def test_wrong_archive_is_one_clear_error(tmp_path, rng):
     with pytest.raises(ValueError, match=r"gone\.npz is not there"):
         read_npz(tmp_path / "gone.npz")
     np.savez(tmp_path / "x.npz", a=np.array([object()]))
-    with pytest.raises(ValueError, match=r"x\.npz is no whole \.npz"):
+    with pytest.raises(ValueError, match=r"x\.npz is not an intact \.npz"):
         read_npz(tmp_path / "x.npz")
-    np.savez(tmp_path / "y.npz", **archive(rng))
+    np.savez(tmp_path / "y.npz", **dinov2_arrays(rng))
     (tmp_path / "z.npz").write_bytes((tmp_path / "y.npz").read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"z\.npz is no whole \.npz"):
+    with pytest.raises(ValueError, match=r"z\.npz is not an intact \.npz"):
         read_npz(tmp_path / "z.npz")
     with pytest.raises(ValueError, match=r"lacks the array patch_embed\.kernel"):
-        measure_dinov2({"a": np.ones(1)})
+        infer_dinov2_shape({"a": np.ones(1)})

@@ -1,131 +1,90 @@
-import grain
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mst_jax.checkpoints import store
+from tests.helpers.checkpoint_trees import shuffled_batches, small_trees
 
 
-def batches():
-    dataset = grain.MapDataset.range(100).seed(3).shuffle().repeat().batch(4)
-    return iter(dataset.to_iter_dataset())
-
-
-def tree(value):
-    params = {"a": {"kernel": jnp.full((2, 3), value)}, "b": jnp.arange(3.0) + value}
-    return params, {"optimizer": (jnp.int32(value), {"mean": -params["b"]})}
-
-
-def test_there_and_back_with_the_position_of_the_data(tmp_path):
-    data = batches()
+def test_checkpoint_round_trips_with_the_data_position(tmp_path):
+    data = shuffled_batches()
     next(data)
-    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
+    with store.open_checkpoints(tmp_path, keep_checkpoints=2) as manager:
         for step in (1, 2, 3):
-            store.save(manager, step, *tree(step), data)
-            upcoming = next(data)
+            store.save_checkpoint(manager, step, *small_trees(step), data)
+            next_batch = next(data)
         manager.wait_until_finished()
         assert sorted(manager.all_steps()) == [2, 3]
-    # `upcoming` was drawn after the last save.
-    fresh = batches()
-    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
-        params, training = store.restore(manager, 3, *tree(0), fresh)
-    jax.tree.map(np.testing.assert_array_equal, (params, training), tree(3))
-    np.testing.assert_array_equal(next(fresh), upcoming)
+    # `next_batch` was drawn after the last save.
+    restored_data = shuffled_batches()
+    with store.open_checkpoints(tmp_path, keep_checkpoints=2) as manager:
+        restored = store.restore_checkpoint(manager, 3, *small_trees(0), restored_data)
+    jax.tree.map(np.testing.assert_array_equal, restored, small_trees(3))
+    np.testing.assert_array_equal(next(restored_data), next_batch)
 
 
-def test_the_best_is_kept_besides_the_newest(tmp_path):
+def test_best_checkpoint_is_kept_in_addition_to_the_newest(tmp_path):
     """NoC 5, 3, 4 and twice none, with two newest: 2 is the best."""
-    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
+    with store.open_checkpoints(tmp_path, keep_checkpoints=2) as manager:
         for step, noc in ((1, 5.0), (2, 3.0), (3, 4.0), (4, None), (5, None)):
             metrics = {} if noc is None else {"noc": noc}
-            store.save(manager, step, *tree(step), batches(), metrics=metrics)
+            store.save_checkpoint(
+                manager, step, *small_trees(step), shuffled_batches(), metrics=metrics
+            )
         manager.wait_until_finished()
         assert sorted(manager.all_steps()) == [2, 4, 5]
-    with store.open_checkpoints(tmp_path, num_kept=2) as manager:
-        store.save(manager, 6, *tree(6), batches(), metrics={"noc": 2.5})
-        store.save(manager, 7, *tree(7), batches())
-        store.save(manager, 8, *tree(8), batches())
+    with store.open_checkpoints(tmp_path, keep_checkpoints=2) as manager:
+        for step, metrics in ((6, {"noc": 2.5}), (7, None), (8, None)):
+            store.save_checkpoint(
+                manager, step, *small_trees(step), shuffled_batches(), metrics=metrics
+            )
         manager.wait_until_finished()
         assert sorted(manager.all_steps()) == [6, 7, 8]
 
 
-def test_the_position_of_the_data_may_be_left_where_it_is(tmp_path):
-    with store.open_checkpoints(tmp_path, num_kept=1) as manager:
-        data = batches()
+def test_checkpoint_is_restored_without_the_data_position(tmp_path):
+    with store.open_checkpoints(tmp_path, keep_checkpoints=1) as manager:
+        data = shuffled_batches()
         next(data)
-        store.save(manager, 2, *tree(2), data)
+        store.save_checkpoint(manager, 2, *small_trees(2), data)
         manager.wait_until_finished()
-        assert store.has_position(manager, 2)
+        assert store.has_data_position(manager, 2)
         (tmp_path / "checkpoints" / "2" / "data" / "process_0-of-1.json").unlink()
-        assert not store.has_position(manager, 2)
-        params, _ = store.restore(manager, 2, *tree(0), None)
-    jax.tree.map(np.testing.assert_array_equal, params, tree(2)[0])
+        assert not store.has_data_position(manager, 2)
+        params, _ = store.restore_checkpoint(manager, 2, *small_trees(0), None)
+    jax.tree.map(np.testing.assert_array_equal, params, small_trees(2)[0])
 
 
-def test_another_model_is_refused(tmp_path):
-    with store.open_checkpoints(tmp_path, num_kept=1) as manager:
-        store.save(manager, 5, *tree(1), batches())
+def test_checkpoint_of_another_model_is_refused(tmp_path):
+    with store.open_checkpoints(tmp_path, keep_checkpoints=1) as manager:
+        store.save_checkpoint(manager, 5, *small_trees(1), shuffled_batches())
         manager.wait_until_finished()
-        params, training = tree(0)
-        params["b"] = jnp.zeros(4)
-        with pytest.raises(ValueError, match=r"checkpoint 5 .* was not made by this"):
-            store.restore(manager, 5, params, training, batches())
-        params, training = tree(0)
-        params["c"] = jnp.zeros(4)
-        with pytest.raises(ValueError, match=r"checkpoint 5 .* was not made by this"):
-            store.restore(manager, 5, params, training, batches())
+        # Another shape, then a parameter more.
+        for name in ("b", "c"):
+            params, training_state = small_trees(0)
+            params[name] = jnp.zeros(4)
+            with pytest.raises(
+                ValueError, match=r"checkpoint 5 .* was not made by this"
+            ):
+                store.restore_checkpoint(
+                    manager, 5, params, training_state, shuffled_batches()
+                )
 
 
-def test_the_newest_whole_checkpoint_is_found(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    with store.open_checkpoints(tmp_path, num_kept=3) as manager:
-        for step in (9, 10):
-            store.save(manager, step, *tree(step), batches())
-        manager.wait_until_finished()
-    # A save that was cut off keeps its working name.
-    (tmp_path / "checkpoints" / "11.orbax-checkpoint-tmp" / "params").mkdir(
-        parents=True
-    )
-    config, params = store.find_model(tmp_path)
-    assert (config, params.parent.name) == (tmp_path, "10")
-    step = tmp_path / "checkpoints" / "9"
-    assert store.find_model(step) == (tmp_path, step / "params")
-    shapes = jax.tree.map(jnp.shape, tree(0)[0])
-    found = store.read_params(params, tree(0)[0])
-    assert jax.tree.map(jnp.shape, found) == shapes
-    np.testing.assert_array_equal(found["b"], [10, 11, 12])
+def test_steps_and_folders_are_listed_oldest_first(tmp_path):
+    assert store.list_steps(tmp_path) == [] == store.checkpoint_folders(tmp_path)
+    folder = tmp_path / "checkpoints"
+    for name in ("10", "9", "11.orbax-checkpoint-tmp", "8.damaged"):
+        (folder / name).mkdir(parents=True)
+    assert store.list_steps(tmp_path) == [9, 10]
+    assert store.checkpoint_folders(tmp_path) == [folder / "9", folder / "10"]
 
 
-def test_a_config_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    store.write_config(tmp_path, {"a": 1})
-    with pytest.raises(TypeError):
-        store.write_config(tmp_path, {"a": 2, "b": object()})
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
-    assert store.read_config(tmp_path) == {"a": 1}
-    # A second name of the old file tells that the new one takes its place whole.
-    (tmp_path / "old").hardlink_to(tmp_path / "config.json")
-    store.write_config(tmp_path, {"a": 2})
-    assert (tmp_path / "old").read_text() == '{\n "a": 1\n}\n'
-    assert store.read_config(tmp_path) == {"a": 2}
-
-
-def test_a_model_is_written_whole_or_not_at_all(tmp_path):
-    class Unwritable:
-        pass
-
-    with pytest.raises(TypeError):
-        store.write_model(tmp_path / "model", {"a": jnp.ones(2)}, {"a": Unwritable()})
-    assert list(tmp_path.iterdir()) == []
-    store.write_model(tmp_path / "model", {"a": jnp.ones(2)}, {})
-    with pytest.raises(ValueError, match="exists already"):
-        store.write_model(tmp_path / "model", {"a": jnp.zeros(2)}, {})
-    found = store.read_params(tmp_path / "model" / "params", {"a": jnp.zeros(2)})
-    np.testing.assert_array_equal(found["a"], [1, 1])
-
-
-def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):
-    """The error of the thread that writes comes out at the next save, or at the end."""
+def test_failed_write_is_one_clear_error(tmp_path, monkeypatch):
+    """The error of the thread that writes is raised at the next save, or at the end."""
 
     def write_checksums(_):
         raise OSError(28, "No space left on device")
@@ -133,7 +92,37 @@ def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "write_checksums", write_checksums)
     with (
         pytest.raises(OSError, match=r"no checkpoint .* into .*: the disk is full$"),
-        store.open_checkpoints(tmp_path, num_kept=1) as manager,
+        store.open_checkpoints(tmp_path, keep_checkpoints=1) as manager,
     ):
-        store.save(manager, 1, *tree(1), batches())
-    assert store.steps_of(tmp_path) == []
+        store.save_checkpoint(manager, 1, *small_trees(1), shuffled_batches())
+    assert store.list_steps(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            ValueError("RESOURCE_EXHAUSTED: Error writing 'a/0.0'\nand so on"),
+            "the disk",
+        ),
+        (OSError(28, "No space left on device"), "the disk is full"),
+        (OSError(5, "Input/output error"), r"\[Errno 5\] Input/output error"),
+        (ValueError("PERMISSION_DENIED: 'a'\nand so on"), "PERMISSION_DENIED: 'a'"),
+    ],
+)
+def test_write_error_is_its_first_line(error, reason):
+    sentence = f"^no checkpoint could be written into runs/a: {reason}"
+    with (
+        pytest.raises(OSError, match=sentence) as raised,
+        store.summarize_write_errors(Path("runs/a")),
+    ):
+        raise error
+    assert "\n" not in str(raised.value)
+
+
+def test_ctrl_c_is_no_write_error():
+    with (
+        pytest.raises(KeyboardInterrupt),
+        store.summarize_write_errors(Path("runs/a")),
+    ):
+        raise KeyboardInterrupt

@@ -2,20 +2,20 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from mst_jax.checkpoints.parameter_mapping import NameTable, read_names
-from mst_jax.checkpoints.torch_mst import mst_table, selection_rules
-from mst_jax.layers.attention import Attention
+from mst_jax.checkpoints.parameter_mapping import ParameterMapping, params_from_arrays
+from mst_jax.checkpoints.torch_mst import mst_mapping, selection_rules
+from mst_jax.layers.attention import MultiHeadAttention
 
 
-def read(names, arrays, shapes, *, insert_at=(5,)):
-    """Reads some arrays of the selection before block 5, whose prefix is left out."""
+def read_selection(names, arrays, shapes, *, insert_at=(5,)):
+    """Read some arrays of the selection before block 5, whose prefix is left out."""
     prefix = f"backbone.blocks.{insert_at[0]}."
     arrays = {f"{prefix}{name}": array for name, array in arrays.items()}
     shapes = {f"backbone/insertions_0/{path}": shape for path, shape in shapes.items()}
-    table = NameTable(selection_rules("backbone.", insert_at), {})
-    flat, account = read_names(arrays, table, shapes)
-    assert {name.removeprefix(prefix) for name in account.used} == set(names)
-    tree = unflatten_dict(flat, sep="/")
+    mapping = ParameterMapping(selection_rules("backbone.", insert_at), {})
+    flat_params, report = params_from_arrays(arrays, mapping, shapes)
+    assert {name.removeprefix(prefix) for name in report.used_arrays} == set(names)
+    tree = unflatten_dict(flat_params, sep="/")
     return tree["backbone"]["insertions_0"]
 
 
@@ -31,26 +31,28 @@ def test_keys_come_before_values():
     attention = {f"{part}/kernel": (2, 2, 1) for part in ("query", "key", "value")}
     attention |= {"out/kernel": (2, 1, 2), "out/bias": (2,)}
     shapes = {f"coarse_to_fine/{path}": shape for path, shape in attention.items()}
-    params = read(arrays, arrays, shapes)["coarse_to_fine"]
+    params = read_selection(arrays, arrays, shapes)["coarse_to_fine"]
     x = jnp.array([[[1.0, 2.0], [3.0, 4.0]]])
-    out = Attention(2, use_bias=False).apply({"params": params}, x, x)
+    out = MultiHeadAttention(2, use_bias=False).apply({"params": params}, x, x)
     np.testing.assert_allclose(out, [[[2, 32.5], [2, 32.5]]])
 
 
-def test_a_query_of_the_score_reads_its_own_rows():
+def test_query_of_the_score_reads_its_own_rows():
     arrays = {
         "score.cross_attn.q.weight": np.arange(8.0).reshape(4, 2),
         "score.cross_attn.kv.weight": np.zeros((8, 2)),
     }
     parts = ("query", "key", "value")
     shapes = {f"score/attention/{part}/kernel": (2, 2, 2) for part in parts}
-    query = read(arrays, arrays, shapes)["score"]["attention"]["query"]["kernel"]
+    query = read_selection(arrays, arrays, shapes)["score"]["attention"]["query"][
+        "kernel"
+    ]
     # Head 1, its first channel: row 2 of the matrix.
     np.testing.assert_array_equal(query[:, 1, 0], [4, 5])
 
 
-def test_published_letters_and_numbers_mean_what_they_mean():
-    """Every norm and MLP by its own number: a swap would be seen."""
+def test_every_published_name_is_converted_to_its_layer():
+    """Each norm and MLP has its own value: a swap would be found."""
     norms = {
         "score.norm1": "score/norm_tokens",
         "score.norm2": "score/norm_grid",
@@ -72,42 +74,46 @@ def test_published_letters_and_numbers_mean_what_they_mean():
         "score_mlp.fc1": "mlp/hidden",
         "score_mlp.fc2": "mlp/out",
     }
-    arrays, shapes, want = {}, {}, {}
+    arrays, shapes, expected = {}, {}, {}
 
-    def expect(name, array, path, shape):
-        arrays[name], shapes[path], want[path] = array, shape, float(len(want))
-        arrays[name][...] = want[path]
+    def add(name, array, path, shape):
+        arrays[name], shapes[path], expected[path] = array, shape, float(len(expected))
+        arrays[name][...] = expected[path]
 
     for name, path in norms.items():
-        expect(f"{name}.weight", np.zeros(2), f"{path}/norm/scale", (2,))
-        expect(f"{name}.bias", np.zeros(2), f"{path}/norm/bias", (2,))
+        add(f"{name}.weight", np.zeros(2), f"{path}/norm/scale", (2,))
+        add(f"{name}.bias", np.zeros(2), f"{path}/norm/bias", (2,))
     for name, path in layers.items():
-        expect(f"{name}.weight", np.zeros((3, 2)), f"{path}/kernel", (2, 3))
-        expect(f"{name}.bias", np.zeros(3), f"{path}/bias", (3,))
+        add(f"{name}.weight", np.zeros((3, 2)), f"{path}/kernel", (2, 3))
+        add(f"{name}.bias", np.zeros(3), f"{path}/bias", (3,))
     for name in ("gamma", "gamma2"):
-        expect(name, np.zeros((1, 1, 2)), name, (2,))
+        add(name, np.zeros((1, 1, 2)), name, (2,))
     sr, reduce = "score.cross_attn.sr", "score/reduce"
-    expect(f"{sr}.weight", np.zeros((2, 2, 4, 4)), f"{reduce}/kernel", (4, 4, 2, 2))
-    expect(f"{sr}.bias", np.zeros(2), f"{reduce}/bias", (2,))
-    params = read(arrays, arrays, shapes)
-    for path, value in want.items():
+    add(f"{sr}.weight", np.zeros((2, 2, 4, 4)), f"{reduce}/kernel", (4, 4, 2, 2))
+    add(f"{sr}.bias", np.zeros(2), f"{reduce}/bias", (2,))
+    params = read_selection(arrays, arrays, shapes)
+    for path, value in expected.items():
         leaf = params
         for step in path.split("/"):
             leaf = leaf[step]
         assert leaf.shape == shapes[path] and (leaf == value).all(), path
 
 
-def test_selections_are_counted_in_the_order_of_their_blocks():
+def test_selections_are_numbered_in_the_order_of_their_blocks():
     rules = selection_rules("backbone.", (3, 7))
-    gammas = {rule.name: rule.paths[0] for rule in rules if rule.name.endswith("gamma")}
+    gammas = {
+        rule.array_name: rule.param_paths[0]
+        for rule in rules
+        if rule.array_name.endswith("gamma")
+    }
     assert gammas == {
         "backbone.blocks.3.gamma": "backbone/insertions_0/gamma",
         "backbone.blocks.7.gamma": "backbone/insertions_1/gamma",
     }
 
 
-def test_no_name_and_no_parameter_occurs_twice():
-    rules = mst_table(4, (0, 2)).rules
-    names = [rule.name for rule in rules]
-    paths = [path for rule in rules for path in rule.paths]
+def test_no_name_or_parameter_occurs_twice():
+    rules = mst_mapping(4, (0, 2)).rules
+    names = [rule.array_name for rule in rules]
+    paths = [path for rule in rules for path in rule.param_paths]
     assert len(set(names)) == len(names) and len(set(paths)) == len(paths)

@@ -2,29 +2,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mst_jax.clicks.sample_pixels import draw_pixels
+from mst_jax.clicks.sample_pixels import sample_pixels
 
 
-def test_draws_hit_every_allowed_pixel_equally_and_no_other():
+def test_samples_are_uniform_over_the_allowed_pixels():
     allowed = np.array([[0, 0, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 1, 1]], bool)
-    places, found = draw_pixels(jax.random.key(0), jnp.asarray(allowed), num=5000)
+    samples, found = sample_pixels(jax.random.key(0), jnp.asarray(allowed), num=5000)
     counts = np.zeros(allowed.shape)
-    np.add.at(counts, tuple(np.asarray(places).T), 1)
+    np.add.at(counts, tuple(np.asarray(samples).T), 1)
     assert found
     assert not counts[~allowed].any()
     # 1000 draws each; 28 is one standard deviation of a binomial count.
     np.testing.assert_allclose(counts[allowed], 1000, atol=4 * 28)
 
 
-def test_an_empty_set_is_told():
-    places, found = draw_pixels(jax.random.key(0), jnp.zeros((3, 4), bool), num=2)
+def test_an_empty_set_is_reported():
+    samples, found = sample_pixels(jax.random.key(0), jnp.zeros((3, 4), bool), num=2)
     assert not found
-    assert places.shape == (2, 2)
+    assert samples.shape == (2, 2)
 
 
-def test_the_corners_can_be_drawn():
+def test_the_corners_can_be_sampled():
     for corner in [(0, 0), (0, 6), (4, 0), (4, 6)]:
         allowed = jnp.zeros((5, 7), bool).at[corner].set(True)
-        places, found = draw_pixels(jax.random.key(1), allowed, num=3)
+        samples, found = sample_pixels(jax.random.key(1), allowed, num=3)
         assert found
-        np.testing.assert_array_equal(places, [corner] * 3)
+        np.testing.assert_array_equal(samples, [corner] * 3)

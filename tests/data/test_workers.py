@@ -7,21 +7,24 @@ import time
 
 import pytest
 
-# A training process: draws a batch for each line it reads and tells its workers' ids.
-PARENT = """
+# A training process: for each line it reads it draws a batch and prints the ids of its
+# workers.
+TRAINING_SCRIPT = """
 import json, multiprocessing, signal, sys
 
 import numpy as np
 
 from mst_jax.data.example import Example
-from mst_jax.data.pipeline import training_batches
+from mst_jax.data.pipeline import PipelineOptions, training_batches
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: None)
     layers = np.ones((1, 8, 8), np.uint16)
-    source = [Example(str(k), np.zeros((8, 8, 3), np.uint8), layers) for k in range(9)]
-    batches = training_batches(source, batch=2, crop=8, seed=0, num_workers=2)
+    image = np.zeros((8, 8, 3), np.uint8)
+    examples = [Example(str(k), image, layers) for k in range(9)]
+    options = PipelineOptions(num_workers=2)
+    batches = training_batches(examples, options, batch_size=2, crop_size=8, seed=0)
     batches.start_prefetch()
     print("started", flush=True)
     for _ in sys.stdin:
@@ -33,10 +36,10 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def training(tmp_path):
+def training_process(tmp_path):
     """A training process in a group of its own, whose workers are starting."""
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING_SCRIPT)
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with subprocess.Popen(
         [sys.executable, str(script)],
@@ -51,43 +54,43 @@ def training(tmp_path):
             process.kill()
 
 
-def draw(process):
-    """Lets it draw a batch; the ids of its workers."""
+def draw_batch(process):
+    """Let the process draw a batch; return the ids of its workers."""
     process.stdin.write("draw\n")
     process.stdin.flush()
     return json.loads(process.stdout.readline())
 
 
-def is_there(pid):
+def is_alive(pid):
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # Where nobody collects orphans, what has ended stays as a zombie.
+    # Where no process reaps orphans, an ended process stays as a zombie.
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True)
     return bool(state.stdout.strip()) and not state.stdout.startswith(b"Z")
 
 
-def test_neither_ctrl_c_nor_sigterm_reaches_the_workers(training):
-    for _ in range(20):  # as they start
-        os.killpg(training.pid, signal.SIGINT)
-        os.killpg(training.pid, signal.SIGTERM)
+def test_workers_ignore_ctrl_c_and_sigterm(training_process):
+    for _ in range(20):  # while they start
+        os.killpg(training_process.pid, signal.SIGINT)
+        os.killpg(training_process.pid, signal.SIGTERM)
         time.sleep(0.05)
-    workers = draw(training)
-    assert len(workers) == 2
-    os.killpg(training.pid, signal.SIGINT)
-    os.killpg(training.pid, signal.SIGTERM)
-    for _ in range(12):  # more than lay ready
-        assert sorted(draw(training)) == sorted(workers)
-    training.stdin.close()
-    assert training.wait(30) == 0
+    worker_pids = draw_batch(training_process)
+    assert len(worker_pids) == 2
+    os.killpg(training_process.pid, signal.SIGINT)
+    os.killpg(training_process.pid, signal.SIGTERM)
+    for _ in range(12):  # more than were prefetched
+        assert sorted(draw_batch(training_process)) == sorted(worker_pids)
+    training_process.stdin.close()
+    assert training_process.wait(30) == 0
 
 
-def test_workers_end_with_a_parent_that_is_killed(training):
-    workers = draw(training)
-    assert len(workers) == 2 and all(is_there(pid) for pid in workers)
-    training.kill()
-    end = time.monotonic() + 20
-    while any(is_there(pid) for pid in workers):
-        assert time.monotonic() < end, "workers live on"
+def test_workers_exit_when_their_parent_is_killed(training_process):
+    worker_pids = draw_batch(training_process)
+    assert len(worker_pids) == 2 and all(is_alive(pid) for pid in worker_pids)
+    training_process.kill()
+    deadline = time.monotonic() + 20
+    while any(is_alive(pid) for pid in worker_pids):
+        assert time.monotonic() < deadline, "workers outlive their parent"
         time.sleep(0.1)

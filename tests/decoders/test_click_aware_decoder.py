@@ -3,191 +3,281 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.decoders.click_aware_decoder import ClickQueries
-from mst_jax.decoders.query_attention_mask import clicked_cells, may_look
-from mst_jax.layers.positions import sine_positions
+from mst_jax.decoders.click_aware_decoder import (
+    ClickAwareMaskDecoder,
+    merge_query_masks,
+)
+from mst_jax.decoders.query_attention_mask import (
+    downsample_click_disks,
+    query_attention_mask,
+)
+from mst_jax.layers.position_embedding import sine_position_embedding
 
-B, Q, LAYERS, HEADS, C, D, HIDDEN = 2, 3, 4, 2, 8, 4, 6
-SIZES = ((3, 2), (6, 4), (12, 8))
-NAMES = ("query_content", "query_position", "level_vectors", "heads", "layer0")
-MODULE = ClickQueries(Q, LAYERS, HEADS, HIDDEN)
-SHORT = ClickQueries(Q, 1, HEADS, HIDDEN)
+NUM_EXAMPLES, NUM_QUERIES, NUM_LAYERS, NUM_HEADS = 2, 3, 4, 2
+WIDTH, NUM_FEATURES, MLP_HIDDEN = 8, 4, 6
+LEVEL_SIZES = ((3, 2), (6, 4), (12, 8))
+ONE_LAYER_PARAMS = (
+    "query_content",
+    "query_position",
+    "level_vectors",
+    "heads",
+    "layer0",
+)
+DECODER = ClickAwareMaskDecoder(NUM_QUERIES, NUM_LAYERS, NUM_HEADS, MLP_HIDDEN)
+ONE_LAYER_DECODER = ClickAwareMaskDecoder(NUM_QUERIES, 1, NUM_HEADS, MLP_HIDDEN)
 
 
 @pytest.fixture(scope="module")
-def case():
+def decoder_case():
+    """Variables, neck outputs, and disks; only the first example has a click."""
     rng = np.random.default_rng(0)
 
     def draw(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
-    maps = draw(B, 24, 16, D), tuple(draw(B, *size, C) for size in SIZES)
-    disks = jnp.zeros((B, 96, 64, 2)).at[0, 40:51, 20:31, 0].set(1.0)
-    shapes = jax.eval_shape(MODULE.init, jax.random.key(0), maps, disks)
-    variables = jax.tree.map(lambda a: 0.5 * draw(*a.shape), shapes)
-    return variables, maps, disks
+    features = draw(NUM_EXAMPLES, 24, 16, NUM_FEATURES)
+    levels = tuple(draw(NUM_EXAMPLES, *size, WIDTH) for size in LEVEL_SIZES)
+    disks = jnp.zeros((NUM_EXAMPLES, 96, 64, 2)).at[0, 40:51, 20:31, 0].set(1.0)
+    shapes = jax.eval_shape(DECODER.init, jax.random.key(0), (features, levels), disks)
+    variables = jax.tree.map(lambda leaf: 0.5 * draw(*leaf.shape), shapes)
+    return variables, (features, levels), disks
 
 
 @pytest.fixture(scope="module")
-def run(case):
-    return jax.jit(MODULE.apply)
+def run_decoder(decoder_case):
+    return jax.jit(DECODER.apply)
 
 
-def slow_decoder(params, maps, disks):
-    """The definition for one example, query by query, in float64."""
-    p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
-    features, levels = jax.tree.map(lambda a: np.asarray(a, np.float64), maps)
+def slow_dense(params, x):
+    return np.tensordot(x, params["kernel"], 1) + params["bias"]
 
-    def dense(p, x):
-        return np.tensordot(x, p["kernel"], 1) + p["bias"]
 
-    def norm(p, x):
-        p, x = p["norm"], x - x.mean(-1, keepdims=True)
-        x = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
-        return x * p["scale"] + p["bias"]
+def slow_norm(params, x):
+    scale, bias = params["norm"]["scale"], params["norm"]["bias"]
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * scale + bias
 
-    def attend(p, asks, keys, values, seen):
-        k, v = dense(p["key"], keys), dense(p["value"], values)
-        out = []
-        for x, sees in zip(asks, seen, strict=True):
-            q, gathered = dense(p["query"], x), 0.0
-            for a in range(HEADS):
-                weight = np.exp(k[sees, a] @ q[a] / np.sqrt(C / HEADS))
-                gathered += weight @ v[sees, a] / weight.sum() @ p["out"]["kernel"][a]
-            out.append(gathered + p["out"]["bias"])
-        return np.array(out)
 
-    def ask_heads(x):
-        x = norm(p["heads"]["norm"], x)
-        classes = dense(p["heads"]["class"], x)
-        x = np.maximum(dense(p["heads"]["mask0"], x), 0)
-        x = np.maximum(dense(p["heads"]["mask1"], x), 0)
-        return classes, np.einsum(
-            "qd,hwd->qhw", dense(p["heads"]["mask2"], x), features
-        )
-
-    x, who = p["query_content"], p["query_position"]
-    said = [ask_heads(x)]
-    for number in range(LAYERS):
-        layer, turn = p[f"layer{number}"], number % 3
-        values = levels[turn] + p["level_vectors"][turn]
-        keys = (values + sine_positions(*values.shape)).reshape(-1, C)
-        classes, masks = (jnp.asarray(y, jnp.float32)[None] for y in said[-1])
-        clicked = clicked_cells(disks[None, ..., 0], *values.shape[:2])
-        seen = np.asarray(may_look(masks, classes, clicked)).reshape(Q, -1)
-        values = values.reshape(-1, C)
-        x = norm(
-            layer["cross_norm"], x + attend(layer["cross"], x + who, keys, values, seen)
-        )
-        all_queries = np.ones((Q, Q), bool)
-        update = attend(layer["self"], x + who, x + who, x, all_queries)
-        x = norm(layer["self_norm"], x + update)
-        hidden = np.maximum(dense(layer["mlp"]["hidden"], x), 0)
-        x = norm(layer["mlp_norm"], x + dense(layer["mlp"]["out"], hidden))
-        said.append(ask_heads(x))
-    classes, masks = said[-1]
-    weight = 1 / (1 + np.exp(-classes[:, 1]))
-    return np.einsum("q,qhw->hw", weight, masks), *map(
-        np.array, zip(*said, strict=True)
+def slow_attention(params, inputs_q, inputs_k, inputs_v, may_attend):
+    """Attention by its definition, query by query and head by head."""
+    keys, values = (
+        slow_dense(params["key"], inputs_k),
+        slow_dense(params["value"], inputs_v),
     )
+    outputs = []
+    for tokens, allowed in zip(inputs_q, may_attend, strict=True):
+        query, output = slow_dense(params["query"], tokens), 0.0
+        for a in range(NUM_HEADS):
+            logits = keys[allowed, a] @ query[a] / np.sqrt(WIDTH / NUM_HEADS)
+            weights = np.exp(logits)
+            attended = weights @ values[allowed, a] / weights.sum()
+            output += attended @ params["out"]["kernel"][a]
+        outputs.append(output + params["out"]["bias"])
+    return np.array(outputs)
 
 
-def test_the_decoder_is_its_definition(case, run):
-    variables, maps, disks = case
-    logits, queries = run(variables, maps, disks)
-    for b in range(B):
-        of_one = jax.tree.map(lambda a, b=b: a[b], maps)
-        merged, classes, masks = slow_decoder(variables["params"], of_one, disks[b])
-        np.testing.assert_allclose(queries.class_logits[b], classes, atol=1e-4)
+def slow_heads(params, queries, features):
+    """Class logits and masks of the queries."""
+    x = slow_norm(params["norm"], queries)
+    class_logits = slow_dense(params["class"], x)
+    x = np.maximum(slow_dense(params["mask0"], x), 0)
+    x = np.maximum(slow_dense(params["mask1"], x), 0)
+    mask_embeddings = slow_dense(params["mask2"], x)
+    return class_logits, np.einsum("qd,hwd->qhw", mask_embeddings, features)
+
+
+def slow_decoder(params, neck_outputs, disks):
+    """The decoder by its definition for one example, in float64."""
+    params, (features, levels) = jax.tree.map(
+        lambda leaf: np.asarray(leaf, np.float64), (params, neck_outputs)
+    )
+    queries, positions = params["query_content"], params["query_position"]
+    predictions = [slow_heads(params["heads"], queries, features)]
+    for index in range(NUM_LAYERS):
+        layer, level = params[f"layer{index}"], index % 3
+        values = levels[level] + params["level_vectors"][level]
+        keys = values + sine_position_embedding(*values.shape)
+        keys, flat_values = keys.reshape(-1, WIDTH), values.reshape(-1, WIDTH)
+        # 1. Masked cross-attention.
+        class_logits, masks = (
+            jnp.asarray(array, jnp.float32)[None] for array in predictions[-1]
+        )
+        clicked_cells = downsample_click_disks(disks[None, ..., 0], *values.shape[:2])
+        may_attend = query_attention_mask(masks, class_logits, clicked_cells)
+        may_attend = np.asarray(may_attend).reshape(NUM_QUERIES, -1)
+        update = slow_attention(
+            layer["cross"], queries + positions, keys, flat_values, may_attend
+        )
+        queries = slow_norm(layer["cross_norm"], queries + update)
+        # 2. Self-attention.
+        positioned = queries + positions
+        all_queries = np.ones((NUM_QUERIES, NUM_QUERIES), bool)
+        update = slow_attention(
+            layer["self"], positioned, positioned, queries, all_queries
+        )
+        queries = slow_norm(layer["self_norm"], queries + update)
+        # 3. MLP.
+        hidden = np.maximum(slow_dense(layer["mlp"]["hidden"], queries), 0)
+        update = slow_dense(layer["mlp"]["out"], hidden)
+        queries = slow_norm(layer["mlp_norm"], queries + update)
+        predictions.append(slow_heads(params["heads"], queries, features))
+    class_logits, masks = predictions[-1]
+    query_weights = 1 / (1 + np.exp(-class_logits[:, 1]))
+    all_classes, all_masks = map(np.array, zip(*predictions, strict=True))
+    return np.einsum("q,qhw->hw", query_weights, masks), all_classes, all_masks
+
+
+def test_decoder_matches_slow_reference(decoder_case, run_decoder):
+    variables, neck_outputs, disks = decoder_case
+    logits, queries = run_decoder(variables, neck_outputs, disks)
+    for b in range(NUM_EXAMPLES):
+        example = jax.tree.map(lambda leaf, b=b: leaf[b], neck_outputs)
+        merged, class_logits, masks = slow_decoder(
+            variables["params"], example, disks[b]
+        )
+        np.testing.assert_allclose(queries.class_logits[b], class_logits, atol=1e-4)
         np.testing.assert_allclose(queries.mask_logits[b], masks, atol=1e-4)
         np.testing.assert_allclose(logits[b], merged, atol=1e-4)
 
 
-def test_positive_clicks_are_seen_and_negative_ones_are_not(case):
-    variables, maps, disks = case
+def test_queries_attend_to_positive_clicks_only(decoder_case):
+    variables, neck_outputs, disks = decoder_case
     # Queries that are sure to be clicked, and whose masks are empty.
     heads = variables["params"]["heads"]
-    sure = {"kernel": 0 * heads["class"]["kernel"], "bias": jnp.array([-1.0, 1.0])}
-    empty = {"kernel": 0 * heads["mask2"]["kernel"], "bias": jnp.array([-1.0, 0, 0, 0])}
-    heads = heads | {"class": sure, "mask2": empty}
+    sure_class = {
+        "kernel": 0 * heads["class"]["kernel"],
+        "bias": jnp.array([-1.0, 1.0]),
+    }
+    empty_mask = {
+        "kernel": 0 * heads["mask2"]["kernel"],
+        "bias": jnp.array([-1.0, 0, 0, 0]),
+    }
+    heads = heads | {"class": sure_class, "mask2": empty_mask}
     variables = {"params": variables["params"] | {"heads": heads}}
-    maps = jnp.abs(maps[0]) + 0.1, maps[1]
-    far = maps[0], tuple(x.at[:, 0, 0].add(5.0) for x in maps[1])  # away from the click
+    features, levels = jnp.abs(neck_outputs[0]) + 0.1, neck_outputs[1]
+    # A change at a cell away from the click.
+    changed_levels = tuple(level.at[:, 0, 0].add(5.0) for level in levels)
 
-    def content(module, maps, disks):
-        _, seen = module.apply(variables, maps, disks, capture_intermediates=True)
-        return seen["intermediates"]["layer0"]["__call__"][0]
+    def queries_after_layer(decoder, levels, disks):
+        _, state = decoder.apply(
+            variables, (features, levels), disks, capture_intermediates=True
+        )
+        return state["intermediates"]["layer0"]["__call__"][0]
 
-    clicked = [content(SHORT, x, disks) for x in (maps, far)]
-    np.testing.assert_array_equal(clicked[0][0], clicked[1][0])
-    assert np.abs(clicked[0][1] - clicked[1][1]).max() > 1e-2  # no click: all is seen
-    negative = content(SHORT, maps, disks.at[..., 1].set(1.0))
-    np.testing.assert_array_equal(negative, clicked[0])
-    blind = ClickQueries(Q, 1, HEADS, HIDDEN, sees_clicks=False)
-    np.testing.assert_array_equal(
-        content(blind, maps, disks), content(SHORT, maps, 0 * disks)
+    before, after = (
+        queries_after_layer(ONE_LAYER_DECODER, x, disks)
+        for x in (levels, changed_levels)
     )
-    assert np.abs(content(blind, maps, disks) - clicked[0])[0].max() > 1e-2
+    np.testing.assert_array_equal(before[0], after[0])
+    # Without a click, queries with an empty mask attend everywhere.
+    assert np.abs(before[1] - after[1]).max() > 1e-2
+    with_negative = queries_after_layer(
+        ONE_LAYER_DECODER, levels, disks.at[..., 1].set(1.0)
+    )
+    np.testing.assert_array_equal(with_negative, before)
+    mask_only = ClickAwareMaskDecoder(
+        NUM_QUERIES, 1, NUM_HEADS, MLP_HIDDEN, attend_to_clicks=False
+    )
+    np.testing.assert_array_equal(
+        queries_after_layer(mask_only, levels, disks),
+        queries_after_layer(ONE_LAYER_DECODER, levels, 0 * disks),
+    )
+    difference = queries_after_layer(mask_only, levels, disks) - before
+    assert np.abs(difference)[0].max() > 1e-2
 
 
-def test_examples_do_not_see_each_other(case, run):
-    variables, maps, disks = case
-    logits, queries = run(variables, maps, disks)
-    alone = jax.tree.map(lambda a: a[1:], (maps, disks))
-    got, said = jax.jit(MODULE.apply)(variables, *alone)
-    np.testing.assert_allclose(got, logits[1:], atol=1e-5)
-    np.testing.assert_allclose(said.mask_logits, queries.mask_logits[1:], atol=1e-5)
+def test_examples_are_independent(decoder_case, run_decoder):
+    variables, neck_outputs, disks = decoder_case
+    logits, queries = run_decoder(variables, neck_outputs, disks)
+    second_example = jax.tree.map(lambda leaf: leaf[1:], (neck_outputs, disks))
+    alone_logits, alone_queries = jax.jit(DECODER.apply)(variables, *second_example)
+    np.testing.assert_allclose(alone_logits, logits[1:], atol=1e-5)
+    np.testing.assert_allclose(
+        alone_queries.mask_logits, queries.mask_logits[1:], atol=1e-5
+    )
 
 
-def test_vmap_over_batches_changes_nothing(case, run):
-    variables, maps, disks = case
-    logits, _ = run(variables, maps, disks)
-    one_each = jax.tree.map(lambda a: a[:, None], (maps, disks))
-    mapped = jax.jit(jax.vmap(MODULE.apply, in_axes=(None, 0, 0)))
-    np.testing.assert_allclose(mapped(variables, *one_each)[0][:, 0], logits, atol=1e-5)
+def test_vmap_over_batches_equals_batch(decoder_case, run_decoder):
+    variables, neck_outputs, disks = decoder_case
+    logits, _ = run_decoder(variables, neck_outputs, disks)
+    batches_of_one = jax.tree.map(lambda leaf: leaf[:, None], (neck_outputs, disks))
+    mapped_decoder = jax.jit(jax.vmap(DECODER.apply, in_axes=(None, 0, 0)))
+    mapped_logits = mapped_decoder(variables, *batches_of_one)[0][:, 0]
+    np.testing.assert_allclose(mapped_logits, logits, atol=1e-5)
 
 
-def test_every_parameter_learns(case):
-    variables, maps, disks = case
-    variables = {"params": {k: v for k, v in variables["params"].items() if k in NAMES}}
+def test_every_parameter_has_a_gradient(decoder_case):
+    variables, neck_outputs, disks = decoder_case
+    params = {name: variables["params"][name] for name in ONE_LAYER_PARAMS}
 
     @jax.jit
     @jax.grad
-    def gradient(variables):
-        logits, queries = SHORT.apply(variables, maps, disks, train=True)
+    def gradient_of(variables):
+        logits, queries = ONE_LAYER_DECODER.apply(
+            variables, neck_outputs, disks, train=True
+        )
         return jnp.sin(logits).sum() + jnp.sin(queries.class_logits).sum()
 
-    for path, array in jax.tree.leaves_with_path(gradient(variables)):
+    for path, leaf in jax.tree.leaves_with_path(gradient_of({"params": params})):
         name = jax.tree_util.keystr(path)
-        assert jnp.isfinite(array).all(), name
-        # What all keys have in common moves no softmax.
-        assert (jnp.abs(array).max() > 1e-6) or "['key']['bias']" in name, name
+        assert jnp.isfinite(leaf).all(), name
+        # A constant added to all keys changes no softmax.
+        assert (jnp.abs(leaf).max() > 1e-6) or "['key']['bias']" in name, name
 
 
-def test_bfloat16_keeps_float32_where_it_matters(case, run):
-    variables, maps, disks = case
-    half = ClickQueries(Q, 1, HEADS, HIDDEN, dtype=jnp.bfloat16)
-    low = jax.tree.map(lambda a: a.astype(jnp.bfloat16), maps)
-    logits, queries = jax.jit(half.apply)(variables, low, disks)
-    assert {x.dtype for x in jax.tree.leaves((logits, queries))} == {
-        jnp.dtype("float32")
-    }
-    # The heads before the first layer depend on the features only.
-    _, exact = run(variables, maps, disks)
+def test_bfloat16_outputs_are_float32(decoder_case, run_decoder):
+    variables, neck_outputs, disks = decoder_case
+    half_decoder = ClickAwareMaskDecoder(
+        NUM_QUERIES, 1, NUM_HEADS, MLP_HIDDEN, dtype=jnp.bfloat16
+    )
+    rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), neck_outputs)
+    outputs = jax.jit(half_decoder.apply)(variables, rounded, disks)
+    assert {leaf.dtype for leaf in jax.tree.leaves(outputs)} == {jnp.dtype("float32")}
+    # The predictions before the first layer depend on the features only.
+    _, exact = run_decoder(variables, neck_outputs, disks)
     np.testing.assert_allclose(
-        queries.mask_logits[:, 0], exact.mask_logits[:, 0], atol=0.05
+        outputs[1].mask_logits[:, 0], exact.mask_logits[:, 0], atol=0.05
     )
 
 
-def test_the_published_size():
+def test_published_number_of_parameters():
     """By hand: queries, levels, nine layers, heads."""
-    module = ClickQueries()
-    maps = jax.ShapeDtypeStruct((1, 8, 8, 256), jnp.float32)
+    module = ClickAwareMaskDecoder()
+    features = jax.ShapeDtypeStruct((1, 8, 8, 256), jnp.float32)
     levels = tuple(jax.ShapeDtypeStruct((1, n, n, 256), jnp.float32) for n in (1, 2, 4))
     disks = jax.ShapeDtypeStruct((1, 32, 32, 2), jnp.float32)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), (maps, levels), disks)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), (features, levels), disks)
     attention, norm = 4 * (256 * 256 + 256), 2 * 256
     layer = 2 * attention + 3 * norm + 2 * 256 * 2048 + 2048 + 256
     heads = norm + 2 * 256 + 2 + 3 * (256 * 256 + 256)
-    want = 2 * 10 * 256 + 3 * 256 + 9 * layer + heads
-    assert sum(x.size for x in jax.tree.leaves(shapes)) == want
+    expected = 2 * 10 * 256 + 3 * 256 + 9 * layer + heads
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
+
+
+SURE_LOGIT = 100.0
+
+
+def test_masks_are_weighted_by_the_probability_of_a_click():
+    # The logit of "no click" does not matter; sigmoid(log 3) = 3/4.
+    class_logits = jnp.array(
+        [[5.0, SURE_LOGIT], [5.0, -SURE_LOGIT], [0.0, np.log(3.0)]]
+    )
+    mask_logits = jnp.array([[[1.0, -2.0]], [[50.0, 50.0]], [[4.0, 8.0]]])
+    merged = merge_query_masks(class_logits, mask_logits)
+    np.testing.assert_allclose(merged, [[1.0 + 3.0, -2.0 + 6.0]], rtol=1e-6)
+
+
+def test_order_of_queries_does_not_matter(rng):
+    class_logits = jnp.asarray(rng.normal(size=(2, 5, 2)), jnp.float32)
+    mask_logits = jnp.asarray(rng.normal(size=(2, 5, 3, 4)), jnp.float32)
+    merged = merge_query_masks(class_logits, mask_logits)
+    reversed_merged = merge_query_masks(class_logits[:, ::-1], mask_logits[:, ::-1])
+    np.testing.assert_allclose(reversed_merged, merged, atol=1e-5)
+
+
+def test_merging_raises_bfloat16_to_float32():
+    merged = merge_query_masks(
+        jnp.zeros((1, 3, 2), jnp.bfloat16), jnp.ones((1, 3, 2, 2), jnp.bfloat16)
+    )
+    assert merged.dtype == jnp.float32
+    np.testing.assert_array_equal(merged, np.full((1, 2, 2), 1.5))

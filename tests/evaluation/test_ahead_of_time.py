@@ -1,21 +1,21 @@
 import jax.numpy as jnp
 
-from mst_jax.evaluation.ahead_of_time import compiled
+from mst_jax.evaluation.ahead_of_time import compile_ahead_of_time
 
-TRACED = []
-
-
-def scaled(x, *, by):
-    TRACED.append(by)
-    return by * x
+TRACED_FACTORS = []
 
 
-def test_a_program_is_compiled_once_for_each_shape_and_setting():
-    for number in (1.0, 2.0):
-        x = jnp.array([number])
-        assert compiled(scaled, x, by=3)(x) == 3 * number
-    assert TRACED == [3]
-    x = jnp.ones(2)
-    assert (compiled(scaled, x, by=3)(x) == 3).all()
-    assert (compiled(scaled, x, by=4)(x) == 4).all()
-    assert TRACED == [3, 3, 4]
+def scale(array, *, factor):
+    TRACED_FACTORS.append(factor)
+    return factor * array
+
+
+def test_a_program_is_compiled_once_for_each_shape_and_static_argument():
+    for value in (1.0, 2.0):
+        array = jnp.array([value])
+        assert compile_ahead_of_time(scale, array, factor=3)(array) == 3 * value
+    assert TRACED_FACTORS == [3]
+    array = jnp.ones(2)
+    assert (compile_ahead_of_time(scale, array, factor=3)(array) == 3).all()
+    assert (compile_ahead_of_time(scale, array, factor=4)(array) == 4).all()
+    assert TRACED_FACTORS == [3, 3, 4]

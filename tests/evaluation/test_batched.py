@@ -1,15 +1,18 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from mst_jax.data.targets import EvaluationTarget
-from mst_jax.evaluation import batched, simulate, simulate_many
+from mst_jax.evaluation import EvaluationProtocol, batched, simulate, simulate_batched
 from mst_jax.evaluation.protocol import session_seed
-from tests.helpers.analytic_network import bumps, draw_targets
+from mst_jax.interaction.inference_options import ZoomOptions
+from tests.helpers.analytic_network import analytic_model, draw_targets
 
-# Two buckets: 128x128 and 256x128.
+# Two padded sizes: 128x128 and 256x128.
 SIZES = [(40, 52), (61, 33), (140, 40), (90, 30), (128, 128), (129, 50), (33, 33)]
-SETTINGS = dict(max_clicks=4, zoom=48, zoom_min_side=16)
-STOP = 0.5
+PROTOCOL = EvaluationProtocol(max_clicks=4, zoom=ZoomOptions(size=48, min_side=16))
+STOP_IOU = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -18,74 +21,94 @@ def targets():
 
 
 @pytest.fixture(scope="module")
-def alone(targets):
-    return {one.id: played_alone(one) for one in targets}
+def single_sessions(targets):
+    return {target.id: simulate_alone(target) for target in targets}
 
 
-def played_alone(target, **settings):
-    settings = SETTINGS | {"seed": session_seed(0, target.id)} | settings
-    return simulate(bumps, *target[1:], stop_iou=STOP, **settings)
+def simulate_alone(target, protocol=PROTOCOL):
+    seed = session_seed(0, target.id)
+    return simulate(
+        analytic_model, *target[1:], stop_iou=STOP_IOU, seed=seed, protocol=protocol
+    )
 
 
-def played_together(targets, **settings):
-    settings = SETTINGS | {"num_lanes": 2} | settings
-    found = list(simulate_many(bumps, targets, stop_iou=STOP, **settings))
-    assert len({one.id for one, _ in found}) == len(found)
-    return {one.id: session for one, session in found}
+def simulate_together(targets, protocol=PROTOCOL, batch_size=2):
+    ended = list(
+        simulate_batched(
+            analytic_model,
+            targets,
+            batch_size=batch_size,
+            stop_iou=STOP_IOU,
+            protocol=protocol,
+        )
+    )
+    assert len({target.id for target, _ in ended}) == len(ended)
+    return {target.id: session for target, session in ended}
 
 
-def test_sessions_are_those_played_alone(targets, alone):
-    together = played_together(targets)
-    assert together.keys() == alone.keys()
-    lengths = {len(session.ious) for session in together.values()}
-    assert len(lengths) > 1  # so lanes were refilled while others went on
-    for name, session in together.items():
-        np.testing.assert_array_equal(session.clicks, alone[name].clicks)
-        np.testing.assert_array_equal(session.rois, alone[name].rois)
-        np.testing.assert_allclose(session.ious, alone[name].ious, atol=1e-5)
-        np.testing.assert_allclose(session.prob, alone[name].prob, atol=1e-5)
+def test_sessions_equal_those_simulated_alone(targets, single_sessions):
+    sessions = simulate_together(targets)
+    assert sessions.keys() == single_sessions.keys()
+    lengths = {len(session.ious) for session in sessions.values()}
+    assert len(lengths) > 1  # so slots were refilled while others continued
+    for name, session in sessions.items():
+        expected = single_sessions[name]
+        np.testing.assert_array_equal(session.clicks, expected.clicks)
+        np.testing.assert_array_equal(session.rois, expected.rois)
+        np.testing.assert_allclose(session.ious, expected.ious, atol=1e-5)
+        np.testing.assert_allclose(session.prob, expected.prob, atol=1e-5)
         assert session.seconds > 0
 
 
-def test_idle_lanes_take_over_what_waits_in_smaller_buckets(targets, monkeypatch):
-    """Four objects and two buckets with three lanes: one program plays them all."""
-    played = []
-    play = batched.Pool.play
-    monkeypatch.setattr(
-        batched.Pool, "play", lambda pool: (played.append(pool.area), play(pool))[1]
-    )
-    together = played_together(targets[:2] + targets[2:3], num_lanes=3)
-    assert len(together) == 3 and set(played) == {256 * 128}
+def test_free_slots_take_objects_that_wait_in_smaller_pools(targets, monkeypatch):
+    """Three objects, two padded sizes, three slots: one program runs all sessions."""
+    used_sizes = []
+    run = batched.SlotPool.run_until_session_ends
+
+    def noting_run(pool):
+        used_sizes.append(pool.num_pixels)
+        return run(pool)
+
+    monkeypatch.setattr(batched.SlotPool, "run_until_session_ends", noting_run)
+    sessions = simulate_together(targets[:3], batch_size=3)
+    assert len(sessions) == 3 and set(used_sizes) == {256 * 128}
 
 
 def test_without_zoom_the_network_never_sees_padding(targets):
-    settings = dict(zoom=None, max_clicks=2)
-    together = played_together(targets[:2], num_lanes=2, **settings)
+    zoom = dataclasses.replace(PROTOCOL.zoom, size=None)
+    protocol = EvaluationProtocol(max_clicks=2, zoom=zoom)
+    sessions = simulate_together(targets[:2], protocol)
     for target in targets[:2]:
-        expected = played_alone(target, **settings)
-        np.testing.assert_array_equal(together[target.id].clicks, expected.clicks)
-        np.testing.assert_allclose(together[target.id].ious, expected.ious, atol=1e-5)
+        expected = simulate_alone(target, protocol)
+        np.testing.assert_array_equal(sessions[target.id].clicks, expected.clicks)
+        np.testing.assert_allclose(sessions[target.id].ious, expected.ious, atol=1e-5)
 
 
-def test_objects_are_read_when_a_lane_is_free(targets):
-    read = []
+def test_objects_are_read_when_a_slot_is_free(targets):
+    read_ids = []
 
-    def source():
+    def read_targets():
         for target in targets[:2] * 3:
-            read.append(target.id)
+            read_ids.append(target.id)
             yield target
 
-    sessions = simulate_many(bumps, source(), stop_iou=STOP, num_lanes=2, **SETTINGS)
+    sessions = simulate_batched(
+        analytic_model,
+        read_targets(),
+        batch_size=2,
+        stop_iou=STOP_IOU,
+        protocol=PROTOCOL,
+    )
     next(sessions)
-    assert len(read) == 2
+    assert len(read_ids) == 2
 
 
 def test_no_object_gives_no_session():
-    assert list(simulate_many(bumps, [], **SETTINGS)) == []
+    assert list(simulate_batched(analytic_model, [], protocol=PROTOCOL)) == []
 
 
 def test_an_object_that_cannot_be_evaluated_is_named(targets):
     image, target, valid = targets[0][1:]
     empty = EvaluationTarget("nothing", image, target & False, valid)
     with pytest.raises(ValueError, match="nothing: target has no valid pixel"):
-        list(simulate_many(bumps, [empty], **SETTINGS))
+        list(simulate_batched(analytic_model, [empty], protocol=PROTOCOL))

@@ -1,64 +1,96 @@
 import itertools
+import json
 
 import pytest
 
-from mst_jax.evaluation import evaluation_task as tasks
-from mst_jax.evaluation.evaluation_task import Task, click_set
-from mst_jax.evaluation.journal import Journal
-from mst_jax.evaluation.protocol import Protocol
-from tests.helpers.analytic_network import bumps, draw_targets
+from mst_jax.evaluation import evaluation_task
+from mst_jax.evaluation.evaluation_task import (
+    EvaluationTask,
+    evaluate_dataset,
+    find_split,
+)
+from mst_jax.evaluation.protocol import EvaluationProtocol, UserOptions
+from mst_jax.evaluation.results_log import ResultsLog
+from mst_jax.interaction.inference_options import ZoomOptions
+from tests.helpers.analytic_network import analytic_model, draw_targets
 
-PROTOCOL = Protocol(max_clicks=3, zoom=48, zoom_min_side=16, spread=0.5)
-TASK = Task("toys", "data", "test", users=2, protocol=PROTOCOL)
+PROTOCOL = EvaluationProtocol(
+    max_clicks=3,
+    zoom=ZoomOptions(size=48, min_side=16),
+    user=UserOptions(click_spread=0.5),
+)
+TASK = EvaluationTask("toys", "data", "test", num_users=2, protocol=PROTOCOL)
 
 
 @pytest.fixture
-def played(monkeypatch):
-    """Replaces the set by three drawn objects; notes which sessions are played."""
+def run_sessions(monkeypatch):
+    """Replaces the dataset by three drawn objects; notes which sessions run."""
     targets = draw_targets([(40, 52), (61, 33), (50, 50)])
-    monkeypatch.setattr(Task, "open", lambda task: range(3))
+    monkeypatch.setattr(EvaluationTask, "open_dataset", lambda task: range(3))
     monkeypatch.setattr(
-        Task, "targets", lambda task, bar: (targets[n] for n in bar if n != task.limit)
+        EvaluationTask,
+        "iterate_targets",
+        lambda task, examples: (targets[index] for index in examples),
     )
-    found = []
-    simulate_many = tasks.simulate_many
+    noted = []
+    simulate_batched = evaluation_task.simulate_batched
 
-    def noting(model, targets, *, seed, **settings):
-        for target, session in simulate_many(model, targets, seed=seed, **settings):
-            found.append((target.id, seed))
+    def noting_simulate(model, targets, *, seed, **options):
+        for target, session in simulate_batched(model, targets, seed=seed, **options):
+            noted.append((target.id, seed))
             yield target, session
 
-    monkeypatch.setattr(tasks, "simulate_many", noting)
-    return found
+    monkeypatch.setattr(evaluation_task, "simulate_batched", noting_simulate)
+    return noted
 
 
-def test_what_is_done_is_not_done_again(played, tmp_path):
-    journal = Journal(tmp_path / "a.jsonl", {})
-    whole = click_set(bumps, TASK, journal, lanes=2)
-    every = set(itertools.product(["p0", "p1", "p2"], [0, 1]))
-    assert set(played) == every and len(journal.lines) == 6
-    order = [(one["id"], one["seed"]) for one in whole["objects"]]
-    assert order == sorted(every, key=lambda one: one[::-1])
-    assert len(whole["users"]) == 2 and whole["num_objects"] == 3
+def test_logged_sessions_do_not_run_again(run_sessions, tmp_path):
+    log = ResultsLog(tmp_path / "a.jsonl", {})
+    summary = evaluate_dataset(analytic_model, TASK, log, batch_size=2)
+    all_keys = set(itertools.product(["p0", "p1", "p2"], [0, 1]))
+    assert set(run_sessions) == all_keys and len(log.results) == 6
+    order = [(record["id"], record["seed"]) for record in summary["objects"]]
+    assert order == sorted(all_keys, key=lambda key: key[::-1])
+    assert len(summary["by_user"]) == 2 and summary["num_objects"] == 3
 
-    broken = Journal(tmp_path / "b.jsonl", {})
-    for line in [*journal.lines[1:4], journal.lines[0] | {"dataset": "others"}]:
-        broken.append(line)
-    played.clear()
-    again = click_set(bumps, TASK, broken, lanes=2)
-    assert len(played) == 3
-    for one, other in zip(whole["objects"], again["objects"], strict=True):
-        assert one["clicks"] == other["clicks"]
-    assert again["noc"] == whole["noc"]
+    interrupted_log = ResultsLog(tmp_path / "b.jsonl", {})
+    other_result = log.results[0] | {"dataset": "others"}
+    for result in [*log.results[1:4], other_result]:
+        interrupted_log.append(result)
+    run_sessions.clear()
+    resumed = evaluate_dataset(analytic_model, TASK, interrupted_log, batch_size=2)
+    assert len(run_sessions) == 3
+    for record, expected in zip(resumed["objects"], summary["objects"], strict=True):
+        assert record["clicks"] == expected["clicks"]
+    assert resumed["noc"] == summary["noc"]
 
 
-def test_no_object(played, tmp_path, monkeypatch):
-    monkeypatch.setattr(Task, "targets", lambda task, bar: iter(()))
-    journal = Journal(tmp_path / "a.jsonl", {})
+def test_a_dataset_without_objects_is_named(run_sessions, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        EvaluationTask, "iterate_targets", lambda task, examples: iter(())
+    )
+    log = ResultsLog(tmp_path / "a.jsonl", {})
     with pytest.raises(ValueError, match="toys has no object of at least 0 of its"):
-        click_set(bumps, TASK, journal)
+        evaluate_dataset(analytic_model, TASK, log)
 
 
-def test_a_task_is_plain_values_at_one_level():
-    plain = TASK.to_plain()
-    assert plain["users"] == 2 and plain["zoom"] == 48 and "protocol" not in plain
+def test_a_task_is_json_with_the_fields_of_its_protocol():
+    values = TASK.to_json()
+    assert values["num_users"] == 2 and values["max_clicks"] == 3
+    assert values["zoom"]["size"] == 48 and values["user"]["click_spread"] == 0.5
+    assert "protocol" not in values
+    assert json.loads(json.dumps(values)) == values
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (["test", "train"], "test"),
+        (["train", "validation"], "validation"),
+        (["train"], "train"),
+        (["all", "some"], "all"),
+    ],
+)
+def test_the_split_for_testing_is_preferred(monkeypatch, splits, expected):
+    monkeypatch.setattr(evaluation_task, "list_splits", lambda name, data_dir: splits)
+    assert find_split("any", "any") == expected

@@ -1,99 +1,114 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from mst_jax.evaluation.protocol import Protocol, play, published_view, session_seed
-from tests.helpers.analytic_network import bumps, draw_targets
+from mst_jax.evaluation.protocol import (
+    EvaluationProtocol,
+    UserOptions,
+    published_protocol,
+    run_sessions,
+    session_seed,
+)
+from mst_jax.interaction.inference_options import ZoomOptions
+from mst_jax.interaction.refine import RefinementOptions
+from tests.helpers.analytic_network import analytic_model, draw_targets
 
-CARELESS = dict(max_clicks=3, zoom=48, zoom_min_side=16, spread=0.6)
-run = jax.jit(play, static_argnames=("model", "protocol"))
+NOISY = EvaluationProtocol(
+    max_clicks=3,
+    zoom=ZoomOptions(size=48, min_side=16),
+    user=UserOptions(click_spread=0.6),
+)
+REFINED = dataclasses.replace(
+    NOISY,
+    zoom=dataclasses.replace(NOISY.zoom, drop_outside=True),
+    refinement=RefinementOptions(num_steps=2, convergence_pixels=60),
+)
+run = jax.jit(run_sessions, static_argnames=("model", "protocol"))
 
 
 @pytest.fixture(scope="module")
-def scenes():
-    return [scene[1:] for scene in draw_targets([(40, 52), (61, 33)])]
+def examples():
+    return [target[1:] for target in draw_targets([(40, 52), (61, 33)])]
 
 
-def played(scenes, seeds, height, width, **settings):
-    """Plays some pictures as one batch of height x width; noise fills the padding."""
+def run_batch(examples, seeds, height, width, protocol=NOISY):
+    """Runs some images as one batch of height x width; noise fills the padding."""
     rng = np.random.default_rng(0)
-    num = len(scenes)
-    image = rng.integers(0, 256, (num, height, width, 3)).astype(np.uint8)
-    target, valid = np.zeros((2, num, height, width), bool)
-    size = np.array([x[1].shape for x in scenes])
+    num_examples = len(examples)
+    image = rng.integers(0, 256, (num_examples, height, width, 3)).astype(np.uint8)
+    target, valid = np.zeros((2, num_examples, height, width), bool)
+    size = np.array([example[1].shape for example in examples])
     for i, (h, w) in enumerate(size):
-        image[i, :h, :w], target[i, :h, :w], valid[i, :h, :w] = scenes[i]
-    protocol = Protocol(**settings)
+        image[i, :h, :w], target[i, :h, :w], valid[i, :h, :w] = examples[i]
     seeds = np.array(seeds, np.int32)
-    return run(bumps, image, size, target, valid, seeds, 0.999, protocol=protocol)
+    return run(
+        analytic_model, image, size, target, valid, seeds, 0.999, protocol=protocol
+    )
 
 
-def same_session(one, other, i=0, j=0):
-    """Whether example i of one batch and j of another had the same session."""
-    np.testing.assert_array_equal(one.clicks.yx[i], other.clicks.yx[j])
-    np.testing.assert_array_equal(one.clicks.label[i], other.clicks.label[j])
-    np.testing.assert_array_equal(one.regions[i], other.regions[j])
-    np.testing.assert_allclose(one.ious[i], other.ious[j], atol=1e-5)
-    h, w = np.minimum(one.prob.shape[1:], other.prob.shape[1:])
-    np.testing.assert_allclose(one.prob[i, :h, :w], other.prob[j, :h, :w], atol=1e-5)
+def assert_same_session(first, second, i=0, j=0):
+    """Checks that example i of one batch and j of another had the same session."""
+    np.testing.assert_array_equal(first.clicks.yx[i], second.clicks.yx[j])
+    np.testing.assert_array_equal(first.clicks.label[i], second.clicks.label[j])
+    np.testing.assert_array_equal(first.rois[i], second.rois[j])
+    np.testing.assert_allclose(first.ious[i], second.ious[j], atol=1e-5)
+    h, w = np.minimum(first.prob.shape[1:], second.prob.shape[1:])
+    np.testing.assert_allclose(first.prob[i, :h, :w], second.prob[j, :h, :w], atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "more",
+    "protocol",
     [
-        pytest.param({}, id="plain"),
-        pytest.param(
-            {"more_looks": 2, "least_change": 60, "drop_outside": True},
-            id="refined",
-            marks=pytest.mark.slow,
-        ),
+        pytest.param(NOISY, id="plain"),
+        pytest.param(REFINED, id="refined", marks=pytest.mark.slow),
     ],
 )
-def test_neither_padding_nor_company_changes_a_session(scenes, more):
-    """Nor the chance of users who draw their clicks."""
-    settings = CARELESS | more
-    together = played(scenes, [5, 6], 64, 64, **settings)
-    assert (together.ious[:, -1] > 0).all()
-    same_session(played(scenes[:1], [5], 40, 52, **settings), together, 0, 0)
-    if not more:
-        same_session(played(scenes, [7, 6], 96, 80, **settings), together, 1, 1)
+def test_neither_padding_nor_batch_changes_a_session(examples, protocol):
+    """Nor the random clicks of the users."""
+    batch = run_batch(examples, [5, 6], 64, 64, protocol)
+    assert (batch.ious[:, -1] > 0).all()
+    unpadded = run_batch(examples[:1], [5], 40, 52, protocol)
+    assert_same_session(unpadded, batch, 0, 0)
+    if protocol == NOISY:
+        larger = run_batch(examples, [7, 6], 96, 80, protocol)
+        assert_same_session(larger, batch, 1, 1)
 
 
-def test_other_seeds_are_other_users(scenes):
-    one, other = (
-        played(scenes, seeds, 64, 64, **CARELESS) for seeds in ([5, 6], [7, 6])
-    )
-    assert not np.array_equal(one.clicks.yx[0], other.clicks.yx[0])
-    same_session(one, other, 1, 1)
+def test_another_seed_gives_other_clicks(examples):
+    first, second = (run_batch(examples, seeds, 64, 64) for seeds in ([5, 6], [7, 6]))
+    assert not np.array_equal(first.clicks.yx[0], second.clicks.yx[0])
+    assert_same_session(first, second, 1, 1)
 
 
-def test_a_session_has_its_own_seed():
+def test_each_session_has_its_own_seed():
     assert session_seed(0, "a") != session_seed(0, "b") != session_seed(1, "b")
     assert session_seed(0, "a") == session_seed(0, "a") < 2**31
 
 
-def test_published_views():
-    assert published_view("literature", "grabcut") == {
-        "zoom": 448,
-        "zoom_min_side": 200,
-        "mirror": True,
-        "drop_outside": False,
-    }
-    assert published_view("literature", "davis")["zoom"] == 672
-    released = published_view("mst", "berkeley")
-    assert (released["zoom_min_side"], released["drop_outside"]) == (20, True)
+def test_published_protocols():
+    literature = ZoomOptions(size=448, min_side=200, flip_tta=True, drop_outside=False)
+    assert published_protocol("literature", "grabcut").zoom == literature
+    assert published_protocol("literature", "grabcut") == EvaluationProtocol()
+    assert published_protocol("literature", "davis").zoom.size == 672
+    released = published_protocol("mst", "berkeley").zoom
+    assert (released.min_side, released.drop_outside) == (20, True)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("make_options", "message"),
     [
-        ({"max_clicks": 0}, "max_clicks is 0, expected 1 or more"),
-        ({"zoom_min_side": 0}, "zoom_min_side is 0"),
-        ({"spread": -0.1}, "spread is -0.1, expected 0 or more"),
-        ({"spread": float("nan")}, "spread is nan"),
-        ({"first": "last"}, "first is 'last', expected 'best' or 'anywhere'"),
+        (lambda: EvaluationProtocol(max_clicks=0), "max_clicks is 0, expected 1 or"),
+        (lambda: ZoomOptions(min_side=0), "min_side is 0"),
+        (lambda: UserOptions(-0.1), "click_spread is -0.1, expected 0 or more"),
+        (lambda: UserOptions(float("nan")), "click_spread is nan"),
+        (
+            lambda: UserOptions(first_click="last"),
+            "first_click is 'last', expected 'center' or 'random'",
+        ),
     ],
 )
-def test_a_setting_out_of_range_is_named(settings, message):
+def test_an_option_out_of_range_is_named(make_options, message):
     with pytest.raises(ValueError, match=message):
-        Protocol(**settings)
+        make_options()

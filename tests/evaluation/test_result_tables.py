@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 import pytest
 
 from mst_jax.evaluation import result_tables
@@ -9,28 +8,28 @@ SUMMARY = {
     "settings": {"max_clicks": 5, "checkpoint": "runs/a"},
     "noc": {"85": 2.345, "90": 12.0},
     "noc_std": {"85": 1.0, "90": 0.5},
-    "noc_interval": {"85": [2.0, 3.0], "90": [11.5, 12.25]},
+    "noc_ci95": {"85": [2.0, 3.0], "90": [11.5, 12.25]},
     "nof": {"85": 0, "90": 7},
     "miou": [0.5, 0.6, 0.7, 0.71, 0.72],
     "boundary_iou": 0.456,
     "by_size": [
         {
-            "least": 0.0,
-            "most": 0.01,
+            "min_area_fraction": 0.0,
+            "max_area_fraction": 0.01,
             "num_sessions": 50,
             "noc": {"85": 2.345, "90": 12.0},
             "noc_std": {"85": 1.0, "90": 0.5},
             "nof": {"85": 0, "90": 7},
         }
     ],
-    "users": [{"seed": 0, "noc": {"85": 2.345, "90": 12.0}}],
-    "spc": 0.1234,
-    "seconds": 1.7,
+    "by_user": [{"seed": 0, "noc": {"85": 2.345, "90": 12.0}}],
+    "seconds_per_click": 0.1234,
+    "total_seconds": 1.7,
     "objects": [
         {
             "id": "a",
             "seed": 0,
-            "share": 0.005,
+            "area_fraction": 0.005,
             "seconds": 0.5,
             "boundary_iou": 0.25,
             "ious": [0.5, 0.875],
@@ -42,55 +41,55 @@ TABLE = """\
 | ------------- | ------: | -----: | -----: | -----: | -----: |
 | toys          |      50 |   2.35 |  12.00 |      0 |      7 |
 
-| deviation, 95 % interval |               NoC@85 |                 NoC@90 |
-| ------------------------ | -------------------: | ---------------------: |
-| toys                     | ± 1.00, 2.00 to 3.00 | ± 0.50, 11.50 to 12.25 |
+| std, 95 % CI |               NoC@85 |                 NoC@90 |
+| ------------ | -------------------: | ---------------------: |
+| toys         | ± 1.00, 2.00 to 3.00 | ± 0.50, 11.50 to 12.25 |
 
-| overlap, % | mIoU@1 | mIoU@2 | mIoU@3 | mIoU@5 | mIoU@10 | mIoU@20 | border | s/click |  s |
-| ---------- | -----: | -----: | -----: | -----: | ------: | ------: | -----: | ------: | -: |
-| toys       |   50.0 |   60.0 |   70.0 |   72.0 |         |         |   45.6 |   0.123 |  2 |
+| IoU, % | mIoU@1 | mIoU@2 | mIoU@3 | mIoU@5 | mIoU@10 | mIoU@20 | boundary | s/click |  s |
+| ------ | -----: | -----: | -----: | -----: | ------: | ------: | -------: | ------: | -: |
+| toys   |   50.0 |   60.0 |   70.0 |   72.0 |         |         |     45.6 |   0.123 |  2 |
 
-| toys: share of the picture | sessions |      NoC@85 |       NoC@90 | NoF@85 | NoF@90 |
-| -------------------------- | -------: | ----------: | -----------: | -----: | -----: |
-| 0 to 1 %                   |       50 | 2.35 ± 1.00 | 12.00 ± 0.50 |      0 |      7 |"""
+| toys: object area | sessions |      NoC@85 |       NoC@90 | NoF@85 | NoF@90 |
+| ----------------- | -------: | ----------: | -----------: | -----: | -----: |
+| 0 to 1 %          |       50 | 2.35 ± 1.00 | 12.00 ± 0.50 |      0 |      7 |"""
 
 
 def test_the_tables_by_hand():
     assert result_tables.to_markdown([SUMMARY]) == TABLE
 
 
-def test_every_line_is_as_long_as_its_head():
+def test_all_lines_of_a_table_have_the_same_length():
     long_name = {**SUMMARY, "dataset": "a rather long name", "num_objects": 6671}
-    for part in result_tables.to_markdown([SUMMARY, long_name]).split("\n\n"):
-        assert len({len(line) for line in part.splitlines()}) == 1
+    for table in result_tables.to_markdown([SUMMARY, long_name]).split("\n\n"):
+        assert len({len(line) for line in table.splitlines()}) == 1
 
 
-def test_users_who_differ_are_shown():
+def test_several_users_have_a_table():
     users = [
         {"seed": seed, "noc": {"85": 2.0 + seed, "90": 12.0}} for seed in (0, 1, 5)
     ]
-    shown = result_tables.to_markdown([SUMMARY | {"users": users}])
-    assert "| user 5           |   7.00 |  12.00 |" in shown
-    assert "| mean             |   4.00 |  12.00 |" in shown
-    assert "| highest - lowest |   5.00 |   0.00 |" in shown
+    markdown = result_tables.to_markdown([SUMMARY | {"by_user": users}])
+    assert "| user 5      |   7.00 |  12.00 |" in markdown
+    assert "| mean        |   4.00 |  12.00 |" in markdown
+    assert "| max - min   |   5.00 |   0.00 |" in markdown
 
 
-def test_published_numbers_stand_beside_and_say_whose_they_are():
-    shown = result_tables.to_markdown([SUMMARY | {"dataset": "berkeley"}])
-    lines = [line for line in shown.splitlines() if line.startswith("| SimpleClick")]
-    assert any("SBD |   1.44 |   2.46 |        quoted |" in line for line in lines)
-    assert "| runs/a " in shown and "12.00 | measured here |" in shown
-    assert "SimpleClick: Liu et al." in shown
+def test_published_results_are_marked_and_cited():
+    markdown = result_tables.to_markdown([SUMMARY | {"dataset": "berkeley"}])
+    lines = [line for line in markdown.splitlines() if line.startswith("| SimpleClick")]
+    assert any("SBD |   1.44 |   2.46 | published |" in line for line in lines)
+    assert "| runs/a " in markdown and "12.00 |  measured |" in markdown
+    assert "SimpleClick: Liu et al." in markdown
 
 
-def test_the_csv_has_a_row_an_object():
+def test_the_csv_has_a_row_for_each_object():
     assert result_tables.to_csv([SUMMARY]) == (
-        "data_set,id,seed,share,seconds,boundary_iou,clicks_to_85,clicks_to_90,"
+        "dataset,id,seed,area_fraction,seconds,boundary_iou,clicks_to_85,clicks_to_90,"
         "iou_1,iou_2,iou_3,iou_4,iou_5\n"
         "toys,a,0,0.005,0.5,0.25,2,5,0.5,0.875\n"
     )
 
 
-def test_no_summary():
+def test_no_summary_is_refused():
     with pytest.raises(ValueError, match="at least one summary"):
         result_tables.to_markdown([])

@@ -7,14 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.evaluation import simulate
-from tests.helpers.analytic_network import bumps, draw_targets
+from mst_jax.evaluation import EvaluationProtocol, simulate
+from mst_jax.interaction.inference_options import ZoomOptions
+from tests.helpers.analytic_network import analytic_model, draw_targets
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "protocol.npz"
-SETTINGS = {
-    "zoom_flip": dict(zoom=448, mirror=True, stop_iou=0.95),
-    "zoom": dict(zoom=224, mirror=False, stop_iou=0.90),
-    "plain": dict(zoom=None, mirror=False),
+# Zoom options and stop_iou of the published sessions.
+GOLDEN_OPTIONS = {
+    "zoom_flip": (ZoomOptions(size=448), 0.95),
+    "zoom": (ZoomOptions(size=224, flip_tta=False), 0.90),
+    "plain": (ZoomOptions(size=None, flip_tta=False), 1.01),
 }
 
 
@@ -37,50 +39,58 @@ def golden():
 )
 def test_sessions_equal_the_published_ones(golden, case, name):
     image, labels = golden[f"{case}/image"], golden[f"{case}/gt"]
-    session = simulate(bumps, image, labels == 1, labels != -1, **SETTINGS[name])
+    zoom, stop_iou = GOLDEN_OPTIONS[name]
+    session = simulate(
+        analytic_model,
+        image,
+        labels == 1,
+        labels != -1,
+        stop_iou=stop_iou,
+        protocol=EvaluationProtocol(zoom=zoom),
+    )
     np.testing.assert_array_equal(session.clicks, golden[f"{case}/{name}/clicks"])
     np.testing.assert_allclose(session.ious, golden[f"{case}/{name}/ious"], atol=1e-3)
-    # A half found in float64 may be rounded to the other side: one pixel.
+    # Rounding of halves in float32 and float64 may differ by one pixel.
     np.testing.assert_allclose(session.rois, golden[f"{case}/{name}/rois"], atol=1)
     assert session.prob.shape == labels.shape and session.prob.dtype == np.float32
 
 
-QUICK = dict(max_clicks=5, zoom=48, zoom_min_side=16, mirror=True)
+QUICK = EvaluationProtocol(max_clicks=5, zoom=ZoomOptions(size=48, min_side=16))
 
 
 @pytest.fixture(scope="module")
-def scenes():
-    """Two pictures of different size with one object each and some ignored pixels."""
-    return [scene[1:] for scene in draw_targets([(40, 52), (61, 33)])]
+def examples():
+    """Two images of different size with one object each and some ignored pixels."""
+    return [target[1:] for target in draw_targets([(40, 52), (61, 33)])]
 
 
-def test_a_session_ends_with_the_wanted_overlap(scenes):
-    full = simulate(bumps, *scenes[0], **QUICK)
+def test_a_session_ends_at_the_stop_iou(examples):
+    full = simulate(analytic_model, *examples[0], protocol=QUICK)
     assert len(full.ious) == 5 and full.clicks.shape == (5, 3)
-    wanted = float(full.ious[1:3].max())
-    num = int(np.argmax(full.ious >= wanted)) + 1
-    short = simulate(bumps, *scenes[0], stop_iou=wanted, **QUICK)
-    np.testing.assert_array_equal(short.ious, full.ious[:num])
-    np.testing.assert_array_equal(short.clicks, full.clicks[:num])
+    stop_iou = float(full.ious[1:3].max())
+    num_clicks = int(np.argmax(full.ious >= stop_iou)) + 1
+    short = simulate(analytic_model, *examples[0], stop_iou=stop_iou, protocol=QUICK)
+    np.testing.assert_array_equal(short.ious, full.ious[:num_clicks])
+    np.testing.assert_array_equal(short.clicks, full.clicks[:num_clicks])
 
 
 @partial(
-    jax.tree_util.register_dataclass, data_fields=["scale"], meta_fields=["traced"]
+    jax.tree_util.register_dataclass, data_fields=["scale"], meta_fields=["trace_calls"]
 )
 @dataclasses.dataclass(frozen=True)
-class Scaled:
+class ScaledModel:
     """A model with one parameter that counts how often it is traced."""
 
     scale: jax.Array
-    traced: tuple
+    trace_calls: tuple
 
-    def __call__(self, image, clicks, previous):
-        self.traced[0].append(1)
-        return self.scale * bumps(image, clicks, previous)
+    def __call__(self, image, clicks, prev_mask):
+        self.trace_calls[0].append(1)
+        return self.scale * analytic_model(image, clicks, prev_mask)
 
 
-class Calls(list):
-    """A list that may stand in the fixed part of a tree."""
+class HashableList(list):
+    """A list that can be static metadata of a pytree."""
 
     def __hash__(self):
         return id(self)
@@ -89,22 +99,26 @@ class Calls(list):
         return self is other
 
 
-def test_other_parameters_and_pictures_of_like_size_compile_nothing(scenes):
-    calls = (Calls(),)
-    first = simulate(Scaled(jnp.float32(1), calls), *scenes[0], **QUICK)
-    num = len(calls[0])
-    assert num > 0
-    second = simulate(Scaled(jnp.float32(0.1), calls), *scenes[1], **QUICK)
-    again = simulate(Scaled(jnp.float32(1), calls), *scenes[0], stop_iou=0.9, **QUICK)
-    assert len(calls[0]) == num
-    assert second.prob.shape == scenes[1][1].shape
+def test_other_parameters_and_images_of_similar_size_are_not_compiled_again(examples):
+    calls = (HashableList(),)
+    first = simulate(ScaledModel(jnp.float32(1), calls), *examples[0], protocol=QUICK)
+    num_traces = len(calls[0])
+    assert num_traces > 0
+    second = simulate(
+        ScaledModel(jnp.float32(0.1), calls), *examples[1], protocol=QUICK
+    )
+    again = simulate(
+        ScaledModel(jnp.float32(1), calls), *examples[0], stop_iou=0.9, protocol=QUICK
+    )
+    assert len(calls[0]) == num_traces
+    assert second.prob.shape == examples[1][1].shape
     np.testing.assert_array_equal(again.clicks, first.clicks[: len(again.clicks)])
 
 
-def test_missing_valid_means_that_all_pixels_count(scenes):
-    image, target, valid = scenes[0]
-    without = simulate(bumps, image, target, **QUICK)
-    given = simulate(bumps, image, target, np.ones_like(valid), **QUICK)
+def test_without_valid_all_pixels_count(examples):
+    image, target, valid = examples[0]
+    without = simulate(analytic_model, image, target, protocol=QUICK)
+    given = simulate(analytic_model, image, target, np.ones_like(valid), protocol=QUICK)
     np.testing.assert_array_equal(without.ious, given.ious)
 
 
@@ -119,6 +133,6 @@ def test_missing_valid_means_that_all_pixels_count(scenes):
         (lambda i, t, v: (i, t, ~t), "target has no valid pixel"),
     ],
 )
-def test_what_cannot_be_evaluated_is_named(scenes, change, message):
+def test_invalid_input_is_named(examples, change, message):
     with pytest.raises(ValueError, match=message):
-        simulate(bumps, *change(*scenes[0]), **QUICK)
+        simulate(analytic_model, *change(*examples[0]), protocol=QUICK)

@@ -23,20 +23,20 @@ def test_the_box_of_a_mask_is_inclusive():
     assert boxes.whole(jnp.array([3, 5])).tolist() == [0, 2, 0, 4]
 
 
-def test_a_box_is_stretched_to_the_chosen_points():
+def test_a_box_is_enlarged_to_the_selected_points():
     points = jnp.array([[7.9, 2.0], [0.0, 0.0], [3.0, 9.5]])
-    chosen = jnp.array([True, False, True])
-    assert boxes.cover(box(2, 4, 3, 5), points, chosen).tolist() == [2, 7, 2, 9]
+    selected = jnp.array([True, False, True])
+    assert boxes.cover(box(2, 4, 3, 5), points, selected).tolist() == [2, 7, 2, 9]
     empty = boxes.box_of(jnp.zeros((20, 20), bool))
-    assert boxes.cover(empty, points, chosen).tolist() == [3, 7, 2, 9]
-    assert boxes.cover(empty, points, ~chosen & False).tolist() == empty.tolist()
+    assert boxes.cover(empty, points, selected).tolist() == [3, 7, 2, 9]
+    assert boxes.cover(empty, points, ~selected & False).tolist() == empty.tolist()
 
 
 @pytest.mark.parametrize(
     "old, new",
     [
         ((10, 19, 10, 14), (8, 22, 8, 16)),  # 14.5 -+ 7 and 12 -+ 3.5: halves to even
-        ((0, 0, 0, 1), (-2, 2, -2, 2)),  # least side 4: 0 -+ 2 and 0.5 -+ 2
+        ((0, 0, 0, 1), (-2, 2, -2, 2)),  # minimum side 4: 0 -+ 2 and 0.5 -+ 2
     ],
 )
 def test_growing_rounds_halves_to_even(old, new):
@@ -56,7 +56,7 @@ def test_growing_is_exact(low, length, min_side):
     assert grown.tolist() == expected * 2
 
 
-def test_each_end_is_clipped_by_itself():
+def test_each_end_is_clipped_independently():
     assert boxes.clip(box(-5, 7, 3, 99), jnp.array([6, 50])).tolist() == [0, 5, 3, 49]
 
 
@@ -69,23 +69,23 @@ def test_overlap_is_intersection_over_hull():
 
 def test_the_last_row_and_column_of_a_box_count_as_outside():
     points = jnp.array([[2.0, 3.0], [4.0, 3.0], [2.0, 6.0], [3.9, 5.9], [1.9, 4.0]])
-    inside = boxes.holds(box(2, 4, 3, 6), points)
+    inside = boxes.contains(box(2, 4, 3, 6), points)
     assert inside.tolist() == [True, False, False, True, False]
 
 
 def test_a_crop_keeps_its_corners(rng):
-    picture = jnp.asarray(rng.normal(size=(20, 30, 2)), jnp.float32)
-    seen = boxes.crop(picture, box(4, 11, 6, 24), side=16)
-    np.testing.assert_allclose(seen[0, 0], picture[4, 6], rtol=1e-6)
-    np.testing.assert_allclose(seen[-1, -1], picture[11, 24], rtol=1e-5)
-    expected = resize_corners_aligned(picture[4:12, 6:25], 16, 16)
-    np.testing.assert_allclose(seen, expected, atol=1e-5)
+    image = jnp.asarray(rng.normal(size=(20, 30, 2)), jnp.float32)
+    cropped = boxes.crop(image, box(4, 11, 6, 24), side=16)
+    np.testing.assert_allclose(cropped[0, 0], image[4, 6], rtol=1e-6)
+    np.testing.assert_allclose(cropped[-1, -1], image[11, 24], rtol=1e-5)
+    expected = resize_corners_aligned(image[4:12, 6:25], 16, 16)
+    np.testing.assert_allclose(cropped, expected, atol=1e-5)
 
 
 def test_a_crop_of_one_pixel_is_that_pixel(rng):
-    picture = jnp.asarray(rng.normal(size=(9, 9, 1)), jnp.float32)
-    seen = boxes.crop(picture, box(3, 3, 5, 5), side=4)
-    np.testing.assert_array_equal(seen, jnp.full((4, 4, 1), picture[3, 5]))
+    image = jnp.asarray(rng.normal(size=(9, 9, 1)), jnp.float32)
+    cropped = boxes.crop(image, box(3, 3, 5, 5), side=4)
+    np.testing.assert_array_equal(cropped, jnp.full((4, 4, 1), image[3, 5]))
 
 
 def test_pasting_is_resizing_into_zeros(rng):
@@ -103,14 +103,14 @@ def test_pasting_is_resizing_into_zeros(rng):
     )
 )
 def test_crop_and_paste_keep_a_plane(ends):
-    """What is linear in row and column comes back, whatever the box."""
+    """A function that is linear in row and column stays unchanged."""
     row, column = np.mgrid[:20, :20].astype(np.float32)
     plane = jnp.asarray(2 * row - 3 * column + 1)
-    seen = crop(plane[..., None], box(*ends))[..., 0]
+    cropped = crop(plane[..., None], box(*ends))[..., 0]
     expected = np.zeros((20, 20), np.float32)
     inside = (slice(ends[0], ends[1] + 1), slice(ends[2], ends[3] + 1))
     expected[inside] = plane[inside]
-    np.testing.assert_allclose(paste(seen, box(*ends)), expected, atol=2e-4)
+    np.testing.assert_allclose(paste(cropped, box(*ends)), expected, atol=2e-4)
 
 
 crop = jax.jit(lambda x, box: boxes.crop(x, box, side=11))

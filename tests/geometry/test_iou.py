@@ -15,14 +15,14 @@ def test_iou_is_counted_over_valid_pixels():
 
 
 def test_two_empty_masks_agree():
-    nothing, everything = jnp.zeros((2, 2), bool), jnp.ones((2, 2), bool)
-    assert iou(nothing, nothing, everything) == 1.0
-    assert iou(everything, everything, nothing) == 1.0
-    assert iou(nothing, everything, everything) == 0.0
+    empty, full = jnp.zeros((2, 2), bool), jnp.ones((2, 2), bool)
+    assert iou(empty, empty, full) == 1.0
+    assert iou(full, full, empty) == 1.0
+    assert iou(empty, full, full) == 0.0
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-def test_iou_is_symmetric_and_blind_to_invalid_pixels(seed):
+def test_iou_is_symmetric_and_ignores_invalid_pixels(seed):
     rng = np.random.default_rng(seed)
     predicted, target, valid, noise = rng.random((4, 5, 6)) < 0.5
     value = iou(*map(jnp.asarray, (predicted, target, valid)))

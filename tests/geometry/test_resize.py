@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mst_jax.geometry.resize import (
     resize_bicubic_antialiased,
     resize_corners_aligned,
-    resize_pixel_centres,
+    resize_pixel_centers,
     resize_positions_bicubic,
 )
 
@@ -29,21 +29,21 @@ def test_aligned_corners_stay_in_the_corners():
     )
 
 
-def test_pixel_centres_lie_between_and_the_border_is_repeated():
+def test_pixel_centers_lie_between_and_the_border_is_repeated():
     np.testing.assert_allclose(
-        resize_pixel_centres(row(0, 4, 8), 1, 6)[0, :, 0], [0, 1, 3, 5, 7, 8]
+        resize_pixel_centers(row(0, 4, 8), 1, 6)[0, :, 0], [0, 1, 3, 5, 7, 8]
     )
     np.testing.assert_allclose(
-        resize_pixel_centres(row(0, 4, 8, 12), 1, 2)[0, :, 0], [2, 10]
+        resize_pixel_centers(row(0, 4, 8, 12), 1, 2)[0, :, 0], [2, 10]
     )
     np.testing.assert_allclose(
-        resize_pixel_centres(row(0, 6), 1, 3)[0, :, 0], [0, 3, 6], atol=1e-6
+        resize_pixel_centers(row(0, 6), 1, 3)[0, :, 0], [0, 3, 6], atol=1e-6
     )
 
 
 def test_cubic_weights_are_those_of_a_quarter_at_minus_three_quarters():
     impulse = row(0, 0, 0, 1, 0, 0, 0)
-    # Pixel centres at twice the size: fractions 1/4 and 3/4 on both sides.
+    # Pixel centers at twice the size: fractions 1/4 and 3/4 on both sides.
     np.testing.assert_allclose(
         resize_positions_bicubic(impulse, 1, 14)[0, 3:11, 0],
         [
@@ -61,10 +61,10 @@ def test_cubic_weights_are_those_of_a_quarter_at_minus_three_quarters():
 
 
 @pytest.mark.parametrize("height, width", SIZES)
-def test_pixel_centres_equal_opencv(rng, height, width):
+def test_pixel_centers_equal_opencv(rng, height, width):
     x = rng.normal(size=(5, 7, 3)).astype(np.float32)
     for ours, flag in [
-        (resize_pixel_centres, cv2.INTER_LINEAR),
+        (resize_pixel_centers, cv2.INTER_LINEAR),
         (resize_positions_bicubic, cv2.INTER_CUBIC),
     ]:
         theirs = cv2.resize(x, (width, height), interpolation=flag)
@@ -74,7 +74,7 @@ def test_pixel_centres_equal_opencv(rng, height, width):
 
 
 @pytest.mark.parametrize("height, width", SIZES)
-def test_aligned_corners_equal_reading_by_hand(rng, height, width):
+def test_aligned_corners_equal_a_slow_reference(rng, height, width):
     x = rng.normal(size=(2, 5, 7, 3)).astype(np.float32)
     rows = np.linspace(0, 4, height) if height > 1 else np.zeros(1)
     columns = np.linspace(0, 6, width) if width > 1 else np.zeros(1)
@@ -91,21 +91,21 @@ def test_aligned_corners_equal_reading_by_hand(rng, height, width):
     )
 
 
-def test_shrinking_with_antialiasing_sees_every_pixel(rng):
+def test_antialiased_shrinking_uses_every_pixel(rng):
     x = jnp.asarray(rng.normal(size=(16, 16, 1)), jnp.float32)
-    seen = jax.jacobian(lambda x: resize_bicubic_antialiased(x, 4, 4).sum())(x)
-    assert (seen != 0).all()
+    antialiased = jax.jacobian(lambda x: resize_bicubic_antialiased(x, 4, 4).sum())(x)
+    assert (antialiased != 0).all()
     plain = jax.jacobian(lambda x: resize_positions_bicubic(x, 2, 2).sum())(x)
     assert (plain != 0).sum() == 64
 
 
 @settings(max_examples=5)
 @given(size=st.tuples(st.integers(1, 24), st.integers(1, 24)))
-def test_constants_stay_and_types_stay(size):
+def test_constants_and_dtypes_stay(size):
     x = jnp.full((6, 8, 1), 2.5, jnp.bfloat16)
     for resize in (
         resize_corners_aligned,
-        resize_pixel_centres,
+        resize_pixel_centers,
         resize_positions_bicubic,
         resize_bicubic_antialiased,
     ):
@@ -116,5 +116,5 @@ def test_constants_stay_and_types_stay(size):
 
 def test_the_same_size_changes_nothing(rng):
     x = jnp.asarray(rng.normal(size=(2, 3, 4, 5)), jnp.float32)
-    for resize in (resize_corners_aligned, resize_pixel_centres):
+    for resize in (resize_corners_aligned, resize_pixel_centers):
         np.testing.assert_array_equal(resize(x, 3, 4), x)

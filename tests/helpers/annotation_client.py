@@ -1,58 +1,71 @@
-"""One engine for all tests of a process, and servers with a network that is a formula."""
+"""An engine with an analytic network, and clients of annotation servers in this process."""
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 from starlette.testclient import TestClient
 
 from mst_jax.annotation.app import create_app
-from mst_jax.annotation.files.image_folder import PictureFolder
+from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.limits import Limits
-from mst_jax.annotation.serving.engine import Engine
-from mst_jax.annotation.sessions.autosave import Saved
-from mst_jax.annotation.sessions.registry import Sessions
+from mst_jax.annotation.serving.engine import InferenceEngine
+from mst_jax.annotation.sessions.autosave import Autosave
+from mst_jax.annotation.sessions.registry import SessionRegistry
 from mst_jax.data.formats.images import encode_png
-from tests.helpers.analytic_network import bumps, draw_picture
+from mst_jax.interaction.inference_options import ZoomOptions
+from tests.helpers.analytic_network import analytic_model, draw_image
 
-IMAGE, TARGET = draw_picture()
-VIEW = dict(zoom=48, zoom_min_side=16, mirror=True)
-SMALL = Limits(body_bytes=2**20, pixels=100_000, sessions=5, awake=2, objects=6)
+IMAGE, TARGET = draw_image()
+ZOOM = ZoomOptions(size=48, min_side=16, flip_tta=True)
+SMALL_LIMITS = Limits(
+    max_body_bytes=2**20,
+    max_pixels=100_000,
+    max_sessions=5,
+    max_in_memory=2,
+    max_objects=6,
+)
 
-cv2.utils.logging.setLogLevel(0)  # damaged pictures are what the tests send
+cv2.utils.logging.setLogLevel(0)  # the tests send damaged images
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
-    """An engine that is ready for pictures of the size of `IMAGE`."""
-    engine = Engine(bumps, **VIEW)
-    engine.compile(IMAGE.shape[:2])
+def engine() -> InferenceEngine:
+    """Return an engine that is compiled for images of the size of `IMAGE`."""
+    engine = InferenceEngine(analytic_model, zoom=ZOOM)
+    engine.compile_sizes(IMAGE.shape[:2])
     return engine
 
 
 @pytest.fixture
-def sessions(engine, tmp_path) -> Sessions:
-    """No session yet."""
-    return Sessions(tmp_path / "sessions", engine, SMALL)
+def registry(engine, tmp_path) -> SessionRegistry:
+    """Return a registry without sessions."""
+    return SessionRegistry(tmp_path / "sessions", engine, SMALL_LIMITS)
 
 
 @pytest.fixture
-def start(engine, tmp_path):
-    """Starts servers; those of one test find each other's sessions."""
+def start_server(engine, tmp_path):
+    """Return a function that starts servers; those of one test share their sessions."""
     with contextlib.ExitStack() as stack:
 
         def start(
-            limits: Limits = SMALL,
+            limits: Limits = SMALL_LIMITS,
             folder: Path | None = None,
             save: Path | None = None,
-            **options: object,
+            **options: Any,
         ) -> TestClient:
-            served = folder and PictureFolder(folder, limits)
-            saved = save and Saved(save, served)
-            sessions = Sessions(tmp_path / "sessions", engine, limits, saved)
+            image_folder = ImageFolder(folder, limits) if folder else None
+            autosave = Autosave(save, image_folder) if save and image_folder else None
+            registry = SessionRegistry(tmp_path / "sessions", engine, limits, autosave)
             app = create_app(
-                engine, sessions, limits=limits, folder=served, sizes=(), **options
+                engine,
+                registry,
+                limits=limits,
+                image_folder=image_folder,
+                sizes=(),
+                **options,
             )
             client = TestClient(app, base_url="http://127.0.0.1:8000")
             return stack.enter_context(client)
@@ -61,20 +74,24 @@ def start(engine, tmp_path):
 
 
 @pytest.fixture
-def client(start) -> TestClient:
-    """A server without sessions."""
-    return start()
+def client(start_server) -> TestClient:
+    """Return the client of a server without sessions."""
+    return start_server()
 
 
-def open_picture(client: TestClient, image=IMAGE) -> str:
-    """Opens a picture and begins an object; the address of the session."""
-    answer = send(client, "/api/sessions?name=scene.png", encode_png(image))
-    assert answer.status_code == 201, answer.text
-    address = f"/api/sessions/{answer.json()['session']}"
-    assert client.post(f"{address}/objects", json={}).json()["number"] == 1
-    return address
+def open_image(client: TestClient, image=IMAGE) -> str:
+    """Upload an image, add an object, and return the URL path of the session."""
+    response = send_bytes(client, "/api/sessions?name=scene.png", encode_png(image))
+    assert response.status_code == 201, response.text
+    session_url = f"/api/sessions/{response.json()['session_id']}"
+    added = client.post(f"{session_url}/objects", json={})
+    assert added.json()["object_id"] == 1
+    return session_url
 
 
-def send(client: TestClient, address: str, data, kind="image/png", method="POST"):
-    """Sends bytes as a picture."""
-    return client.request(method, address, content=data, headers={"content-type": kind})
+def send_bytes(
+    client: TestClient, url: str, data, content_type="image/png", method="POST"
+):
+    """Send bytes with a content type, and return the response."""
+    headers = {"content-type": content_type}
+    return client.request(method, url, content=data, headers=headers)

@@ -1,4 +1,4 @@
-"""The command `serve` in a process of its own, and headless Chromium to look at it."""
+"""The annotation server in a process of its own, and headless Chromium for its page."""
 
 import contextlib
 import json
@@ -14,59 +14,77 @@ from pathlib import Path
 
 import pytest
 
-_PATIENCE = 240.0  # seconds until the model is compiled
-_FLAGS = (
+MAX_COMPILE_SECONDS = 240.0
+_CHROMIUM_FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
     *("--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
 
 
-@contextlib.contextmanager
-def serve(checkpoint: Path, *words: object) -> Iterator[str]:
-    """Runs the server until it is left; gives its address once the model is ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, "-m", "mst_jax.serve", "--checkpoint", checkpoint]
-    command += ["--port", port, *words]
-    environment = {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
-    with subprocess.Popen(list(map(str, command)), env=environment) as process:
-        try:
-            _wait_until_ready(url, process)
-            yield url
-        finally:
-            process.terminate()
-
-
-@contextlib.contextmanager
-def launch() -> Iterator[object]:
-    """Headless Chromium."""
+# Not for the whole session: two folders use this fixture, each with its own instance,
+# and Playwright cannot run twice at the same time.
+@pytest.fixture(scope="package")
+def browser():
+    """Start headless Chromium; return Playwright's `Browser`."""
     from playwright.sync_api import sync_playwright  # only these tests need it
 
-    path = shutil.which("chromium")
-    if path is None:
+    executable_path = shutil.which("chromium")
+    if executable_path is None:
         pytest.fail("no chromium found; `make test-browser` installs it")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=_FLAGS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable_path, args=_CHROMIUM_FLAGS
+        )
         yield browser
         browser.close()
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen) -> None:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        assert process.poll() is None, "the server ended"
-        if _is_ready(url):
+@contextlib.contextmanager
+def serve(checkpoint: str | Path, *flags: str | Path) -> Iterator[str]:
+    """Run `mst_jax.serve` inside a with block.
+
+    Args:
+        checkpoint: Path or name of the model.
+        flags: Further command-line flags and their values.
+
+    Yields:
+        URL of the server with a trailing slash, once the model is compiled.
+    """
+    port = find_free_port()
+    server_url = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "-m", "mst_jax.serve", "--checkpoint", str(checkpoint)]
+    command += ["--port", str(port), *map(str, flags)]
+    environment = {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            _wait_until_ready(server_url, process)
+            yield server_url
+        finally:
+            process.terminate()
+
+
+def find_free_port() -> int:
+    """Return a TCP port of this machine that nothing listens to."""
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        return free_socket.getsockname()[1]
+
+
+def _wait_until_ready(server_url: str, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + MAX_COMPILE_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server exited"
+        if _is_ready(server_url):
             return
         time.sleep(0.2)
-    raise AssertionError("the model did not get ready")
+    raise AssertionError(f"the model is not ready after {MAX_COMPILE_SECONDS:g} s")
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(server_url: str) -> bool:
+    # OSError: the server does not listen yet.
     try:
-        with urllib.request.urlopen(f"{url}api/about") as answer:
-            return json.load(answer)["ready"]
-    except OSError:  # not even listening
+        with urllib.request.urlopen(f"{server_url}api/about") as response:
+            return json.load(response)["ready"]
+    except OSError:
         return False

@@ -1,18 +1,19 @@
-"""A drawn summary, for tests of reports."""
+"""A made-up summary, for tests of reports."""
 
 import numpy as np
 
-from mst_jax.evaluation.session_record import Record
-from mst_jax.evaluation.summary import summarise
+from mst_jax.evaluation.results_log import SessionRecord
+from mst_jax.evaluation.summary import summarize_sessions
 
 
-def draw_summary(name="toys", num=8, max_clicks=6):
-    """Objects of growing size that get better with the clicks, the last ones faster."""
+def make_summary(dataset="toys", num_objects=8, max_clicks=6):
+    """Summarize objects of growing size, the later ones faster to segment."""
     records = []
-    for number in range(num):
-        count = np.arange(1, max_clicks + 1)
-        ious = 0.97 * (1 - np.exp(-0.3 * (number + 1) * count))
-        clicks = np.column_stack([count, count + 3, count % 2])
-        share = 0.5 ** (num - number)
-        records.append(Record(f"p{number}", ious, clicks, 1.0, share, 0.5))
-    return summarise(name, records, max_clicks=max_clicks)
+    for index in range(num_objects):
+        click_counts = np.arange(1, max_clicks + 1)
+        ious = 0.97 * (1 - np.exp(-0.3 * (index + 1) * click_counts))
+        clicks = np.column_stack([click_counts, click_counts + 3, click_counts % 2])
+        area_fraction = 0.5 ** (num_objects - index)
+        record = SessionRecord(f"p{index}", ious, clicks, 1.0, area_fraction, 0.5)
+        records.append(record)
+    return summarize_sessions(dataset, records, max_clicks=max_clicks)

@@ -1,4 +1,4 @@
-"""Small folders of pictures that the tests of data sets read."""
+"""Write small image files and folders of them for the tests of datasets."""
 
 import struct
 import zlib
@@ -17,47 +17,80 @@ IMAGE = np.array(
 )
 LABELS = np.array([[0, 1, 1, 0], [0, 1, 2, 2], [0, 0, 2, 2]], np.uint16)
 
+# A gradient that JPEG keeps well.
+SMOOTH_IMAGE = np.repeat(np.arange(0, 240, 5, np.uint8), 144).reshape(48, 48, 3)
+
 
 def write_image(path: Path, pixels: np.ndarray = IMAGE) -> None:
+    """Write gray or RGB pixels in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if pixels.ndim == 3:
         pixels = pixels[..., ::-1]
     assert cv2.imwrite(str(path), pixels)
 
 
-def write_folder(root: Path, *, num_pictures: int = 3) -> Path:
-    """`images/` and `masks/` with pictures p0, p1, ... of 3x4 pixels."""
-    for number in range(num_pictures):
-        write_image(root / "images" / f"p{number}.png", IMAGE + np.uint8(number))
-        write_image(root / "masks" / f"p{number}.png", LABELS.astype(np.uint8))
+def write_folder(root: Path, *, num_images: int = 3) -> Path:
+    """Write `images/` and `masks/` with images p0, p1, ... of 3x4 pixels."""
+    for index in range(num_images):
+        write_image(root / "images" / f"p{index}.png", IMAGE + np.uint8(index))
+        write_image(root / "masks" / f"p{index}.png", LABELS.astype(np.uint8))
     return root
 
 
 def write_grabcut(root: Path) -> Path:
-    """`data_GT/` and `boundary_GT/` with two pictures of 3x4 pixels."""
+    """Write `data_GT/` and `boundary_GT/` with two images of 3x4 pixels."""
     mask = np.array([[0, 0, 128, 0], [0, 128, 255, 128], [0, 0, 255, 0]], np.uint8)
-    for name in ("one.bmp", "two.JPG"):
-        write_image(root / "data_GT" / name)
-        write_image(root / "boundary_GT" / f"{Path(name).stem}.bmp", mask)
+    for file_name in ("one.bmp", "two.JPG"):
+        write_image(root / "data_GT" / file_name)
+        write_image(root / "boundary_GT" / f"{Path(file_name).stem}.bmp", mask)
     return root
 
 
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(kind + body))
-    return struct.pack(">I", len(body)) + kind + body + checksum
+def encode_png_chunk(chunk_type: bytes, body: bytes) -> bytes:
+    """Return a PNG chunk with its length and checksum."""
+    checksum = struct.pack(">I", zlib.crc32(chunk_type + body))
+    return struct.pack(">I", len(body)) + chunk_type + body + checksum
 
 
-def write_palette(path: Path, entries: np.ndarray) -> None:
-    """A PNG with a palette of colours, as VOC and DAVIS publish their masks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = entries.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in entries.astype(np.uint8))
-    colours = bytes(value for k in range(256) for value in (k, 255 - k, k // 2))
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    path.write_bytes(
+def encode_raw_png(
+    packed_rows: list[bytes],
+    *,
+    width: int,
+    bit_depth: int = 8,
+    color_type: int = 0,
+    palette: bytes = b"",
+) -> bytes:
+    """Return a PNG written byte by byte.
+
+    Args:
+        packed_rows: Samples of each row, packed as PNG packs them.
+        width: Number of columns.
+        bit_depth: Bits of a sample.
+        color_type: 0 gray, 2 RGB, 3 palette.
+        palette: RGB bytes of the palette entries; empty: no palette.
+    """
+    header = struct.pack(
+        ">IIBBBBB", width, len(packed_rows), bit_depth, color_type, 0, 0, 0
+    )
+    # Each row begins with its filter, 0: none.
+    pixel_data = zlib.compress(b"".join(b"\0" + row for row in packed_rows))
+    palette_chunk = encode_png_chunk(b"PLTE", palette) if palette else b""
+    return (
         b"\x89PNG\r\n\x1a\n"
-        + png_chunk(b"IHDR", header)
-        + png_chunk(b"PLTE", colours)
-        + png_chunk(b"IDAT", zlib.compress(rows))
-        + png_chunk(b"IEND", b"")
+        + encode_png_chunk(b"IHDR", header)
+        + palette_chunk
+        + encode_png_chunk(b"IDAT", pixel_data)
+        + encode_png_chunk(b"IEND", b"")
+    )
+
+
+def write_palette_png(path: Path, indices: np.ndarray) -> None:
+    """Write a PNG with a palette of colors, as VOC and DAVIS publish their masks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    palette = bytes(value for k in range(256) for value in (k, 255 - k, k // 2))
+    packed_rows = [row.tobytes() for row in indices.astype(np.uint8)]
+    path.write_bytes(
+        encode_raw_png(
+            packed_rows, width=indices.shape[1], color_type=3, palette=palette
+        )
     )

@@ -1,153 +1,192 @@
-"""The page as an annotator uses it: pixels of the picture in, what the page shows out."""
+"""Drive the annotation page like a user: input in image pixels, output from the page."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from jaxtyping import Bool
 
-_PAGE = "const {page} = await import('/static/page.js');"
+_IMPORT_STATE = "const {state} = await import('/static/state.js');"
 
 
-class Annotator:
-    """One browser tab on the page; every method returns when all is saved."""
+class PageDriver:
+    """A browser tab with the page.
 
-    def __init__(self, context, url):
+    Actions return when the server has applied them and the page is redrawn.
+
+    Attributes:
+        tab: Playwright's `Page`.
+        server_url: URL of the server with a trailing slash.
+        console_errors: Errors and warnings on the console.
+        external_requests: URLs of other servers that the page requested.
+    """
+
+    def __init__(self, context, server_url: str) -> None:
+        """Open the page in a new tab of a Playwright `BrowserContext`."""
         self.tab = context.new_page()
-        self.url = url
-        self.faults, self.strangers = [], []
-        self.tab.on("console", self._hear)
-        self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.tab.on("request", self._watch)
-        self.tab.goto(url)
+        self.server_url = server_url
+        self.console_errors: list[str] = []
+        self.external_requests: list[str] = []
+        self.tab.on("console", self._record_console_message)
+        self.tab.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        self.tab.on("request", self._record_external_request)
+        self.tab.goto(server_url)
+        # The attribute is set by the first rendering.
         self.tab.wait_for_selector("#canvas[data-tool]")
 
-    def _hear(self, message):
-        # Our own reading of colours, not the page's, is what Canvas2D warns of.
+    def _record_console_message(self, message) -> None:
+        # Canvas2D warns of `canvas_color`, which is not part of the page.
         if message.type in ("error", "warning") and "Canvas2D" not in message.text:
-            self.faults.append(message.text)
+            self.console_errors.append(message.text)
 
-    def _watch(self, request):
-        if urlsplit(request.url).netloc not in (urlsplit(self.url).netloc, ""):
-            self.strangers.append(request.url)
+    def _record_external_request(self, request) -> None:
+        server_netloc = urlsplit(self.server_url).netloc
+        if urlsplit(request.url).netloc not in (server_netloc, ""):
+            self.external_requests.append(request.url)
 
-    def ask_page(self, script, *words):
-        """Runs the body of an async function that sees `page` and its arguments `a`."""
-        return self.tab.evaluate(f"async (a) => {{ {_PAGE} {script} }}", list(words))
+    def run_script(self, script: str, *arguments: Any) -> Any:
+        """Run the body of an async function that sees `state` and its arguments `a`."""
+        # Modules are loaded once, so this is the state of the page itself.
+        function = f"async (a) => {{ {_IMPORT_STATE} {script} }}"
+        return self.tab.evaluate(function, list(arguments))
 
-    def settle(self):
-        self.ask_page(
-            "await page.work?.queue.idle();"
+    def wait_until_saved(self) -> None:
+        """Wait until all requests have been answered and the page is redrawn."""
+        # The second frame starts after the first one has been drawn.
+        self.run_script(
+            "await state.session?.requestQueue.whenIdle();"
             "for (const _ of [1, 2]) await new Promise(requestAnimationFrame);"
         )
 
-    def open(self, *paths):
-        before = self.session
-        self.tab.set_input_files("#file", [str(path) for path in paths])
-        self.wait_for_session(other_than=before)
+    def open_images(self, *paths: Path) -> None:
+        """Open files through the file dialog; the first one is shown."""
+        previous_session = self.session_id
+        self.tab.set_input_files("#image-file-input", [str(path) for path in paths])
+        self.wait_for_session(other_than=previous_session)
 
-    def wait_for_session(self, *, other_than):
+    def wait_for_session(self, *, other_than: str | None) -> None:
+        """Wait until a session is open whose ID differs from the given one."""
+        # A new URL comes before the first rendering of its session.
         self.tab.wait_for_function(
-            "before => location.hash && location.hash !== `#s=${before}`"
-            " && document.getElementById('saved').textContent",
+            "previous => location.hash && location.hash !== `#session=${previous}`"
+            " && document.getElementById('save-status').textContent",
             arg=other_than,
         )
-        self.settle()
+        self.wait_until_saved()
 
     @property
-    def session(self):
-        return self.tab.url.partition("#s=")[2] or None
+    def session_id(self) -> str | None:
+        """ID of the session that the URL names."""
+        return self.tab.url.partition("#session=")[2] or None
 
-    def at(self, x, y):
-        """A pixel of the picture -> its centre in the window."""
-        return self.ask_page(
-            "const box = document.getElementById('canvas').getBoundingClientRect();"
-            "const at = page.camera.toCanvas(a[0] + 0.5, a[1] + 0.5);"
-            "return [box.left + at.x, box.top + at.y];",
+    def window_position(self, x: float, y: float) -> list[float]:
+        """Return the center of an image pixel in CSS pixels of the window."""
+        return self.run_script(
+            "const canvas = document.getElementById('canvas');"
+            "const canvasRect = canvas.getBoundingClientRect();"
+            "const {x, y} = state.viewport.toCanvas(a[0] + 0.5, a[1] + 0.5);"
+            "return [canvasRect.left + x, canvasRect.top + y];",
             *(x, y),
         )
 
-    def click(self, x, y, *, button="left", keys=()):
+    def click(
+        self, x: float, y: float, *, button: str = "left", keys: Sequence[str] = ()
+    ) -> None:
+        """Click on an image pixel while keys are held."""
         for key in keys:
             self.tab.keyboard.down(key)
-        self.tab.mouse.click(*self.at(x, y), button=button)
+        self.tab.mouse.click(*self.window_position(x, y), button=button)
         for key in keys:
             self.tab.keyboard.up(key)
-        self.settle()
+        self.wait_until_saved()
 
-    def drag(self, *points, button="left"):
-        (first, *others) = (self.at(x, y) for x, y in points)
-        self.tab.mouse.move(*first)
+    def drag(self, *points: tuple[float, float], button: str = "left") -> None:
+        """Drag from the first image pixel over all others."""
+        (start, *positions) = (self.window_position(x, y) for x, y in points)
+        self.tab.mouse.move(*start)
         self.tab.mouse.down(button=button)
-        for point in others:
-            self.tab.mouse.move(*point, steps=4)
+        # Four events per segment, as a moving mouse sends several.
+        for position in positions:
+            self.tab.mouse.move(*position, steps=4)
         self.tab.mouse.up(button=button)
-        self.settle()
+        self.wait_until_saved()
 
-    def press(self, key):
+    def press_key(self, key: str) -> None:
+        """Press and release a key."""
         self.tab.keyboard.press(key)
-        self.settle()
+        self.wait_until_saved()
 
-    def push(self, name):
-        """Pushes a button by the name of what it does."""
-        self.tab.locator(f"[data-do={name}]:visible").first.click()
-        self.settle()
+    def press_button(self, action: str) -> None:
+        """Click on the button of an action of `actions.js`."""
+        self.tab.locator(f"[data-action={action}]:visible").first.click()
+        self.wait_until_saved()
 
     @property
-    def shown(self):
-        """The objects as the page has them: name, colour, finished, clicks, area."""
-        return self.ask_page(
-            "return page.work.items.map(({number, name, colour, finished, clicks, mask})"
-            " => ({number, name, colour, finished, area: mask.area,"
+    def objects(self) -> list[dict]:
+        """Objects of the page: id, name, color, finished, clicks (x, y, sign), area."""
+        return self.run_script(
+            "return state.session.objects.map("
+            "({objectId, name, color, finished, clicks, mask}) =>"
+            " ({id: objectId, name, color, finished, area: mask.area,"
             " clicks: clicks.map(({x, y, positive}) => [x, y, positive])}));"
         )
 
     @property
-    def current(self):
-        """The current object as the page has it, or None."""
-        number = self.ask_page("return page.work.current?.number ?? null;")
-        return next((one for one in self.shown if one["number"] == number), None)
+    def current_object(self) -> dict | None:
+        """The current object of the page, or None."""
+        script = "return state.session.currentObject?.objectId ?? null;"
+        current_id = self.run_script(script)
+        return next((item for item in self.objects if item["id"] == current_id), None)
 
-    def colour_at(self, x, y):
-        """RGB of the canvas over a pixel of the picture."""
-        return self.ask_page(
+    def canvas_color(self, x: float, y: float) -> list[int]:
+        """Return the RGB values of the canvas over an image pixel."""
+        return self.run_script(
             "const canvas = document.getElementById('canvas');"
-            "const {x, y} = page.camera.toCanvas(a[0] + 0.5, a[1] + 0.5);"
-            "const at = [x, y].map((v) => Math.floor(v * devicePixelRatio));"
-            "return [...canvas.getContext('2d').getImageData(...at, 1, 1).data]"
+            "const {x, y} = state.viewport.toCanvas(a[0] + 0.5, a[1] + 0.5);"
+            "const pixel = [x, y].map((v) => Math.floor(v * devicePixelRatio));"
+            "return [...canvas.getContext('2d').getImageData(...pixel, 1, 1).data]"
             ".slice(0, 3);",
             *(x, y),
         )
 
-    def state(self):
-        """The session as the server knows it."""
-        answer = self.tab.request.get(f"{self.url}api/sessions/{self.session}")
-        assert answer.ok, answer.text()
-        return answer.json()
+    def fetch_session(self) -> dict:
+        """Return the session as the server describes it."""
+        session_url = f"{self.server_url}api/sessions/{self.session_id}"
+        response = self.tab.request.get(session_url)
+        assert response.ok, response.text()
+        return response.json()
 
-    def masks(self):
-        """Masks as the server knows them: number -> bool [h w]."""
-        return {one["number"]: decode(one["mask"]) for one in self.state()["objects"]}
+    def fetch_masks(self) -> dict[int, Bool[np.ndarray, "h w"]]:
+        """Return the server's masks by object ID."""
+        return {
+            item["object_id"]: decode_run_lengths(item["mask"])
+            for item in self.fetch_session()["objects"]
+        }
 
-    def export(self, form):
-        """Saves a file through the menu; gives its name and bytes."""
+    def export(self, format_name: str) -> tuple[str, bytes]:
+        """Export a file through the menu; return its name and content."""
         with self.tab.expect_download() as download:
-            self.tab.click("#export")
-            self.tab.click(f"[data-export={form}]")
+            self.tab.click("#export-button")
+            self.tab.click(f"[data-export-format={format_name}]")
         path = Path(download.value.path())
         return download.value.suggested_filename, path.read_bytes()
 
-    def notice(self):
-        """The sentence that the page shows."""
-        return self.tab.locator(".notice").last.inner_text()
+    def last_toast(self) -> str:
+        """Return the message shown last."""
+        return self.tab.locator(".toast").last.inner_text()
 
 
-def decode(runs):
-    """COCO's uncompressed run lengths -> bool [h w]."""
-    values = np.arange(len(runs["counts"])) % 2 == 1
-    return np.repeat(values, runs["counts"]).reshape(runs["size"], order="F")
+def decode_run_lengths(run_lengths: dict) -> Bool[np.ndarray, "h w"]:
+    """Decode COCO's uncompressed run lengths into a mask."""
+    # Runs alternate, background first, down the columns.
+    values = np.arange(len(run_lengths["counts"])) % 2 == 1
+    pixels = np.repeat(values, run_lengths["counts"])
+    return pixels.reshape(run_lengths["size"], order="F")
 
 
-def read_coco(data):
-    """COCO json -> number -> annotation."""
-    return {one["id"]: one for one in json.loads(data)["annotations"]}
+def read_coco_annotations(data: bytes) -> dict[int, dict]:
+    """Return the annotations of a COCO JSON file by ID."""
+    return {item["id"]: item for item in json.loads(data)["annotations"]}

@@ -1,30 +1,44 @@
-"""Prepares a set from a folder that a test wrote, and reads it again."""
+"""Prepare a dataset from a folder that a test wrote, and read it back."""
 
 from pathlib import Path
+from typing import Any
 
 import tensorflow_datasets as tfds
 
 from mst_jax.data import dataset
-from mst_jax.data.errors import Faults
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
 from mst_jax.data.example import Example
+from mst_jax.data.file_errors import ErrorCollector
 
 
-def prepare(
-    builder_class: type, source: Path, data_dir: Path, *, variant: str = "", **options
-) -> tuple[dict[str, dict[str, Example]], Faults]:
-    """Split -> id -> example; and what was left out."""
-    made = []
-    if variant:
-        options["config"] = tfds.core.BuilderConfig(name=variant)
-    name = f"{builder_class.name}/{variant}".rstrip("/")
+def prepare_dataset(
+    builder_class: type[FolderDatasetBuilder],
+    source: Path,
+    data_dir: Path,
+    *,
+    variant: str | None = None,
+    **builder_options: Any,
+) -> tuple[dict[str, dict[str, Example]], ErrorCollector]:
+    """Return the examples of each split by id, and the errors that were collected."""
+    builders = []
+    dataset_name = builder_class.name
+    if variant is not None:
+        dataset_name = f"{dataset_name}/{variant}"
+        builder_options["config"] = tfds.core.BuilderConfig(name=variant)
 
-    def make(place):
-        made.append(builder_class(data_dir=place, source=str(source), **options))
-        return made[0]
+    def make_builder(data_dir: str) -> FolderDatasetBuilder:
+        builder = builder_class(
+            data_dir=data_dir, source=str(source), **builder_options
+        )
+        builders.append(builder)
+        return builder
 
-    dataset.write_set(make, name, data_dir)
-    splits = {
-        split: {e.id: e for e in dataset.open_source(name, data_dir, split)}
-        for split in dataset.list_splits(name, data_dir)
+    dataset.write_dataset(make_builder, dataset_name, data_dir)
+    examples_by_split = {
+        split: {
+            example.id: example
+            for example in dataset.open_dataset(dataset_name, data_dir, split)
+        }
+        for split in dataset.list_splits(dataset_name, data_dir)
     }
-    return splits, made[0].faults
+    return examples_by_split, builders[0].errors

@@ -3,17 +3,16 @@
 from pathlib import Path
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 import mst_jax
-from mst_jax.checkpoints.dinov2 import SUFFIX, dinov2_table
-from mst_jax.checkpoints.parameter_mapping import write_names
-from mst_jax.checkpoints.torch_vit import mae_table
+from mst_jax.checkpoints.dinov2 import NPZ_SUFFIX, dinov2_mapping
+from mst_jax.checkpoints.parameter_mapping import arrays_from_params, flatten_params
+from mst_jax.checkpoints.torch_vit import mae_mapping
+from tests.helpers.random_models import random_params
 from tests.helpers.torch_archive import write_pth
-from tests.models.test_simpleclick import drawn_params
 
 # One head of 64 channels, as wide as published heads.
-WIDE = {
+WIDE_HEAD_SIZES = {
     "size": "nano",
     "crop": 24,
     "width": 64,
@@ -22,19 +21,25 @@ WIDE = {
 }
 
 
-def bare(params: dict) -> dict[str, np.ndarray]:
-    """The flat params of a model that belong to its ViT."""
-    flat = flatten_dict(params, sep="/")
-    parts = ("backbone/", "embed/image", "embed/positions")
-    return {path: leaf for path, leaf in flat.items() if path.startswith(parts)}
+def vit_params(params: dict) -> dict[str, np.ndarray]:
+    """Return the flat parameters of a model that belong to its ViT."""
+    prefixes = ("backbone/", "embed/image", "embed/positions")
+    flat_params = flatten_params(params)
+    return {p: value for p, value in flat_params.items() if p.startswith(prefixes)}
 
 
-def write_bare(path: Path, **changes: int) -> tuple[Path, dict]:
-    """Writes a ViT of `WIDE`; returns its path and the params of its plain model."""
-    model = WIDE | changes
-    params = drawn_params(mst_jax.build("simpleclick", **model))
-    if path.suffix == SUFFIX:
-        np.savez(path, **write_names(bare(params), dinov2_table(model["depth"])))
+def write_vit_file(path: Path, **changes: int) -> tuple[Path, dict]:
+    """Write a ViT of `WIDE_HEAD_SIZES`; return its path and its plain model's parameters.
+
+    Args:
+        path: Path of the file; `.npz` gets the names of DINOv2, others those of MAE.
+        **changes: Changed sizes.
+    """
+    sizes = WIDE_HEAD_SIZES | changes
+    params = random_params(mst_jax.build("simpleclick", **sizes))
+    if path.suffix == NPZ_SUFFIX:
+        mapping = dinov2_mapping(sizes["depth"])
+        np.savez(path, **arrays_from_params(vit_params(params), mapping))
         return path, params
-    arrays = write_names(bare(params), mae_table(model["depth"]))
+    arrays = arrays_from_params(vit_params(params), mae_mapping(sizes["depth"]))
     return write_pth(path, arrays, under="model"), params

@@ -1,4 +1,4 @@
-"""The packed form of COCO+LVIS, written as its authors' programs write it."""
+"""Write the packed form of COCO+LVIS as its authors' programs write it."""
 
 import pickle
 from pathlib import Path
@@ -20,25 +20,25 @@ HIERARCHY = {
 }
 
 
-def write_packed(folder: Path) -> Path:
-    """Two pictures of 3x4 pixels; only the first has a hierarchy."""
-    layers = [
+def write_ritm_folder(folder: Path) -> Path:
+    """Write two images of 3x4 pixels; only the first has a hierarchy."""
+    encoded_layers = [
         cv2.imencode(".png", labels.astype(np.uint8))[1]
         for labels in (WHOLES + STUFF, PARTS)
     ]
-    notes = {
+    hierarchies = {
         "000000000025": dict.fromkeys(range(3)),
         "000000000009": HIERARCHY,
     }
     (folder / "masks").mkdir(parents=True)
-    for name in notes:
-        write_image(folder / "images" / f"{name}.jpg")
-        data = pickle.dumps((layers, MAPPING))
-        (folder / "masks" / f"{name}.pickle").write_bytes(data)
-    tree = {
-        name: {"num_instance_masks": 3, "hierarchy": hierarchy}
-        for name, hierarchy in notes.items()
+    for image_id in hierarchies:
+        write_image(folder / "images" / f"{image_id}.jpg")
+        pickled_masks = pickle.dumps((encoded_layers, MAPPING))
+        (folder / "masks" / f"{image_id}.pickle").write_bytes(pickled_masks)
+    annotations = {
+        image_id: {"num_instance_masks": 3, "hierarchy": hierarchy}
+        for image_id, hierarchy in hierarchies.items()
     }
-    data = pickle.dumps(tree, protocol=pickle.HIGHEST_PROTOCOL)
-    (folder / "hannotation.pickle").write_bytes(data)
+    pickled = pickle.dumps(annotations, protocol=pickle.HIGHEST_PROTOCOL)
+    (folder / "hannotation.pickle").write_bytes(pickled)
     return folder

@@ -1,44 +1,56 @@
-"""The four recipes in their smallest form, and something to train them on."""
+"""Tiny models of the four recipes, and a batch to train them on."""
 
 import jax.numpy as jnp
 import numpy as np
 
-from mst_jax.models.recipes import LOSSES
+from configs.published import MODEL_LOSSES
 from mst_jax.structs import Batch
 
-_ROW = dict(
-    size="nano", crop=64, depth=2, width=16, num_heads=2, pyramid=(8, 8, 8, 8), head=16
+_SIZE = dict(
+    size="nano",
+    crop=64,
+    depth=2,
+    width=16,
+    num_heads=2,
+    pyramid_widths=(8, 8, 8, 8),
+    decoder_width=16,
 )
-_QUERIES = dict(
-    pixels=dict(num_layers=1, num_heads=2, num_points=2, num_groups=4),
-    queries=dict(num_queries=3, num_layers=2, num_heads=2),
+_QUERY_DECODER = dict(
+    pixel_decoder=dict(num_layers=1, num_heads=2, num_points=2, num_groups=4),
+    mask_decoder=dict(num_queries=3, num_layers=2, num_heads=2),
 )
-_TOKENS = dict(every=1, selection=dict(score_heads=2, fuse_heads=2))
+_TOKEN_SELECTION = dict(insert_every=1, selection=dict(score_heads=2, fuse_heads=2))
 
-TINY = {
-    "simpleclick": _ROW | dict(window=32, dropout=0.0),
-    "mst": _ROW | _TOKENS | dict(dropout=0.0),
-    "adaptiveclick": _ROW | _QUERIES | dict(window=32),
-    "mst_adaptive": _ROW | _TOKENS | _QUERIES,
+TINY_MODELS = {
+    "simpleclick": _SIZE | dict(window=32, dropout=0.0),
+    "mst": _SIZE | _TOKEN_SELECTION | dict(dropout=0.0),
+    "adaptiveclick": _SIZE | _QUERY_DECODER | dict(window=32),
+    "mst_adaptive": _SIZE | _TOKEN_SELECTION | _QUERY_DECODER,
 }
-"""Name of a recipe -> its arguments; nothing is drawn in training."""
+"""Name of a recipe -> its arguments; without dropout, so that training is repeatable."""
 
 
-def recipe_losses(name: str) -> dict:
-    """The losses of a recipe, as published."""
-    return dict(LOSSES[name])
+def published_losses(name: str) -> dict:
+    """Return the losses of a recipe, as published."""
+    return dict(MODEL_LOSSES[name])
 
 
-def tiny_batch(num: int, *, side: int = 64, seed: int = 0) -> Batch:
-    """Noise with a bright rectangle on it, which is wanted; one row does not count."""
+def tiny_batch(num_examples: int, *, side: int = 64, seed: int = 0) -> Batch:
+    """Draw noise with a bright rectangle, the target; the first row does not count.
+
+    Args:
+        num_examples: Number of examples.
+        side: Side of the square images in pixels.
+        seed: Seed of the random numbers.
+    """
     rng = np.random.default_rng(seed)
-    image = rng.integers(0, 120, (num, side, side, 3), np.uint8)
-    target = np.zeros((num, side, side), bool)
-    for number in range(num):
+    image = rng.integers(0, 120, (num_examples, side, side, 3), np.uint8)
+    target = np.zeros((num_examples, side, side), bool)
+    for index in range(num_examples):
         top, left = rng.integers(2, side // 2, 2)
-        target[number, top : top + side // 3, left : left + side // 3] = True
+        target[index, top : top + side // 3, left : left + side // 3] = True
     image[target] += 120
     valid = np.ones_like(target)
     valid[:, 0] = False
-    pixels = [jnp.asarray(x) for x in (image, target, valid, np.zeros_like(target))]
-    return Batch(*pixels)
+    no_others = np.zeros_like(target)
+    return Batch(*(jnp.asarray(array) for array in (image, target, valid, no_others)))

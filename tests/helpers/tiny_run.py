@@ -1,37 +1,36 @@
 """The training command on drawn scenes, with a model and a run that take seconds."""
 
 import json
-import re
 from pathlib import Path
 
 from mst_jax import prepare
+from mst_jax.training.telemetry import MACHINE_METRICS
 
 CONFIG = Path(__file__).with_name("tiny_config.py")
 
-# What a clock or a meter says is never the same twice.
-MEASURED = re.compile("second|waiting|memory|utili[sz]ation|flop|mfu")
-
 
 def draw_scenes(folder: Path) -> Path:
+    """Prepare a small dataset of drawn scenes in a folder."""
     sizes = ["--num-train", "6", "--num-validation", "2", "--size", "48"]
-    prepare.main(["shapes", "--data_dir", str(folder), *sizes])
+    prepare.main(["shapes", "--data-dir", str(folder), *sizes])
     return folder
 
 
 def make_command(data_dir: Path, workdir: Path, *changes: str) -> list[str]:
+    """Return the words of the training command, with changes such as "steps=3"."""
     values = [f"data.data_dir={data_dir}", *changes]
     flags = [f"--config.{value}" for value in values]
     return ["--config", str(CONFIG), "--workdir", str(workdir), *flags]
 
 
-def metrics(workdir: Path) -> list[dict]:
-    """The lines of the log, but for what was measured."""
+def read_metrics(workdir: Path) -> list[dict]:
+    """Read the lines of the log, without metrics that no two runs agree on."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return [
         {
-            key: value
-            for key, value in json.loads(line).items()
-            if not MEASURED.search(key)
+            name: value
+            for name, value in json.loads(line).items()
+            if name not in MACHINE_METRICS
         }
         for line in lines
     ]

@@ -1,44 +1,59 @@
-"""What token selections chose, made by hand or as the published program did."""
+"""Token selections made by hand or taken from the published program."""
 
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from mst_jax.structs import Chosen, TokenChoice
+from mst_jax.structs import SelectedTokens, TokenSelectionOutput
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "token_losses.npz")
 GOLDEN_TARGET = jnp.asarray(np.unpackbits(GOLDEN["target"], axis=-1).astype(bool))
 
 
-def chosen(tokens, index, *, num_tokens, kept=None):
-    """Chosen tokens [b m c] of a scale with `num_tokens`; all kept if not told."""
+def make_selected_tokens(tokens, index, *, num_tokens, selected=None):
+    """Make selected tokens [b m c] of a scale with `num_tokens` tokens.
+
+    Args:
+        tokens: [b m c] features of the selected tokens.
+        index: [b m] indices of the selected tokens.
+        num_tokens: Number of tokens of the scale.
+        selected: [b m] False for tokens that are dropped; None: all are selected.
+    """
     tokens, index = jnp.asarray(tokens), jnp.asarray(index)
-    kept = jnp.ones(index.shape, bool) if kept is None else jnp.asarray(kept)
-    return Chosen(jnp.ones((len(index), num_tokens)), index, kept, tokens)
+    if selected is None:
+        selected = jnp.ones(index.shape, bool)
+    scores = jnp.ones((len(index), num_tokens))
+    return SelectedTokens(scores, index, jnp.asarray(selected), tokens)
 
 
-def scored(fine, coarse):
-    """A choice of which only the scores matter."""
+def make_scored_selection(fine_scores, coarse_scores):
+    """Make a token selection of which only the scores [b n] are defined."""
     fine, coarse = (
-        Chosen(scores, jnp.zeros((len(scores), 0), int), None, None)
-        for scores in (jnp.asarray(fine), jnp.asarray(coarse))
+        SelectedTokens(scores, jnp.zeros((len(scores), 0), int), None, None)
+        for scores in (jnp.asarray(fine_scores), jnp.asarray(coarse_scores))
     )
-    return TokenChoice(None, fine, coarse, None)
+    return TokenSelectionOutput(None, fine, coarse, None)
 
 
-def golden_choices(suffix=""):
-    """The three choices of a published model; `suffix` names the release of the scores."""
+def golden_selections(suffix=""):
+    """Return the three token selections of a published model.
 
-    def scale(name):
+    Args:
+        suffix: Suffix of the scores in the golden file, which names their release.
+    """
+
+    def golden_scale(name):
         tokens = jnp.asarray(GOLDEN[name + "_tokens"])
         scores = jnp.asarray(GOLDEN[f"{name}_scores{suffix}"])
         index = jnp.asarray(GOLDEN[name + "_index"])
-        return Chosen(scores, index, (tokens != 0).any(-1), tokens)
+        # The published program zeroes the tokens that it drops.
+        return SelectedTokens(scores, index, (tokens != 0).any(-1), tokens)
 
-    choices = []
-    for i in range(3):
-        fine, coarse = scale(f"fine{i}"), scale(f"coarse{i}")
-        click = jnp.asarray(GOLDEN[f"click{i}"])
-        choices.append(TokenChoice(click, fine, coarse, jnp.zeros_like(fine.tokens)))
-    return tuple(choices)
+    selections = []
+    for layer in range(3):
+        fine, coarse = golden_scale(f"fine{layer}"), golden_scale(f"coarse{layer}")
+        click = jnp.asarray(GOLDEN[f"click{layer}"])
+        fused = jnp.zeros_like(fine.tokens)
+        selections.append(TokenSelectionOutput(click, fine, coarse, fused))
+    return tuple(selections)

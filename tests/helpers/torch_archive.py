@@ -1,4 +1,4 @@
-"""Writes `.pth` archives without PyTorch, opcode by opcode, honest ones and others."""
+"""Write `.pth` archives without PyTorch, opcode by opcode, valid ones and hostile ones."""
 
 import dataclasses
 import struct
@@ -8,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-STORAGES = {
+STORAGE_TYPES = {
     np.dtype(np.float64): "DoubleStorage",
     np.dtype(np.float32): "FloatStorage",
     np.dtype(np.float16): "HalfStorage",
@@ -18,7 +18,7 @@ STORAGES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Name:
+class GlobalName:
     """A class or function of some module."""
 
     module: str
@@ -26,8 +26,8 @@ class Name:
 
 
 @dataclasses.dataclass(frozen=True)
-class Call:
-    """An object: a call, then items and a state put into its result."""
+class PickledCall:
+    """An object: a call, then items and a state that its result receives."""
 
     function: object
     arguments: tuple = ()
@@ -36,16 +36,16 @@ class Call:
 
 
 @dataclasses.dataclass(frozen=True)
-class Storage:
-    """Numbers that lie in a member of their own."""
+class TensorStorage:
+    """Values that are stored in a member of their own."""
 
-    kind: str
+    storage_type: str
     key: str
-    count: int
+    num_values: int
 
 
-def emit(value: object) -> bytes:
-    """Opcodes that leave the value on the stack."""
+def pickle_opcodes(value: object) -> bytes:
+    """Return opcodes that leave a value on the stack."""
     match value:
         case None:
             return b"N"
@@ -58,49 +58,62 @@ def emit(value: object) -> bytes:
         case str():
             return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
         case tuple():
-            return b"(" + b"".join(map(emit, value)) + b"t"
+            return b"(" + b"".join(map(pickle_opcodes, value)) + b"t"
         case list():
-            return b"](" + b"".join(map(emit, value)) + b"e"
+            return b"](" + b"".join(map(pickle_opcodes, value)) + b"e"
         case dict():
-            return b"}" + emit_items(value)
-        case Name():
+            return b"}" + item_opcodes(value)
+        case GlobalName():
             return f"c{value.module}\n{value.name}\n".encode()
-        case Storage():
-            kind = Name("torch", value.kind)
-            return emit(("storage", kind, value.key, "cpu", value.count)) + b"Q"
-        case Call():
-            made = emit(value.function) + emit(value.arguments) + b"R"
-            items = b"" if value.items is None else emit_items(value.items)
-            return made + items + (emit(value.state) + b"b" if value.state else b"")
+        case TensorStorage():
+            storage_type = GlobalName("torch", value.storage_type)
+            persistent_id = (
+                "storage",
+                storage_type,
+                value.key,
+                "cpu",
+                value.num_values,
+            )
+            return pickle_opcodes(persistent_id) + b"Q"
+        case PickledCall():
+            call = pickle_opcodes(value.function) + pickle_opcodes(value.arguments)
+            items = b"" if value.items is None else item_opcodes(value.items)
+            state = pickle_opcodes(value.state) + b"b" if value.state else b""
+            return call + b"R" + items + state
+    raise TypeError(f"no opcodes for a {type(value).__name__}")
 
 
-def emit_items(items: dict) -> bytes:
-    pairs = b"".join(emit(key) + emit(value) for key, value in items.items())
+def item_opcodes(items: dict) -> bytes:
+    """Return opcodes that set the items of a dict on the stack."""
+    pairs = b"".join(pickle_opcodes(k) + pickle_opcodes(v) for k, v in items.items())
     return b"(" + pairs + b"u"
 
 
-def pickled(value: object) -> bytes:
-    return b"\x80\x02" + emit(value) + b"."
+def make_pickle(value: object) -> bytes:
+    """Return a whole pickle of protocol 2."""
+    return b"\x80\x02" + pickle_opcodes(value) + b"."
 
 
-def tensor(storage: Storage, offset: int, shape: tuple, strides: tuple) -> Call:
-    """What PyTorch writes for a tensor."""
-    rebuild = Name("torch._utils", "_rebuild_tensor_v2")
-    hooks = Call(Name("collections", "OrderedDict"))
-    return Call(rebuild, (storage, offset, shape, strides, False, hooks))
+def make_tensor(
+    storage: TensorStorage, offset: int, shape: tuple, strides: tuple
+) -> PickledCall:
+    """Return the call that PyTorch writes for a tensor."""
+    rebuild = GlobalName("torch._utils", "_rebuild_tensor_v2")
+    hooks = PickledCall(GlobalName("collections", "OrderedDict"))
+    return PickledCall(rebuild, (storage, offset, shape, strides, False, hooks))
 
 
-def write_members(
+def write_archive(
     path: Path,
-    top: object,
+    content: object,
     storages: dict[str, bytes],
     *,
     byteorder: bytes = b"little",
     compression: int = zipfile.ZIP_STORED,
 ) -> Path:
-    """Writes an archive: the pickle of `top`, and the storages' bytes."""
+    """Write an archive: the pickle of its content, and the bytes of the storages."""
     with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("archive/data.pkl", pickled(top))
+        archive.writestr("archive/data.pkl", make_pickle(content))
         archive.writestr("archive/version", "3\n")
         archive.writestr("archive/byteorder", byteorder)
         for key, data in storages.items():
@@ -115,23 +128,26 @@ def write_pth(
     config: dict | None = None,
     under: str = "state_dict",
 ) -> Path:
-    """Writes arrays as a training program does: {under: arrays, 'config': config}."""
-    described, storages = {}, {}
-    for number, (name, array) in enumerate(arrays.items()):
+    """Write arrays as training programs do: {under: arrays, 'config': config}."""
+    tensors, storages = {}, {}
+    for index, (name, array) in enumerate(arrays.items()):
         array = np.ascontiguousarray(array)
-        storage = Storage(STORAGES[array.dtype], str(number), array.size)
-        strides = tuple(step // array.itemsize for step in array.strides)
-        described[name] = tensor(storage, 0, array.shape, strides)
+        storage = TensorStorage(STORAGE_TYPES[array.dtype], str(index), array.size)
+        strides = tuple(stride // array.itemsize for stride in array.strides)
+        tensors[name] = make_tensor(storage, 0, array.shape, strides)
         storages[storage.key] = array.tobytes()
-    state_dict = Call(Name("collections", "OrderedDict"), (), described)
-    top = {under: state_dict} | ({} if config is None else {"config": config})
-    return write_members(path, top, storages)
+    state_dict = PickledCall(GlobalName("collections", "OrderedDict"), (), tensors)
+    content = {under: state_dict} | ({} if config is None else {"config": config})
+    return write_archive(path, content, storages)
 
 
-def config_of(num_heads: int) -> dict:
-    """A config in the form of the published programs, with objects that nobody knows."""
-    loss = Call(Name("isegm.losses", "CrossEntropy"), (), None, {"training": True})
-    easy = Call(Name("easydict", "EasyDict"), (), {"DEPTH": 4}, {"DEPTH": 4})
+def make_published_config(num_heads: int) -> dict:
+    """Return a config of SimpleClick or MST, with objects of unknown classes."""
+    loss_class = GlobalName("isegm.losses", "CrossEntropy")
+    loss = PickledCall(loss_class, (), None, {"training": True})
+    easy_class = GlobalName("easydict", "EasyDict")
+    easy_dict = PickledCall(easy_class, (), {"DEPTH": 4}, {"DEPTH": 4})
+    device = PickledCall(GlobalName("torch", "device"), ("cpu",))
     return {
         "class": "isegm.model.is_plainvit_model.PlainVitModel",
         "params": {
@@ -140,15 +156,16 @@ def config_of(num_heads: int) -> dict:
                 "value": {"num_heads": num_heads, "img_size": (64, 64)},
             },
             "head_params": {"value": {"loss_decode": loss, "channels": 8}},
-            "cfg": {"value": easy, "device": Call(Name("torch", "device"), ("cpu",))},
+            "cfg": {"value": easy_dict, "device": device},
         },
     }
 
 
-def easy_config_of(num_heads: int) -> dict:
-    """A config in AdaptiveClick's form: records in records, each with items and state."""
-    easy = {"NUM_HEADS": num_heads, "EMBED_DIM": 16}
+def make_adaptiveclick_config(num_heads: int) -> dict:
+    """Return a config of AdaptiveClick: nested records, each with items and a state."""
+    easy_class = GlobalName("easydict", "EasyDict")
+    fields = {"NUM_HEADS": num_heads, "EMBED_DIM": 16}
     for name in ("BACKBONE", "MODEL"):
-        easy = {name: Call(Name("easydict", "EasyDict"), (), easy, easy)}
-    value = Call(Name("easydict", "EasyDict"), (), easy, easy)
+        fields = {name: PickledCall(easy_class, (), fields, fields)}
+    value = PickledCall(easy_class, (), fields, fields)
     return {"class": "AdaptiveClickModel", "params": {"cfg": {"value": value}}}

@@ -1,68 +1,68 @@
-"""How often does a predictor compile?"""
+"""Number of compilations of a predictor."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.structs import struct
-from tests.helpers.analytic_network import bumps
-from tests.helpers.open_predictor import IMAGE, TARGET, opened, same
+from mst_jax.structs import pytree_dataclass
+from tests.helpers.analytic_network import analytic_model
+from tests.helpers.open_predictor import IMAGE, TARGET, assert_same, open_predictor
 
 
-class Counted:
-    """A model that counts how often it is traced, which is once a compilation."""
+class TraceCounter:
+    """A model that counts its traces: one for each compilation."""
 
     def __init__(self):
         self.traces = 0
 
-    def __call__(self, image, clicks, previous):
+    def __call__(self, image, clicks, prev_mask):
         self.traces += 1
-        return bumps(image, clicks, previous)
+        return analytic_model(image, clicks, prev_mask)
 
 
-def test_one_program_serves_a_bucket_whatever_the_number_of_clicks():
-    model = Counted()
-    predictor = opened(model)
-    for place in range(24):
-        predictor.click(place, 2 * place, place % 3 != 0)
+def test_one_program_serves_a_padded_size_and_any_number_of_clicks():
+    model = TraceCounter()
+    predictor = open_predictor(model)
+    for index in range(24):
+        predictor.click(index, 2 * index, index % 3 != 0)
     predictor.undo()
     predictor.finish()
     predictor.load_mask(TARGET)
     predictor.click(3, 3)
-    other = opened(model, IMAGE[:50, :70])
+    other = open_predictor(model, IMAGE[:50, :70])
     other.click(1, 1)
     other.predict([[4, 5]], [1], mask_input=np.zeros((1, 8, 8)))
     assert model.traces == 1
 
 
-def test_more_clicks_than_slots_find_room():
-    model = Counted()
-    predictor = opened(model)
-    for place in range(25):
-        mask = predictor.click(place, 2 * place)
+def test_more_clicks_than_slots_double_the_slots():
+    model = TraceCounter()
+    predictor = open_predictor(model)
+    for index in range(25):
+        mask = predictor.click(index, 2 * index)
     assert model.traces == 2 and len(predictor.clicks) == 25
     predictor.undo()
-    same(predictor.redo(), mask)
+    assert_same(predictor.redo(), mask)
 
 
-@struct
-class Raised:
-    """A model with a parameter."""
+@pytree_dataclass
+class BiasedModel:
+    """A model with one parameter."""
 
     bias: jax.Array
 
-    def __call__(self, image, clicks, previous):
+    def __call__(self, image, clicks, prev_mask):
         TRACED.append(True)
-        return bumps(image, clicks, previous) + self.bias
+        return analytic_model(image, clicks, prev_mask) + self.bias
 
 
 TRACED = []
 
 
 def test_new_parameters_need_no_new_program():
-    low, high = (Raised(jnp.float32(bias)) for bias in (0.0, 4.0))
-    small, large = opened(low).click(20, 42), opened(high).click(20, 42)
+    low, high = (BiasedModel(jnp.float32(bias)) for bias in (0.0, 4.0))
+    small, large = open_predictor(low).click(20, 42), open_predictor(high).click(20, 42)
     assert len(TRACED) == 1
     assert small.sum() < large.sum()
 
@@ -73,13 +73,13 @@ jax.monitoring.register_event_duration_secs_listener(
 )
 
 
-@pytest.mark.parametrize("spread", [False, True])
-def test_parameters_that_were_put_on_a_device_compile_once(spread):
+@pytest.mark.parametrize("is_sharded", [False, True])
+def test_parameters_that_were_put_on_a_device_compile_once(is_sharded):
     devices = np.array(jax.devices()[:1])
     mesh = jax.sharding.Mesh(devices, "data")
-    place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    bias = jax.device_put(np.float32(0.5), place if spread else devices[0])
-    predictor = opened(Raised(bias))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    bias = jax.device_put(np.float32(0.5), sharding if is_sharded else devices[0])
+    predictor = open_predictor(BiasedModel(bias))
     before = len(COMPILED)
     predictor.click(20, 42)
     first = len(COMPILED)

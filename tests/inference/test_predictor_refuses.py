@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from mst_jax.inference.predictor import Predictor
-from tests.helpers.analytic_network import bumps
-from tests.helpers.open_predictor import IMAGE, TARGET, opened
+from tests.helpers.analytic_network import analytic_model
+from tests.helpers.open_predictor import IMAGE, TARGET, open_predictor
 
 
 @pytest.mark.parametrize(
     ("action", "message"),
     [
         (lambda p: p.click(60, 0), "row 60, column 0 lies outside .* 60 rows and 84"),
-        (lambda p: p.click(0, 84), "outside the picture"),
-        (lambda p: p.click(-0.5, 3), "outside the picture"),
+        (lambda p: p.click(0, 84), "outside the image"),
+        (lambda p: p.click(-0.5, 3), "outside the image"),
         (lambda p: p.click(float("nan"), 3), "row nan, column 3 lies outside"),
-        (lambda p: p.click(3, float("inf")), "outside the picture"),
+        (lambda p: p.click(3, float("inf")), "outside the image"),
         (lambda p: p.finish(), "the mask is empty"),
         (lambda p: p.load_mask(TARGET[1:]), r"mask is \[59, 84\], expected \[60, 84\]"),
         (lambda p: p.load_mask(TARGET & False), "mask is empty"),
-        (lambda p: p.load_mask(np.full(TARGET.shape, np.nan)), "no numbers"),
+        (lambda p: p.load_mask(np.full(TARGET.shape, np.nan)), "not finite numbers"),
         (lambda p: p.set_image(IMAGE / 255), "image is float64 .* expected uint8"),
         (lambda p: p.set_image(IMAGE[..., 0]), r"image is uint8 \[60, 84\]"),
         (lambda p: p.set_image(IMAGE[:0]), r"expected uint8 \[h w 3\]"),
@@ -31,11 +31,11 @@ from tests.helpers.open_predictor import IMAGE, TARGET, opened
     ],
 )
 def test_bad_input_is_one_sentence_and_changes_nothing(action, message):
-    predictor = opened()
+    predictor = open_predictor()
     before = predictor.session
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(ValueError, match=message) as raised:
         action(predictor)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(raised.value)
     assert predictor.session is before
 
 
@@ -52,29 +52,23 @@ def test_bad_input_is_one_sentence_and_changes_nothing(action, message):
         lambda p: p.mask,
     ],
 )
-def test_there_must_be_a_picture(action):
+def test_every_action_needs_an_image(action):
     with pytest.raises(ValueError, match="call set_image first"):
-        action(Predictor(bumps))
+        action(Predictor(analytic_model))
 
 
-@pytest.mark.parametrize("change", [{"zoom": 0}, {"zoom_min_side": -1}])
-def test_sides_are_positive(change):
-    with pytest.raises(ValueError, match="expected 1 pixel or more"):
-        Predictor(bumps, **change)
-
-
-def test_a_model_that_refuses_a_picture_changes_nothing():
-    def only_patches(image, clicks, previous):
+def test_a_model_that_rejects_an_image_changes_nothing():
+    def patch_model(image, clicks, prev_mask):
         if image.shape[1] % 16:
             raise ValueError("image is 60x84, not a multiple of the 16-pixel patch")
-        return bumps(image, clicks, previous)
+        return analytic_model(image, clicks, prev_mask)
 
-    predictor = opened(only_patches, zoom=None)
+    predictor = open_predictor(patch_model, size=None)
     with pytest.raises(ValueError, match="16-pixel patch"):
         predictor.click(3, 3)
     assert len(predictor.clicks) == 0
 
 
-def test_a_session_is_frozen():
+def test_a_session_is_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        opened().session.height = 3
+        open_predictor().session.height = 3

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from mst_jax.inference import sam_interface
-from mst_jax.inference.click_session import Session
+from mst_jax.inference.click_session import ClickSession
 
-SESSION = Session.start(jnp.zeros((1, 4, 8, 3), jnp.uint8), 3, 5)
+SESSION = ClickSession.start(jnp.zeros((1, 4, 8, 3), jnp.uint8), 3, 5)
 probs = nps.arrays(np.float32, (3, 5), elements=st.floats(0, 1, width=32))
 
 
 def test_x_and_y_become_row_and_column():
-    clicks = sam_interface.open_points([[4, 1], [0.5, 2]], [1, 0], SESSION)
+    clicks = sam_interface.parse_points([[4, 1], [0.5, 2]], [1, 0], SESSION)
     assert clicks == ((1, 4, True), (2, 0.5, False))
 
 
@@ -31,13 +31,13 @@ def test_x_and_y_become_row_and_column():
         ([[5, 1]], [1], "row 1, column 5 lies outside"),
     ],
 )
-def test_what_are_not_points(coords, labels, message):
+def test_invalid_points_are_refused(coords, labels, message):
     with pytest.raises(ValueError, match=message):
-        sam_interface.open_points(coords, labels, SESSION)
+        sam_interface.parse_points(coords, labels, SESSION)
 
 
 def test_a_mask_input_is_resized_as_logits():
-    prob = sam_interface.open_mask_input(np.array([[[-2.0, 2.0]]]), 1, 4)
+    prob = sam_interface.parse_mask_input(np.array([[[-2.0, 2.0]]]), 1, 4)
     np.testing.assert_allclose(
         prob, 1 / (1 + np.exp(-np.array([[-2.0, -1.0, 1.0, 2.0]]))), rtol=1e-5
     )
@@ -51,18 +51,18 @@ def test_a_mask_input_is_resized_as_logits():
     ],
     ids=str,
 )
-def test_what_is_not_a_mask_input(logits):
+def test_invalid_mask_inputs_are_refused(logits):
     with pytest.raises(ValueError, match=r"mask_input .* expected (finite )?logits"):
-        sam_interface.open_mask_input(logits, 3, 5)
+        sam_interface.parse_mask_input(logits, 3, 5)
 
 
 @given(prob=probs)
 def test_an_answer_comes_back_as_the_probability(prob):
-    masks, scores, logits = sam_interface.answer(prob)
+    masks, scores, logits = sam_interface.format_output(prob)
     np.testing.assert_array_equal(masks[0], prob > 0.49)
     assert 0 <= scores[0] <= 1 and np.isfinite(logits).all()
     np.testing.assert_allclose(
-        sam_interface.open_mask_input(logits, 3, 5), prob, atol=2e-6
+        sam_interface.parse_mask_input(logits, 3, 5), prob, atol=2e-6
     )
 
 

@@ -1,46 +1,58 @@
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from mst_jax.interaction.refine import refine
+from mst_jax.interaction.refine import RefinementOptions, refine
 from mst_jax.structs import Clicks
 
-WIDTH = 10
+IMAGE_WIDTH = 10
 
 
-def one_column_more(clicks, prob, region):
+def fill_one_more_column(clicks, prob, roi):
     """A model that adds a column to its last mask, up to twice the clicks plus two."""
-    column = jnp.arange(WIDTH)[None, None, :]
-    filled = (prob > 0.5).sum(axis=2, keepdims=True)
-    most = 2 * clicks.num_clicks[:, None, None] + 2
-    return jnp.where(column < jnp.minimum(filled + 1, most), 0.9, 0.1), region + 1
+    column = jnp.arange(IMAGE_WIDTH)[None, None, :]
+    num_filled = (prob > 0.5).sum(axis=2, keepdims=True)
+    max_filled = 2 * clicks.num_clicks[:, None, None] + 2
+    is_filled = column < jnp.minimum(num_filled + 1, max_filled)
+    return jnp.where(is_filled, 0.9, 0.1), roi + 1
 
 
-def looked(*num_clicks, **settings):
-    """Columns that were filled and looks that were made, for each example."""
-    num = len(num_clicks)
-    label = jnp.arange(3)[None] < jnp.array(num_clicks)[:, None]
-    clicks = Clicks(jnp.zeros((num, 3, 2)), jnp.where(label, 1, -1))
-    start = jnp.zeros((num, 1, WIDTH)), jnp.zeros((num, 4), int)
-    settings = dict(num_more=9, first_clicks=3) | settings
-    prob, region = refine(one_column_more, clicks, *start, **settings)
-    return [(np.asarray(prob) > 0.5).sum((1, 2)).tolist(), region[:, 0].tolist()]
+def refined(*num_clicks, **changes):
+    """The number of filled columns and of forward passes of each example."""
+    num_examples = len(num_clicks)
+    is_filled = jnp.arange(3)[None] < jnp.array(num_clicks)[:, None]
+    clicks = Clicks(jnp.zeros((num_examples, 3, 2)), jnp.where(is_filled, 1, -1))
+    prob = jnp.zeros((num_examples, 1, IMAGE_WIDTH))
+    num_passes = jnp.zeros((num_examples, 4), int)
+    options = RefinementOptions(**{"num_steps": 9} | changes)
+    prob, num_passes = refine(
+        fill_one_more_column, clicks, prob, num_passes, options=options
+    )
+    num_columns = (np.asarray(prob) > 0.5).sum((1, 2))
+    return [num_columns.tolist(), num_passes[:, 0].tolist()]
 
 
-def test_so_many_looks_more():
-    assert looked(1, 2, num_more=0) == [[1, 1], [1, 1]]
-    assert looked(1, 2, num_more=2) == [[3, 3], [3, 3]]
+def test_number_of_steps():
+    assert refined(1, 2, num_steps=0) == [[1, 1], [1, 1]]
+    assert refined(1, 2, num_steps=2) == [[3, 3], [3, 3]]
 
 
-def test_only_the_first_clicks_are_looked_at_again():
-    assert looked(1, 2, 3, num_more=2, first_clicks=2) == [[3, 3, 1], [3, 3, 1]]
+def test_only_sessions_with_few_clicks_are_refined():
+    assert refined(1, 2, 3, num_steps=2, max_clicks=2) == [[3, 3, 1], [3, 3, 1]]
 
 
-def test_no_click_is_looked_at_once():
-    assert looked(0, 1, num_more=2) == [[1, 3], [1, 3]]
+def test_an_example_without_a_click_is_predicted_once():
+    assert refined(0, 1, num_steps=2) == [[1, 3], [1, 3]]
 
 
-def test_looks_end_when_the_mask_stands_still():
-    """It fills 4 or 6 columns, and one look more shows that no more come."""
-    assert looked(1, 2, least_change=0) == [[4, 6], [5, 7]]
-    assert looked(1, 2, least_change=1) == [[2, 2], [2, 2]]
-    assert looked(1, 2) == [[4, 6], [10, 10]]
+def test_refinement_stops_when_the_mask_converges():
+    """It fills 4 or 6 columns, and one more step shows that no more are added."""
+    assert refined(1, 2, convergence_pixels=0) == [[4, 6], [5, 7]]
+    assert refined(1, 2, convergence_pixels=1) == [[2, 2], [2, 2]]
+    assert refined(1, 2) == [[4, 6], [10, 10]]
+
+
+@pytest.mark.parametrize("name", ["num_steps", "max_clicks", "convergence_pixels"])
+def test_a_negative_option_is_named(name):
+    with pytest.raises(ValueError, match=f"refinement {name} is -1, expected"):
+        RefinementOptions(**{name: -1})

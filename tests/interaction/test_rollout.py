@@ -11,32 +11,32 @@ from mst_jax.structs import Clicks
 WIDTH = 10
 
 
-def count_on(clicks, prob, region):
-    """A model that fills one more column than the number of clicks it was given."""
+def fill_columns(clicks, prob, roi):
+    """Fill one more column than there are clicks."""
     column = jnp.arange(WIDTH)[None, None, :]
     filled = column < clicks.num_clicks[:, None, None] + 1
-    return jnp.where(filled, 0.9, 0.1) + 0 * prob, region + 1
+    return jnp.where(filled, 0.9, 0.1) + 0 * prob, roi + 1
 
 
-def click_on_diagonal(prob, clicks, number):
-    return clicks.append(jnp.full((len(prob), 2), number), number % 2)
+def click_on_diagonal(prob, clicks, round_index):
+    return clicks.append(jnp.full((len(prob), 2), round_index), round_index % 2)
 
 
 @pytest.fixture
 def scene():
-    """Two examples whose targets are the first 4 and the first 8 columns."""
+    """Return two examples whose targets are the first 4 and the first 8 columns."""
     target = jnp.arange(WIDTH)[None, None, :] < jnp.array([4, 8])[:, None, None]
     target = jnp.broadcast_to(target, (2, 1, WIDTH))
     start = start_rollout(Clicks.empty(2, num_slots=4), 1, WIDTH, max_rounds=6)
     return start, target, jnp.ones_like(target)
 
 
-def play(scene, predict=count_on, **kwargs):
+def run(scene, predict=fill_columns, **kwargs):
     return rollout(predict, click_on_diagonal, *scene, **kwargs)
 
 
-def test_rounds_are_noted_and_answered(scene):
-    end = play(scene, num_rounds=3)
+def test_rounds_are_logged_and_get_a_click(scene):
+    end = run(scene, num_rounds=3)
     np.testing.assert_allclose(
         end.ious,
         [[1 / 4, 2 / 4, 3 / 4, 0, 0, 0], [1 / 8, 2 / 8, 3 / 8, 0, 0, 0]],
@@ -45,12 +45,12 @@ def test_rounds_are_noted_and_answered(scene):
     np.testing.assert_array_equal(end.num_rounds, [3, 3])
     np.testing.assert_array_equal(end.clicks.label, [[0, 1, 0, -1]] * 2)
     np.testing.assert_array_equal(end.clicks.yx[0, :3], [[0, 0], [1, 1], [2, 2]])
-    np.testing.assert_array_equal(end.regions[0, :, 0], [0, 1, 2, -1, -1, -1])
+    np.testing.assert_array_equal(end.rois[0, :, 0], [0, 1, 2, -1, -1, -1])
     assert (end.prob[0, 0] > 0.5).tolist() == [True] * 3 + [False] * 7
 
 
-def test_a_finished_example_freezes_and_the_others_go_on(scene):
-    end = play(scene, num_rounds=6, stop_iou=0.5)
+def test_a_finished_example_stays_while_the_others_continue(scene):
+    end = run(scene, num_rounds=6, stop_iou=0.5)
     np.testing.assert_array_equal(end.num_rounds, [2, 4])
     np.testing.assert_allclose(
         end.ious,
@@ -59,61 +59,72 @@ def test_a_finished_example_freezes_and_the_others_go_on(scene):
     )
     np.testing.assert_array_equal(end.clicks.num_clicks, [1, 3])
     assert (end.prob > 0.5).sum(axis=(1, 2)).tolist() == [2, 4]
-    assert end.region[:, 0].tolist() == [1, 3]
+    assert end.roi[:, 0].tolist() == [1, 3]
 
 
 def test_the_loop_ends_when_all_are_finished(scene):
-    asked = []
+    calls = []
 
-    def counting(clicks, prob, region):
-        jax.debug.callback(lambda: asked.append(1))
-        return count_on(clicks, prob, region)
+    def counting(clicks, prob, roi):
+        jax.debug.callback(lambda: calls.append(1))
+        return fill_columns(clicks, prob, roi)
 
-    play(scene, counting, num_rounds=6, stop_iou=0.2)
+    run(scene, counting, num_rounds=6, stop_iou=0.2)
     jax.effects_barrier()
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
 def test_the_number_of_rounds_may_be_traced(scene):
-    run = jax.jit(lambda num: play(scene, num_rounds=num))
+    run_jit = jax.jit(lambda num: run(scene, num_rounds=num))
     for num in (0, 1, 3):
         jax.tree.map(
-            np.testing.assert_array_equal, run(num), play(scene, num_rounds=num)
+            np.testing.assert_array_equal, run_jit(num), run(scene, num_rounds=num)
         )
 
 
 def test_no_round_changes_nothing(scene):
-    jax.tree.map(np.testing.assert_array_equal, play(scene, num_rounds=0), scene[0])
+    jax.tree.map(np.testing.assert_array_equal, run(scene, num_rounds=0), scene[0])
 
 
 @pytest.mark.parametrize("stop_iou", [np.inf, 0.6])
-def test_playing_on_is_playing_longer(scene, stop_iou):
-    def stay(prob, clicks, number):
+def test_a_continued_rollout_equals_a_longer_one(scene, stop_iou):
+    def click_at_origin(prob, clicks, round_index):
         return clicks.append(jnp.zeros((len(prob), 2)), 1)
 
-    def go(start, num):
+    def continue_from(start, num):
         return rollout(
-            count_on, stay, start, *scene[1:], num_rounds=num, stop_iou=stop_iou
+            fill_columns,
+            click_at_origin,
+            start,
+            *scene[1:],
+            num_rounds=num,
+            stop_iou=stop_iou,
         )
 
-    jax.tree.map(np.testing.assert_array_equal, go(go(scene[0], 2), 3), go(scene[0], 5))
-
-
-def test_full_slots_and_full_logs_take_no_more(scene):
-    start = dataclasses.replace(
-        scene[0], ious=scene[0].ious[:, :2], regions=scene[0].regions[:, :2]
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        continue_from(continue_from(scene[0], 2), 3),
+        continue_from(scene[0], 5),
     )
-    end = play((start, *scene[1:]), num_rounds=6)
+
+
+def test_full_slots_and_full_logs_stay_unchanged(scene):
+    start = dataclasses.replace(
+        scene[0], ious=scene[0].ious[:, :2], rois=scene[0].rois[:, :2]
+    )
+    end = run((start, *scene[1:]), num_rounds=6)
     np.testing.assert_array_equal(end.num_rounds, [6, 6])
     np.testing.assert_allclose(end.ious, [[1 / 4, 2 / 4], [1 / 8, 2 / 8]], rtol=1e-6)
     np.testing.assert_array_equal(end.clicks.num_clicks, [4, 4])
 
 
-def test_a_pause_is_made_when_one_more_is_finished(scene):
-    """They finish after rounds 2 and 4."""
-    first = play(scene, num_rounds=6, stop_iou=0.5, pause=True)
+def test_pause_returns_when_one_more_example_is_finished(scene):
+    """The examples finish after rounds 2 and 4."""
+    first = run(scene, num_rounds=6, stop_iou=0.5, stop_at_next_finished=True)
     np.testing.assert_array_equal(first.num_rounds, [2, 2])
-    second = play((first, *scene[1:]), num_rounds=6, stop_iou=0.5, pause=True)
+    second = run(
+        (first, *scene[1:]), num_rounds=6, stop_iou=0.5, stop_at_next_finished=True
+    )
     np.testing.assert_array_equal(second.num_rounds, [2, 4])
-    whole = play(scene, num_rounds=6, stop_iou=0.5)
+    whole = run(scene, num_rounds=6, stop_iou=0.5)
     np.testing.assert_array_equal(second.ious, whole.ious)

@@ -3,18 +3,18 @@ import time
 
 import pytest
 
-from tests.helpers.launch_stage import Stage
+from tests.helpers.fake_commands import FakeCommands
 
 WHERE = ("--cluster", "c", "--zone", "z")
 IMAGE = ("--image", "r/mst_jax:1")
 TRAIN = ("--", "--config", "c.py", "--workdir", "gs://b/r")
-TRAINED = "exec python -m mst_jax.train --config c.py --workdir gs://b/r"
+TRAIN_COMMAND = "exec python -m mst_jax.train --config c.py --workdir gs://b/r"
 LOG = "jobset.sigs.k8s.io/jobset-name=w,batch.kubernetes.io/job-completion-index=0"
 
 
 @pytest.fixture
-def stage(tmp_path):
-    return Stage(tmp_path, "xpk", "docker", "kubectl")
+def fakes(tmp_path):
+    return FakeCommands(tmp_path, "xpk", "docker", "kubectl")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def stage(tmp_path):
                 "xpk workload create --cluster c --zone z --project p --workload w "
                 "--device-type v4-32 --num-slices 1 --docker-image r/mst_jax:1 "
                 "--max-restarts 20 --restart-on-exit-codes 75 "
-                f"--termination-grace-period-seconds 120 --command '{TRAINED}'"
+                f"--termination-grace-period-seconds 120 --command '{TRAIN_COMMAND}'"
             ],
         ),
         (
@@ -66,9 +66,9 @@ def stage(tmp_path):
                 "xpk workload create --cluster c --zone z --workload w "
                 "--device-type h100-80gb-8 --num-nodes 2 --docker-image r/mst_jax:1 "
                 "--max-restarts 20 --restart-on-exit-codes 75 "
-                f"--termination-grace-period-seconds 120 --command '{TRAINED} "
+                f"--termination-grace-period-seconds 120 --command '{TRAIN_COMMAND} "
                 "--coordinator=$JAX_COORDINATOR_ADDRESS:$JAX_COORDINATOR_PORT "
-                "--num_processes=$NNODES --process_id=$NODE_RANK'"
+                "--num-processes=$NNODES --process-id=$NODE_RANK'"
             ],
         ),
         (["logs", "--name", "w"], [f"kubectl logs --follow --selector {LOG}"]),
@@ -83,40 +83,40 @@ def stage(tmp_path):
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
-def test_every_action(stage, action, commands):
+def test_actions_call_the_printed_commands(fakes, action, commands):
     name, *flags = action
-    done = stage.run("gke.sh", name, "--dry-run", *flags)
-    assert done.stdout.splitlines() == commands
-    assert (done.returncode, done.stderr, stage.calls) == (0, "", [])
-    assert stage.run("gke.sh", name, *flags).returncode == 0
-    ran = [" ".join(call) for call in stage.calls]
-    assert ran == [command.replace("'", "") for command in commands]
+    process = fakes.run("gke.sh", name, "--dry-run", *flags)
+    assert process.stdout.splitlines() == commands
+    assert (process.returncode, process.stderr, fakes.calls) == (0, "", [])
+    assert fakes.run("gke.sh", name, *flags).returncode == 0
+    executed = [" ".join(call) for call in fakes.calls]
+    assert executed == [command.replace("'", "") for command in commands]
 
 
-def test_an_image_that_was_not_built_is_not_pushed(stage):
-    stage.part("docker", "1")
-    assert stage.run("gke.sh", "image", "--type=v4-8", *IMAGE).returncode == 1
-    assert [call[1] for call in stage.calls] == ["build"]
+def test_image_is_not_pushed_if_its_build_failed(fakes):
+    fakes.set_results("docker", "1")
+    assert fakes.run("gke.sh", "image", "--type=v4-8", *IMAGE).returncode == 1
+    assert [call[1] for call in fakes.calls] == ["build"]
 
 
-def test_sigterm_reaches_train_through_the_container_that_xpk_writes(tmp_path):
+def test_sigterm_reaches_the_training_in_the_container_of_xpk(tmp_path):
     """The container's bash hands SIGTERM to its child; without exec that is a bash."""
-    stage = Stage(tmp_path)
+    fakes = FakeCommands(tmp_path)
     python = tmp_path / "python"
     python.write_text(
-        "#!/usr/bin/env bash\ntrap 'exit 75' TERM\ntouch \"$STAGE/started\"\n"
+        "#!/usr/bin/env bash\ntrap 'exit 75' TERM\ntouch \"$FAKES/started\"\n"
         "for ((i = 0; i < 600; i++)); do sleep 0.05; done\n"
     )
     python.chmod(0o700)
     container = (
         "_sigterm() (kill -SIGTERM $! 2>/dev/null;); trap _sigterm SIGTERM; "
-        f"({TRAINED}) & PID=$!; while kill -0 $PID 2>/dev/null; do sleep 0.1; done; "
+        f"({TRAIN_COMMAND}) & PID=$!; while kill -0 $PID 2>/dev/null; do sleep 0.1; done; "
         "wait $PID; exit $?"
     )
-    shell = subprocess.Popen(["bash", "-c", container], env=stage.environment)
-    patience = time.monotonic() + 30
+    shell = subprocess.Popen(["bash", "-c", container], env=fakes.environment)
+    deadline = time.monotonic() + 30
     while not (tmp_path / "started").exists():
-        assert time.monotonic() < patience
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     shell.terminate()
     assert shell.wait(20) == 75

@@ -5,39 +5,42 @@ import time
 
 import pytest
 
-from tests.helpers.launch_stage import LAUNCH, Stage
+from tests.helpers.fake_commands import LAUNCH, FakeCommands
 
 TRAIN = ("--", "--config", "c.py", "--workdir", "my runs/a")
 CALL = ["python", "-m", "mst_jax.train", "--config", "c.py", "--workdir", "my runs/a"]
 
 
 @pytest.fixture
-def stage(tmp_path):
-    return Stage(tmp_path, "python")
+def fakes(tmp_path):
+    return FakeCommands(tmp_path, "python")
 
 
-def run(stage, *flags):
-    return stage.run("local.sh", "--python", "python", *flags, *TRAIN)
+def run(fakes, *flags):
+    return fakes.run("local.sh", "--python", "python", *flags, *TRAIN)
 
 
-def test_a_dry_run_prints_the_command_and_runs_nothing(stage):
-    done = run(stage, "--dry-run")
-    assert done.returncode == 0
+def test_dry_run_prints_the_command_and_runs_nothing(fakes):
+    process = run(fakes, "--dry-run")
+    assert process.returncode == 0
     assert (
-        done.stdout == "python -m mst_jax.train --config c.py --workdir 'my runs/a'\n"
+        process.stdout
+        == "python -m mst_jax.train --config c.py --workdir 'my runs/a'\n"
     )
-    assert stage.calls == []
+    assert fakes.calls == []
 
 
-def test_memory_comes_in_large_pages_unless_told_otherwise(stage, monkeypatch):
-    tell = '#!/usr/bin/env bash\necho "$GLIBC_TUNABLES" >>"$STAGE/tunables"\n'
+def test_memory_has_large_pages_unless_the_environment_says_otherwise(
+    fakes, monkeypatch
+):
+    script = '#!/usr/bin/env bash\necho "$GLIBC_TUNABLES" >>"$FAKES/tunables"\n'
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    (stage.folder / "python").write_text(tell)
-    run(stage)
+    (fakes.folder / "python").write_text(script)
+    run(fakes)
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
-    run(stage)
-    said = (stage.folder / "tunables").read_text().split()
-    assert said == ["glibc.malloc.hugetlb=1", "glibc.malloc.hugetlb=0"]
+    run(fakes)
+    values = (fakes.folder / "tunables").read_text().split()
+    assert values == ["glibc.malloc.hugetlb=1", "glibc.malloc.hugetlb=0"]
 
 
 @pytest.mark.parametrize(
@@ -53,48 +56,48 @@ def test_memory_comes_in_large_pages_unless_told_otherwise(stage, monkeypatch):
         ([75], 0, 1, 75),
     ],
 )
-def test_only_a_preempted_run_is_started_again(stage, codes, restarts, calls, code):
-    stage.part("python", *map(str, codes))
-    done = run(stage, f"--restarts={restarts}")
-    assert done.returncode == code
-    assert stage.calls == [CALL] * calls
-    gave_up = f"--restarts {restarts}; the same command goes on" in done.stderr
-    assert gave_up == (code == 75)
+def test_only_a_preempted_run_is_restarted(fakes, codes, restarts, calls, code):
+    fakes.set_results("python", *map(str, codes))
+    process = run(fakes, f"--restarts={restarts}")
+    assert process.returncode == code
+    assert fakes.calls == [CALL] * calls
+    gives_up = f"--restarts {restarts}; the same command resumes it" in process.stderr
+    assert gives_up == (code == 75)
 
 
-# A train that saves when it is told to stop, and says by which signal; twice is once.
+# A fake training that logs the signals it gets, saves and exits; two signals save once.
 SAVING = """#!/usr/bin/env bash
-trap 'code=75; echo TERM >>"$STAGE/heard"' TERM
-trap 'code=130; echo INT >>"$STAGE/heard"' INT
-touch "$STAGE/started"
+trap 'code=75; echo TERM >>"$FAKES/signals"' TERM
+trap 'code=130; echo INT >>"$FAKES/signals"' INT
+touch "$FAKES/started"
 for ((i = 0; i < 100; i++)); do
-  [[ -z ${code-} ]] || { sleep 0.3; echo saved >>"$STAGE/heard"; exit "$code"; }
+  [[ -z ${code-} ]] || { sleep 0.3; echo saved >>"$FAKES/signals"; exit "$code"; }
   sleep 0.05
 done
 """
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "times"),
+    ("signal_number", "code", "times"),
     [(signal.SIGTERM, 75, 1), (signal.SIGTERM, 75, 2), (signal.SIGINT, 130, 1)],
 )
-def test_a_signal_goes_through_once_and_nothing_is_started_again(
-    tmp_path, number, code, times
+def test_signals_reach_the_training_and_nothing_is_restarted(
+    tmp_path, signal_number, code, times
 ):
-    stage = Stage(tmp_path)
+    fakes = FakeCommands(tmp_path)
     python = tmp_path / "python"
     python.write_text(SAVING)
     python.chmod(0o700)
-    call = [str(LAUNCH / "local.sh"), "--python", "python", *TRAIN]
-    script = subprocess.Popen(call, env=stage.environment, stderr=subprocess.PIPE)
-    patience = time.monotonic() + 30
+    command = [str(LAUNCH / "local.sh"), "--python", "python", *TRAIN]
+    script = subprocess.Popen(command, env=fakes.environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
     while not (tmp_path / "started").exists():
-        assert time.monotonic() < patience
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     for _ in range(times):
-        script.send_signal(number)
+        script.send_signal(signal_number)
         time.sleep(0.15)
     assert script.wait(30) == code
-    heard = (tmp_path / "heard").read_text().split()
-    assert heard == [number.name.removeprefix("SIG")] * times + ["saved"]
+    signals = (tmp_path / "signals").read_text().split()
+    assert signals == [signal_number.name.removeprefix("SIG")] * times + ["saved"]
     assert os.listdir(tmp_path).count("calls") == 0

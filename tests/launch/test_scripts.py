@@ -1,4 +1,4 @@
-"""What all launch scripts have in common: clean bash, help, sentences for wrong flags."""
+"""Properties of all launch scripts: clean bash, help, clear errors for wrong flags."""
 
 import re
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mst_jax.training.preemption import CODES
-from tests.helpers.launch_stage import LAUNCH, Stage
+from mst_jax.training.preemption import EXIT_CODES
+from tests.helpers.fake_commands import LAUNCH, FakeCommands
 
 SCRIPTS = sorted(path.name for path in LAUNCH.glob("*.sh"))
 COMMANDS = sorted(set(SCRIPTS) - {"flags.sh"})
@@ -19,22 +19,22 @@ TPU = ("--name", "n", "--zone", "z", "--type", "v4-32")
 GKE = ("--cluster", "c", "--zone", "z", "--type", "v4-32", "--image", "i")
 
 
-def test_shellcheck_finds_nothing():
+def test_shellcheck_has_no_findings():
     beside_python = Path(sys.executable).with_name("shellcheck")
     shellcheck = beside_python if beside_python.exists() else shutil.which("shellcheck")
-    call = [str(shellcheck), "--external-sources", *(f"launch/{x}" for x in SCRIPTS)]
-    found = subprocess.run(call, cwd=LAUNCH.parent, capture_output=True, text=True)
-    assert (found.returncode, found.stdout) == (0, "")
+    command = [str(shellcheck), "--external-sources", *(f"launch/{x}" for x in SCRIPTS)]
+    process = subprocess.run(command, cwd=LAUNCH.parent, capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("script", COMMANDS)
-def test_a_script_stops_at_errors_and_explains_all_its_flags(script, tmp_path):
+def test_scripts_stop_at_errors_and_explain_all_flags(script, tmp_path):
     text = (LAUNCH / script).read_text()
     assert "\nset -euo pipefail\n" in text
-    shown = Stage(tmp_path).run(script, "--help")
-    assert (shown.returncode, shown.stderr) == (0, "")
+    process = FakeCommands(tmp_path).run(script, "--help")
+    assert (process.returncode, process.stderr) == (0, "")
     declared = re.findall(r"^values='(.*)' switches='(.*)'$", text, re.M)[0]
-    explained = set(re.findall(r"--([a-z-]+)", shown.stdout))
+    explained = set(re.findall(r"--([a-z-]+)", process.stdout))
     assert set(" ".join(declared).split()) <= explained
 
 
@@ -43,7 +43,7 @@ def test_a_script_stops_at_errors_and_explains_all_its_flags(script, tmp_path):
     [
         (["local.sh", "--fast"], "local.sh: unknown flag --fast, see --help"),
         (["local.sh"], "local.sh: nothing to train; expected -- --config FILE"),
-        (["local.sh", "train"], "unexpected 'train'; what train shall read follows --"),
+        (["local.sh", "train"], "unexpected 'train'; flags of the training follow --"),
         (["local.sh", "--restarts"], "--restarts needs a value, see --help"),
         (["local.sh", "--restarts=", *TRAIN], "--restarts needs a value"),
         (["local.sh", "--restarts", "--dry-run"], "--restarts needs a value"),
@@ -69,16 +69,18 @@ def test_a_script_stops_at_errors_and_explains_all_its_flags(script, tmp_path):
     ids=" ".join,
 )
 def test_wrong_use_is_one_sentence_and_runs_nothing(tmp_path, command, sentence):
-    stage = Stage(tmp_path, "python", "gcloud", "xpk", "sbatch", "srun", "docker")
-    done = stage.run(*command)
-    assert done.returncode == 2
-    assert done.stdout == "" and stage.calls == []
-    assert sentence in done.stderr and done.stderr.count("\n") == 1
+    fakes = FakeCommands(
+        tmp_path, "python", "gcloud", "xpk", "sbatch", "srun", "docker"
+    )
+    process = fakes.run(*command)
+    assert process.returncode == 2
+    assert process.stdout == "" and fakes.calls == []
+    assert sentence in process.stderr and process.stderr.count("\n") == 1
 
 
-def test_the_code_of_a_preempted_run_is_the_same_everywhere():
+def test_exit_code_of_a_preempted_run_is_the_same_everywhere():
     pages = {path: (LAUNCH / path).read_text() for path in ("flags.sh", "README.md")}
-    preempted, stopped = CODES[signal.SIGTERM], CODES[signal.SIGINT]
+    preempted, stopped = EXIT_CODES[signal.SIGTERM], EXIT_CODES[signal.SIGINT]
     assert f"readonly PREEMPTED={preempted}\n" in pages["flags.sh"]
     for code in (preempted, stopped):
         assert f"| {code} |" in pages["README.md"]

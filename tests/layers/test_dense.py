@@ -4,11 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.layers.dense import Dense, flat_product
+from mst_jax.layers.dense import Dense, dot_general_as_matmul
 
 
 @pytest.mark.parametrize(
-    ("rows", "inner", "columns"),
+    ("row_shape", "contracted_shape", "column_shape"),
     [
         ((5,), (3,), (4,)),
         ((2, 3, 4), (5,), (2, 3)),
@@ -16,35 +16,43 @@ from mst_jax.layers.dense import Dense, flat_product
         ((), (3,), ()),
     ],
 )
-def test_the_product_is_its_definition(rng, rows, inner, columns):
-    x = jnp.asarray(rng.normal(size=(*rows, *inner)), jnp.float32)
-    kernel = jnp.asarray(rng.normal(size=(*inner, *columns)), jnp.float32)
-    n = len(inner)
-    axes = (tuple(range(x.ndim - n, x.ndim)), tuple(range(n)))
-    got = flat_product(x, kernel, (axes, ((), ())))
-    want = np.tensordot(x, kernel, axes=axes)
-    assert got.shape == (*rows, *columns)
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+def test_product_matches_tensordot(rng, row_shape, contracted_shape, column_shape):
+    inputs = jnp.asarray(rng.normal(size=(*row_shape, *contracted_shape)), jnp.float32)
+    kernel = jnp.asarray(
+        rng.normal(size=(*contracted_shape, *column_shape)), jnp.float32
+    )
+    num_contracted = len(contracted_shape)
+    contracted_axes = (
+        tuple(range(inputs.ndim - num_contracted, inputs.ndim)),
+        tuple(range(num_contracted)),
+    )
+    actual = dot_general_as_matmul(inputs, kernel, (contracted_axes, ((), ())))
+    expected = np.tensordot(inputs, kernel, axes=contracted_axes)
+    assert actual.shape == (*row_shape, *column_shape)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "width", [dict(features=(2, 3)), dict(features=4, axis=(-2, -1))]
+    "layer_options", [dict(features=(2, 3)), dict(features=4, axis=(-2, -1))]
 )
-def test_parameters_and_gradients_are_those_of_flax(rng, width):
-    x = jnp.asarray(rng.normal(size=(2, 3, 4, 5)), jnp.float32)
-    ours, theirs = Dense(**width), nn.DenseGeneral(**width)
-    variables = ours.init(jax.random.key(0), x)
+def test_parameters_and_gradients_equal_those_of_flax(rng, layer_options):
+    inputs = jnp.asarray(rng.normal(size=(2, 3, 4, 5)), jnp.float32)
+    our_layer, flax_layer = Dense(**layer_options), nn.DenseGeneral(**layer_options)
+    variables = our_layer.init(jax.random.key(0), inputs)
     jax.tree.map(
-        np.testing.assert_array_equal, variables, theirs.init(jax.random.key(0), x)
+        np.testing.assert_array_equal,
+        variables,
+        flax_layer.init(jax.random.key(0), inputs),
     )
 
-    def gradients(module):
-        return jax.grad(lambda v, x: jnp.square(module.apply(v, x)).sum(), (0, 1))(
-            variables, x
-        )
+    def gradients_of(layer):
+        def loss(variables, inputs):
+            return jnp.square(layer.apply(variables, inputs)).sum()
+
+        return jax.grad(loss, (0, 1))(variables, inputs)
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
-        gradients(ours),
-        gradients(theirs),
+        gradients_of(our_layer),
+        gradients_of(flax_layer),
     )

@@ -5,30 +5,27 @@ from scipy.special import erf
 
 from mst_jax.layers.mlp import MLP
 
+IDENTITY = {"kernel": jnp.eye(3), "bias": jnp.zeros(3)}
+IDENTITY_LAYERS = {"params": {"hidden": IDENTITY, "out": IDENTITY}}
 
-def test_gelu_is_the_exact_one():
-    module = MLP(hidden=3)
+
+def test_activation_is_exact_gelu():
     x = jnp.array([[-1.0, 0.5, 2.0]])
-    eye = {"kernel": jnp.eye(3), "bias": jnp.zeros(3)}
-    out = module.apply({"params": {"hidden": eye, "out": eye}}, x)
-    want = np.asarray(x) * 0.5 * (1 + erf(np.asarray(x) / np.sqrt(2)))
-    np.testing.assert_allclose(out, want, atol=1e-6)
+    actual = MLP(hidden_width=3).apply(IDENTITY_LAYERS, x)
+    expected = np.asarray(x) * 0.5 * (1 + erf(np.asarray(x) / np.sqrt(2)))
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
-def test_another_activation():
-    eye = {"kernel": jnp.eye(3), "bias": jnp.zeros(3)}
-    variables = {"params": {"hidden": eye, "out": eye}}
-    out = MLP(hidden=3, activation=jax.nn.relu).apply(
-        variables, jnp.array([[-1.0, 0.5, 2.0]])
-    )
-    np.testing.assert_array_equal(out, [[0.0, 0.5, 2.0]])
+def test_activation_can_be_replaced():
+    module = MLP(hidden_width=3, activation=jax.nn.relu)
+    actual = module.apply(IDENTITY_LAYERS, jnp.array([[-1.0, 0.5, 2.0]]))
+    np.testing.assert_array_equal(actual, [[0.0, 0.5, 2.0]])
 
 
-def test_tokens_do_not_see_each_other(rng):
-    module = MLP(hidden=16)
-    x = jnp.asarray(rng.normal(size=(2, 5, 4)), jnp.float32)
-    out, variables = module.init_with_output(jax.random.key(0), x)
-    moved = x.at[0, 0].add(1)
-    changed = module.apply(variables, moved)
-    np.testing.assert_array_equal(out[0, 1:], changed[0, 1:])
-    assert np.abs(out[0, 0] - changed[0, 0]).max() > 1e-3
+def test_tokens_are_independent(rng):
+    module = MLP(hidden_width=16)
+    tokens = jnp.asarray(rng.normal(size=(2, 5, 4)), jnp.float32)
+    before, variables = module.init_with_output(jax.random.key(0), tokens)
+    after = module.apply(variables, tokens.at[0, 0].add(1))
+    np.testing.assert_array_equal(before[0, 1:], after[0, 1:])
+    assert np.abs(before[0, 0] - after[0, 0]).max() > 1e-3

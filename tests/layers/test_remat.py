@@ -4,78 +4,79 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.layers.remat import REMATS, check_remat, with_remat
-
-# XLA's CPU compiler merges what is computed twice; accelerators' compilers do not.
-AS_ON_ACCELERATORS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+from mst_jax.layers.remat import REMAT_MODES, check_remat, with_remat
+from tests.helpers.compiler_options import RECOMPUTE_LIKE_ACCELERATORS
 
 
-class Wave(nn.Module):
-    """A product, a sine and a number that is no array."""
+class SineLayer(nn.Module):
+    """A matrix product, a sine, and an argument that is not an array."""
 
     @nn.compact
-    def __call__(self, x, times):
-        return jnp.sin(nn.Dense(x.shape[-1], name="dense")(x)) * times
+    def __call__(self, x, factor):
+        return jnp.sin(nn.Dense(x.shape[-1], name="dense")(x)) * factor
 
 
 def gradient_of(remat):
-    module = with_remat(Wave, remat, static=(2,))()
+    """Loss and gradient, number of matrix products in the program, parameters."""
+    module = with_remat(SineLayer, remat, static_argnums=(2,))()
     x = jnp.arange(6.0).reshape(2, 3)
-    params = Wave().init(jax.random.key(0), x, 2)
+    params = SineLayer().init(jax.random.key(0), x, 2)
 
-    def loss(params):
+    def loss_of(params):
         return module.apply(params, x, 2).sum()
 
-    both = jax.jit(jax.value_and_grad(loss))
-    products = both.lower(params).as_text().count("stablehlo.dot_general")
-    return both(params), products, params
+    loss_and_gradient = jax.jit(jax.value_and_grad(loss_of))
+    program_text = loss_and_gradient.lower(params).as_text()
+    num_products = program_text.count("stablehlo.dot_general")
+    return loss_and_gradient(params), num_products, params
 
 
-def test_the_same_parameters_and_gradients_with_more_products():
-    """One product forward, one backward; the whole layer again needs a third."""
-    (want, plain, params), (products, kept, _), (blocks, again, _) = (
-        gradient_of(remat) for remat in REMATS
+def test_gradients_are_equal_and_blocks_repeats_the_product():
+    """One product forward, one backward; recomputing the layer needs a third."""
+    (expected, none_count, params), (products, products_count, _), blocks_result = (
+        gradient_of(remat) for remat in REMAT_MODES
     )
-    for got in (products, blocks):
-        jax.tree.map(np.testing.assert_array_equal, got, want)
-    assert (plain, kept, again) == (2, 2, 3)
+    blocks, blocks_count, _ = blocks_result
+    for actual in (products, blocks):
+        jax.tree.map(np.testing.assert_array_equal, actual, expected)
+    assert (none_count, products_count, blocks_count) == (2, 2, 3)
     assert params["params"].keys() == {"dense"}
 
 
-class Waves(nn.Module):
-    """Eight of them."""
+class EightLayers(nn.Module):
+    """Eight sine layers, one after the other."""
 
     remat: str
 
     @nn.compact
     def __call__(self, x):
-        make = with_remat(Wave, self.remat, static=(2,))
-        for number in range(8):
-            x = make(name=f"wave{number}")(x, 2)
+        layer_class = with_remat(SineLayer, self.remat, static_argnums=(2,))
+        for index in range(8):
+            x = layer_class(name=f"wave{index}")(x, 2)
         return x
 
 
-def test_the_program_needs_less_memory():
+def test_blocks_needs_less_memory():
     x = jnp.ones((1024, 32))
-    params = Waves("none").init(jax.random.key(0), x)
+    params = EightLayers("none").init(jax.random.key(0), x)
 
-    def memory(remat):
-        def loss(params):
-            return (Waves(remat).apply(params, x) ** 2).sum()
+    def temporary_bytes(remat):
+        def loss_of(params):
+            return (EightLayers(remat).apply(params, x) ** 2).sum()
 
-        program = jax.jit(jax.grad(loss)).lower(params)
-        program = program.compile(compiler_options=AS_ON_ACCELERATORS)
+        program = jax.jit(jax.grad(loss_of)).lower(params)
+        program = program.compile(compiler_options=RECOMPUTE_LIKE_ACCELERATORS)
         return program.memory_analysis().temp_size_in_bytes
 
-    assert memory("blocks") < 0.7 * memory("none")
+    assert temporary_bytes("blocks") < 0.7 * temporary_bytes("none")
 
 
-def test_the_same_kind_of_layer_is_the_same_module():
-    assert with_remat(Wave, "none") is Wave
-    assert with_remat(Wave, "blocks")() == with_remat(Wave, "blocks")()
+def test_equal_arguments_return_the_same_class():
+    assert with_remat(SineLayer, "none") is SineLayer
+    assert with_remat(SineLayer, "blocks")() == with_remat(SineLayer, "blocks")()
 
 
-def test_an_unknown_name_is_refused():
+def test_unknown_mode_raises():
     with pytest.raises(
         ValueError, match="remat is 'all'; choose one of none, products"
     ):

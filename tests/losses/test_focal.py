@@ -1,3 +1,5 @@
+"""Focal losses: values by hand, ignored pixels, saturation, precision."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,56 +17,58 @@ def mean_loss(logits, targets, where=None, **options):
     return loss.sum(-1) / count
 
 
-def test_two_pixels_by_hand():
+def test_two_pixels_of_the_normalized_focal_loss_match_hand_computation():
     # p = 1/2 and 3/4 at targets 1 and 0, so 1 - pt = 1/2 and 3/4; gamma 1, alpha 1/2.
     loss = normalized_focal_loss(
         jnp.array([0.0, np.log(3.0)]), jnp.array([1, 0]), gamma=1.0
     )
     scale = 2 / (1 / 2 + 3 / 4)
-    want = [0.5 * scale * 0.5 * np.log(2), 0.5 * scale * 0.75 * np.log(4)]
-    np.testing.assert_allclose(loss, want, rtol=1e-6)
+    expected = [0.5 * scale * 0.5 * np.log(2), 0.5 * scale * 0.75 * np.log(4)]
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-def test_two_pixels_of_the_focal_loss_by_hand():
+def test_two_pixels_of_the_focal_loss_match_hand_computation():
     logits, targets = jnp.array([0.0, np.log(3.0)]), jnp.array([1, 0])
-    fading = np.array([1 / 4, 9 / 16]) * np.log([2, 4])
-    np.testing.assert_allclose(focal_loss(logits, targets), fading, rtol=1e-6)
+    expected = np.array([1 / 4, 9 / 16]) * np.log([2, 4])
+    np.testing.assert_allclose(focal_loss(logits, targets), expected, rtol=1e-6)
     loss = focal_loss(logits, targets, alpha=0.25)
-    np.testing.assert_allclose(loss, [0.25, 0.75] * fading, rtol=1e-6)
+    np.testing.assert_allclose(loss, [0.25, 0.75] * expected, rtol=1e-6)
 
 
-def test_two_pixels_of_the_poly_loss_by_hand():
+def test_two_pixels_of_the_poly_loss_match_hand_computation():
     logits, targets = jnp.array([0.0, np.log(3.0)]), jnp.array([1, 0])
-    want = np.array([1 / 2, 3 / 4]) * np.log([2, 4]) + 0.5 * np.array([1 / 4, 9 / 16])
+    expected = np.array([1 / 2, 3 / 4]) * np.log([2, 4]) + 0.5 * np.array(
+        [1 / 4, 9 / 16]
+    )
     loss = poly_loss(logits, targets, gamma=1.0, alpha=0.5)
-    np.testing.assert_allclose(loss, want, rtol=1e-6)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
-def test_what_does_not_count_changes_nothing(seed):
+def test_ignored_logits_change_nothing(seed):
     rng = np.random.default_rng(seed)
     logits, noise = rng.normal(size=(2, 3, 12)).astype(np.float32)
     targets, where = jnp.asarray(rng.random((2, 3, 12)) < 0.5)
     changed = np.where(where, logits, noise)
-    a, b = (
+    loss, changed_loss = (
         normalized_focal_loss(jnp.asarray(x), targets, where=where)
         for x in (logits, changed)
     )
-    np.testing.assert_array_equal(a, b)
-    for x, row in zip(np.asarray(a), np.asarray(where), strict=True):
-        assert (x[~row] == 0).all()
+    np.testing.assert_array_equal(loss, changed_loss)
+    for values, is_counted in zip(np.asarray(loss), np.asarray(where), strict=True):
+        assert (values[~is_counted] == 0).all()
 
 
-def test_no_gamma_is_half_the_cross_entropy(rng):
+def test_gamma_0_is_half_the_cross_entropy(rng):
     logits = rng.normal(size=(2, 9)).astype(np.float32)
     targets = rng.random((2, 9)) < 0.5
-    want = 0.5 * np.log1p(np.exp(np.where(targets, -logits, logits)))
+    expected = 0.5 * np.log1p(np.exp(np.where(targets, -logits, logits)))
     loss = normalized_focal_loss(jnp.asarray(logits), jnp.asarray(targets), gamma=0.0)
-    np.testing.assert_allclose(loss, want, rtol=1e-5)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-def test_the_weights_of_an_example_sum_to_its_pixels(rng):
+def test_weights_of_an_example_sum_to_its_number_of_pixels(rng):
     logits = 3 * rng.normal(size=(4, 5, 6)).astype(np.float32)
     targets = jnp.asarray(rng.random((4, 5, 6)) < 0.5)
     loss = normalized_focal_loss(jnp.asarray(logits), targets, axis=(-2, -1))
@@ -75,43 +79,45 @@ def test_the_weights_of_an_example_sum_to_its_pixels(rng):
 
 @pytest.mark.parametrize("logit", [-200.0, -80.0, 80.0, 200.0])
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_values_and_gradients_are_finite_at_the_ends(logit, gamma):
+def test_saturated_values_and_gradients_are_finite(logit, gamma):
     targets = jnp.array([0, 1, 1, 0])
 
-    def total(x):
+    def total_loss(x):
         return mean_loss(x, targets, gamma=gamma).sum()
 
-    value, gradient = jax.value_and_grad(total)(jnp.full(4, logit))
+    value, gradient = jax.value_and_grad(total_loss)(jnp.full(4, logit))
     assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("logit", [30.0, 50.0, 90.0])
-def test_a_mask_that_is_right_beyond_all_doubt_has_no_loss(logit):
+def test_saturated_right_mask_has_the_exact_loss(logit):
     """All weights are equal, so the loss is half the cross-entropy."""
     targets = jnp.arange(100) % 2
 
-    def total(x):
+    def total_loss(x):
         return mean_loss(x, targets)
 
-    value, gradient = jax.value_and_grad(total)(jnp.where(targets > 0, logit, -logit))
+    value, gradient = jax.value_and_grad(total_loss)(
+        jnp.where(targets > 0, logit, -logit)
+    )
     np.testing.assert_allclose(value, 0.5 * np.exp(-logit), rtol=1e-4, atol=1e-37)
     assert jnp.isfinite(gradient).all()
 
 
-def test_an_example_without_valid_pixels_has_no_loss_and_no_gradient():
-    nowhere = jnp.zeros((1, 4), bool)
+def test_example_without_valid_pixels_has_no_loss_and_no_gradient():
+    no_pixels = jnp.zeros((1, 4), bool)
 
-    def total(x):
-        return mean_loss(x, jnp.ones((1, 4), bool), nowhere).sum()
+    def total_loss(x):
+        return mean_loss(x, jnp.ones((1, 4), bool), no_pixels).sum()
 
-    value, gradient = jax.value_and_grad(total)(jnp.ones((1, 4)))
+    value, gradient = jax.value_and_grad(total_loss)(jnp.ones((1, 4)))
     assert value == 0
     np.testing.assert_array_equal(gradient, np.zeros((1, 4)))
 
 
-@pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16])
-def test_half_precision_is_raised(kind, rng):
-    logits = jnp.asarray(rng.normal(size=(2, 64)), kind)
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_half_precision_is_raised_to_float32(dtype, rng):
+    logits = jnp.asarray(rng.normal(size=(2, 64)), dtype)
     targets = jnp.asarray(rng.random((2, 64)) < 0.5)
     loss = normalized_focal_loss(logits, targets)
     assert loss.dtype == jnp.float32
@@ -122,6 +128,6 @@ def test_half_precision_is_raised(kind, rng):
 def test_jit_and_vmap_change_nothing(rng):
     logits = jnp.asarray(rng.normal(size=(3, 8)), jnp.float32)
     targets = jnp.asarray(rng.random((3, 8)) < 0.5)
-    plain = normalized_focal_loss(logits, targets)
-    mapped = jax.jit(jax.vmap(normalized_focal_loss))(logits, targets)
-    np.testing.assert_allclose(mapped, plain, rtol=1e-6)
+    loss = normalized_focal_loss(logits, targets)
+    mapped_loss = jax.jit(jax.vmap(normalized_focal_loss))(logits, targets)
+    np.testing.assert_allclose(mapped_loss, loss, rtol=1e-6)

@@ -1,3 +1,5 @@
+"""Matching of queries and targets: published results, small cases, errors."""
+
 from pathlib import Path
 
 import jax
@@ -11,7 +13,7 @@ from mst_jax.losses.matching import match_queries, matching_cost
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "matching.npz")
 NUM_QUERIES, SIDE = 10, 28
-ALL = jnp.ones((SIDE, SIDE), bool)
+ALL_VALID = jnp.ones((SIDE, SIDE), bool)
 
 
 @pytest.fixture(scope="module")
@@ -24,117 +26,124 @@ def golden():
 
 
 @pytest.fixture(scope="module")
-def assigned():
-    """Matching by the Hungarian method, compiled."""
+def match_all():
+    """Return the compiled matching by the Hungarian algorithm."""
 
     def match(*arrays):
-        return match_queries(*arrays, assign=hungarian_algorithm)
+        return match_queries(*arrays, assign_fn=hungarian_algorithm)
 
     return jax.jit(match)
 
 
-def test_one_target_as_in_the_published_program(golden):
+def test_one_target_matches_the_published_program(golden):
     class_logits, mask_logits, targets = golden
-    query, exists = match_queries(class_logits, mask_logits, targets[:1], ALL)
-    np.testing.assert_array_equal(query, GOLDEN["one"])
-    assert exists.all()
+    query_index, target_exists = match_queries(
+        class_logits, mask_logits, targets[:1], ALL_VALID
+    )
+    np.testing.assert_array_equal(query_index, GOLDEN["one"])
+    assert target_exists.all()
 
 
-def test_two_targets_as_in_the_published_program(golden, assigned):
-    query, exists = assigned(*golden, ALL)
-    np.testing.assert_array_equal(query, GOLDEN["two"])
-    assert exists.all()
+def test_two_targets_match_the_published_program(golden, match_all):
+    query_index, target_exists = match_all(*golden, ALL_VALID)
+    np.testing.assert_array_equal(query_index, GOLDEN["two"])
+    assert target_exists.all()
 
 
-def test_the_cost_is_the_weighted_sum():
-    """One pixel, wanted; its probability and that of the class are 1/2."""
+def test_cost_is_the_weighted_sum_of_three_costs():
+    """One pixel, in the target; its probability and that of the class are 1/2."""
     arrays = jnp.zeros((1, 2)), jnp.zeros((1, 1)), jnp.ones((1, 1), bool)
     cost = matching_cost(
         *arrays,
         jnp.ones(1, bool),
-        match_by="bce",
-        match_class=3.0,
-        match_mask=7.0,
-        match_dice=11.0,
+        mask_cost="bce",
+        class_cost_weight=3.0,
+        mask_cost_weight=7.0,
+        dice_cost_weight=11.0,
     )
-    want = -3.0 / 2 + 7.0 * np.log(2) + 11.0 * (1 - 2 / 2.5)
-    np.testing.assert_allclose(cost, [[want]], rtol=1e-6)
+    expected = -3.0 / 2 + 7.0 * np.log(2) + 11.0 * (1 - 2 / 2.5)
+    np.testing.assert_allclose(cost, [[expected]], rtol=1e-6)
 
 
-def flat_case(*wanted_by):
+def row_masks(*target_rows):
     """Queries whose masks are single rows, and targets that are such rows; 3x3."""
     masks = 8.0 * np.eye(3)[:, :, None].repeat(3, -1) - 4.0
-    targets = np.array([masks[row] > 0 for row in wanted_by])
+    targets = np.array([masks[index] > 0 for index in target_rows])
     return jnp.zeros((3, 2)), jnp.asarray(masks, jnp.float32), jnp.asarray(targets)
 
 
-def test_targets_that_want_the_same_query_share_by_cost(assigned):
-    class_logits, mask_logits, targets = flat_case(1, 1)
+def test_equal_targets_get_different_queries_by_cost(match_all):
+    class_logits, mask_logits, targets = row_masks(1, 1)
     # A mask that covers rows 1 and 2 is second best.
     mask_logits = mask_logits.at[2, 1].set(4.0)
-    query, _ = assigned(class_logits, mask_logits, targets, jnp.ones((3, 3), bool))
-    assert set(query.tolist()) == {1, 2}
+    query_index, _ = match_all(
+        class_logits, mask_logits, targets, jnp.ones((3, 3), bool)
+    )
+    assert set(query_index.tolist()) == {1, 2}
 
 
-def test_the_least_cost_in_all(rng, assigned):
-    def draw(*shape):
+def test_assignment_has_the_minimum_total_cost(rng, match_all):
+    def draw_normal(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
     for _ in range(5):
-        class_logits, mask_logits = draw(6, 2), draw(6, 4, 4)
-        targets, valid = draw(3, 4, 4) > 0, draw(4, 4) < 1
-        flat = (x.reshape(*x.shape[:-2], 16) for x in (mask_logits, targets, valid))
-        cost = np.asarray(matching_cost(class_logits, *flat))
-        query, _ = assigned(class_logits, mask_logits, targets, valid)
-        numbers, queries = linear_sum_assignment(cost.T)
-        np.testing.assert_array_equal(query[numbers], queries)
+        class_logits, mask_logits = draw_normal(6, 2), draw_normal(6, 4, 4)
+        targets, valid = draw_normal(3, 4, 4) > 0, draw_normal(4, 4) < 1
+        flat_arrays = (
+            array.reshape(*array.shape[:-2], 16)
+            for array in (mask_logits, targets, valid)
+        )
+        cost = np.asarray(matching_cost(class_logits, *flat_arrays))
+        query_index, _ = match_all(class_logits, mask_logits, targets, valid)
+        target_index, expected_index = linear_sum_assignment(cost.T)
+        np.testing.assert_array_equal(query_index[target_index], expected_index)
 
 
-def test_targets_without_valid_cells_take_nobody_away(assigned):
-    class_logits, mask_logits, targets = flat_case(0, 1, 2)
+def test_targets_without_valid_cells_take_no_query_away(match_all):
+    class_logits, mask_logits, targets = row_masks(0, 1, 2)
     valid = jnp.ones((3, 3), bool).at[0].set(False)
-    query, exists = assigned(class_logits, mask_logits, targets, valid)
-    np.testing.assert_array_equal(exists, [False, True, True])
-    np.testing.assert_array_equal(query[1:], [1, 2])
+    query_index, target_exists = match_all(class_logits, mask_logits, targets, valid)
+    np.testing.assert_array_equal(target_exists, [False, True, True])
+    np.testing.assert_array_equal(query_index[1:], [1, 2])
 
 
-def test_cells_that_do_not_count_do_not_decide():
-    class_logits, mask_logits, targets = flat_case(1)
+def test_ignored_cells_do_not_decide():
+    class_logits, mask_logits, targets = row_masks(1)
     # Query 1 is wrong on the last column, which is ignored.
     mask_logits = mask_logits.at[1, :, 2].multiply(-1.0)
     valid = jnp.ones((3, 3), bool).at[:, 2].set(False)
-    query, _ = match_queries(class_logits, mask_logits, targets, valid)
-    np.testing.assert_array_equal(query, [1])
+    query_index, _ = match_queries(class_logits, mask_logits, targets, valid)
+    np.testing.assert_array_equal(query_index, [1])
 
 
-def test_the_class_decides_among_equal_masks():
+def test_class_decides_between_equal_masks():
     class_logits = jnp.zeros((3, 2)).at[2, 1].set(1.0)
     masks = jnp.zeros((3, 2, 2))
     target = jnp.ones((1, 2, 2), bool)
-    query, _ = match_queries(class_logits, masks, target, target[0])
-    np.testing.assert_array_equal(query, [2])
+    query_index, _ = match_queries(class_logits, masks, target, target[0])
+    np.testing.assert_array_equal(query_index, [2])
 
 
-def test_a_run_that_broke_does_not_hang(golden, assigned):
+def test_matching_ends_on_nan(golden, match_all):
     class_logits, mask_logits, targets = golden
-    query, _ = assigned(class_logits, jnp.nan * mask_logits, targets, ALL)
-    assert len(set(query.tolist())) == 2
+    query_index, _ = match_all(class_logits, jnp.nan * mask_logits, targets, ALL_VALID)
+    assert len(set(query_index.tolist())) == 2
 
 
 @pytest.mark.parametrize(
-    ("num_targets", "sentence"),
+    ("num_targets", "message"),
     [
-        (2, "2 targets an example, but no way to assign them"),
+        (2, "2 targets per example, but no way to assign them"),
         (4, "4 targets do not fit 3 queries"),
     ],
 )
-def test_what_cannot_be_matched_is_named(num_targets, sentence):
+def test_targets_that_cannot_be_matched_are_rejected(num_targets, message):
     targets = jnp.ones((num_targets, 2, 2), bool)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         match_queries(jnp.zeros((3, 2)), jnp.zeros((3, 2, 2)), targets, targets[0])
 
 
-def test_an_unknown_cost_is_named():
-    class_logits, mask_logits, targets = flat_case(1)
-    with pytest.raises(ValueError, match="match_by is 'dise', expected one of adap"):
-        match_queries(class_logits, mask_logits, targets, targets[0], match_by="dise")
+def test_unknown_cost_is_rejected():
+    class_logits, mask_logits, targets = row_masks(1)
+    with pytest.raises(ValueError, match="mask_cost is 'dise', expected one of adap"):
+        match_queries(class_logits, mask_logits, targets, targets[0], mask_cost="dise")

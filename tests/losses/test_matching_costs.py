@@ -1,3 +1,5 @@
+"""Matching costs: published values, values by hand, ignored pixels, saturation."""
+
 from pathlib import Path
 
 import jax
@@ -17,55 +19,57 @@ from mst_jax.losses.matching_costs import (
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "matching.npz")
 COSTS = MASK_COSTS | {"dice": dice_cost}
-THREE = np.log(3.0)  # the logit of 3/4
+LOG3 = np.log(3.0)  # the logit of 3/4
 
 
 @pytest.mark.parametrize("name", COSTS)
-def test_costs_of_the_published_program(name):
+def test_costs_match_the_published_program(name):
     logits, targets = map(jnp.asarray, (GOLDEN["mask_logits"], GOLDEN["targets"]))
     cost = COSTS[name](logits, targets, jnp.ones(logits.shape[1], bool))
     np.testing.assert_allclose(cost, GOLDEN[name], rtol=1e-6)
 
 
-def test_two_pixels_by_hand():
-    """Probabilities 3/4 and 1/4; the targets want the first pixel, or both."""
-    logits = jnp.array([[THREE, -THREE]])
+def test_two_pixels_match_hand_computation():
+    """Probabilities 3/4 and 1/4; the targets hold the first pixel, or both."""
+    logits = jnp.array([[LOG3, -LOG3]])
     targets = jnp.array([[True, False], [True, True]])
     valid = jnp.ones(2, bool)
-    right, wrong = -np.log(3 / 4), -np.log(1 / 4)
+    right_loss, wrong_loss = -np.log(3 / 4), -np.log(1 / 4)
     np.testing.assert_allclose(
-        bce_cost(logits, targets, valid), [[right, (right + wrong) / 2]], rtol=1e-6
+        bce_cost(logits, targets, valid),
+        [[right_loss, (right_loss + wrong_loss) / 2]],
+        rtol=1e-6,
     )
     np.testing.assert_allclose(
         dice_cost(logits, targets, valid), [[1 - 2.5 / 3, 1 - 3 / 4]], rtol=1e-6
     )
     focal = focal_cost(logits, targets, valid, gamma=1.0, alpha=0.75)
-    both = 0.75 * (right / 4 + wrong * 3 / 4) / 2
+    both_pixels = 0.75 * (right_loss / 4 + wrong_loss * 3 / 4) / 2
     np.testing.assert_allclose(
-        focal, [[(0.75 + 0.25) * right / 4 / 2, both]], rtol=1e-6
+        focal, [[(0.75 + 0.25) * right_loss / 4 / 2, both_pixels]], rtol=1e-6
     )
 
 
-def test_the_adaptive_focal_cost_of_one_target_by_hand():
+def test_adaptive_focal_cost_of_one_target_matches_hand_computation():
     """gamma_a = 2 + 1 - 3/4, pt = 3/4; one target shares its weight with no other."""
-    logits, targets = jnp.array([[THREE, -THREE]]), jnp.array([[True, False]])
+    logits, targets = jnp.array([[LOG3, -LOG3]]), jnp.array([[True, False]])
     cost = adaptive_focal_cost(logits, targets, jnp.ones(2, bool))
-    want = 0.5 * (-np.log(3 / 4) / (1 + 0.4 * 2.25) + 0.25**2.25 + 1)
-    np.testing.assert_allclose(cost, [[want]], rtol=1e-6)
+    expected = 0.5 * (-np.log(3 / 4) / (1 + 0.4 * 2.25) + 0.25**2.25 + 1)
+    np.testing.assert_allclose(cost, [[expected]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", COSTS)
-def test_pixels_that_do_not_count_may_as_well_be_missing(name, rng):
+def test_ignored_pixels_are_as_if_removed(name, rng):
     logits = jnp.asarray(rng.normal(size=(3, 12)), jnp.float32)
     targets, valid = jnp.asarray(rng.random((2, 12)) < 0.5), jnp.asarray(range(12)) < 8
-    want = COSTS[name](logits[:, :8], targets[:, :8], valid[:8])
-    got = COSTS[name](logits, targets, valid)
-    np.testing.assert_allclose(got, want, rtol=1e-5)
+    expected = COSTS[name](logits[:, :8], targets[:, :8], valid[:8])
+    cost = COSTS[name](logits, targets, valid)
+    np.testing.assert_allclose(cost, expected, rtol=1e-5)
 
 
 @settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
-def test_what_does_not_count_changes_nothing(seed):
+def test_ignored_logits_and_targets_change_nothing(seed):
     rng = np.random.default_rng(seed)
     logits, noise = rng.normal(size=(2, 3, 12)).astype(np.float32)
     targets, valid = rng.random((2, 12)) < 0.5, rng.random(12) < 0.5
@@ -76,13 +80,13 @@ def test_what_does_not_count_changes_nothing(seed):
         )
 
 
-def test_an_empty_target_takes_no_part_in_the_adaptive_cost(rng):
+def test_empty_target_does_not_enter_the_adaptive_cost(rng):
     logits = jnp.asarray(rng.normal(size=(3, 12)), jnp.float32)
     targets = jnp.asarray(rng.random((2, 12)) < 0.5)
     valid = jnp.ones(12, bool)
-    more = jnp.concatenate([targets, jnp.zeros((1, 12), bool)])
+    padded_targets = jnp.concatenate([targets, jnp.zeros((1, 12), bool)])
     np.testing.assert_allclose(
-        adaptive_focal_cost(logits, more, valid)[:, :2],
+        adaptive_focal_cost(logits, padded_targets, valid)[:, :2],
         adaptive_focal_cost(logits, targets, valid),
         rtol=1e-6,
     )
@@ -90,9 +94,9 @@ def test_an_empty_target_takes_no_part_in_the_adaptive_cost(rng):
 
 @pytest.mark.parametrize("name", COSTS)
 @pytest.mark.parametrize("logit", [-80.0, 0.0, 80.0])
-@pytest.mark.parametrize("pixels", ["none wanted", "all wanted", "none valid"])
-def test_costs_are_finite_at_the_ends(name, logit, pixels):
+@pytest.mark.parametrize("pixels", ["no object", "all object", "none valid"])
+def test_saturated_costs_are_finite(name, logit, pixels):
     logits = jnp.full((2, 4), logit)
-    targets = jnp.full((1, 4), pixels == "all wanted")
+    targets = jnp.full((1, 4), pixels == "all object")
     valid = jnp.full(4, pixels != "none valid")
     assert jnp.isfinite(jax.jit(COSTS[name])(logits, targets, valid)).all()

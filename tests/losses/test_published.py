@@ -1,4 +1,4 @@
-"""Values and gradients of the published programs (AdaptiveClick, SimpleClick)."""
+"""Numerical parity of the losses with the published AdaptiveClick and SimpleClick."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ def golden():
         return dict(arrays)
 
 
-def distance(found, wanted):
-    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+def relative_distance(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize(
-    ("name", "loss", "options"),
+    ("name", "loss_fn", "options"),
     [
         ("bce", binary_cross_entropy_loss, {}),
         ("focal", focal_loss, dict(alpha=0.25)),
@@ -48,16 +48,16 @@ def distance(found, wanted):
         ),
     ],
 )
-def test_value_and_gradient(golden, name, loss, options):
+def test_value_and_gradient_match_the_published_program(golden, name, loss_fn, options):
     """Three examples of 400 pixels, logits to +-20: the mean, and its gradient."""
     logits, targets = jnp.asarray(golden["logits"]), jnp.asarray(golden["targets"])
 
-    def mean(x):
-        return loss(x, targets, **options).mean()
+    def mean_loss(x):
+        return loss_fn(x, targets, **options).mean()
 
-    value, gradient = jax.value_and_grad(mean)(logits)
+    value, gradient = jax.value_and_grad(mean_loss)(logits)
     np.testing.assert_allclose(value, golden[f"{name}/loss"], rtol=1e-6)
-    assert distance(gradient, golden[f"{name}/grad"]) < 2e-6
+    assert relative_distance(gradient, golden[f"{name}/grad"]) < 2e-6
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def test_value_and_gradient(golden, name, loss, options):
         ("bce", "bce", {}),
     ],
 )
-def test_ignored_pixels(golden, published, name, options):
+def test_ignored_pixels_match_the_published_program(golden, published, name, options):
     """Two masks of 32x32, logits to +-8; the published BCE divides by all pixels."""
     logits = jnp.asarray(golden["ignored/logits"])
     labels = jnp.asarray(golden["ignored/labels"])
     valid = labels >= 0
     scale = valid.mean((-2, -1)) if name == "bce" else 1.0
 
-    def total(x):
-        values = scale * MASK_LOSSES[name](x, labels > 0, valid, **options)
+    def total_loss(x):
+        values = scale * MASK_LOSSES[name](x, labels > 0, where=valid, **options)
         return values.sum(), values
 
-    (_, values), gradient = jax.value_and_grad(total, has_aux=True)(logits)
+    (_, values), gradient = jax.value_and_grad(total_loss, has_aux=True)(logits)
     np.testing.assert_allclose(values, golden[f"ignored/{published}/loss"], rtol=2e-6)
-    assert distance(gradient, golden[f"ignored/{published}/grad"]) < 2e-6
+    assert relative_distance(gradient, golden[f"ignored/{published}/grad"]) < 2e-6

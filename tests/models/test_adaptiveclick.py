@@ -1,3 +1,5 @@
+"""AdaptiveClick: golden values, parameter counts, click awareness, errors."""
+
 from pathlib import Path
 
 import jax
@@ -7,86 +9,80 @@ import pytest
 
 from mst_jax.losses.total_loss import total_loss
 from mst_jax.models.adaptiveclick import adaptiveclick
-from mst_jax.models.load import shapes_of_params
+from mst_jax.models.load import parameter_shapes
 from tests.helpers.count_parameters import (
+    count_mask_decoder,
     count_pixel_decoder,
     count_pyramid,
-    count_queries,
     count_vit,
 )
-from tests.models.test_mst import target_of
-from tests.models.test_simpleclick import drawn_inputs, drawn_params
+from tests.helpers.random_models import (
+    ADAPTIVECLICK_LOSSES,
+    SMALL_ADAPTIVECLICK,
+    centered_target_batch,
+    random_inputs,
+    random_params_near_unit_norms,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "adaptiveclick.npz"
-SMALL = dict(
-    size="nano",
-    crop=64,
-    depth=1,
-    width=16,
-    num_heads=2,
-    pyramid=(8, 8, 8, 8),
-    head=16,
-    window=0,
-    pixels=dict(num_layers=1, num_heads=2, num_points=2, num_groups=4, hidden=16),
-    queries=dict(num_queries=5, num_layers=3, num_heads=2, hidden=16),
-)
-LOSSES = dict(query_class=0.6, query_adaptive_focal=2.0, query_dice=1.5)
-
-
-def norms_near_one(module):
-    """Drawn numbers; norms come last here, and with gains near 0 they silence all."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: leaf + 1 if path[-1].key == "scale" else leaf,
-        drawn_params(module),
-    )
 
 
 def loss_and_gradient(**changes):
-    """(loss, parts, outputs), gradient of a small model on drawn numbers."""
-    module, inputs = adaptiveclick(**SMALL | changes), drawn_inputs(64, 96)
+    """Return (loss, (terms, outputs)) and the gradient of a small model."""
+    module = adaptiveclick(**SMALL_ADAPTIVECLICK | changes)
+    inputs = random_inputs(64, 96)
 
     def loss_of(params):
         outputs = module.apply({"params": params}, *inputs)
-        loss, parts = total_loss(outputs, target_of(inputs), losses=LOSSES)
-        return loss, (parts, outputs)
+        loss, terms = total_loss(
+            outputs, centered_target_batch(inputs[0]), losses=ADAPTIVECLICK_LOSSES
+        )
+        return loss, (terms, outputs)
 
-    return jax.jit(jax.value_and_grad(loss_of, has_aux=True))(norms_near_one(module))
+    return jax.jit(jax.value_and_grad(loss_of, has_aux=True))(
+        random_params_near_unit_norms(module)
+    )
 
 
-def test_golden_numbers():
-    """Logits, losses and the gradient of each part of the model, on 64x96 pictures.
+def test_model_matches_the_golden_file():
+    """Logits, losses and the gradient of each part of the model, on 64x96 images.
 
     The numbers are this project's own, written when the same code agreed with the
     published program and weights: logits 6.6e-6, loss parts 1.1e-6, gradients 5.9e-5.
     """
-    (loss, (parts, outputs)), gradient = loss_and_gradient()
-    want = np.load(GOLDEN)
-    scale = np.std(want["logits"])
+    (loss, (terms, outputs)), gradient = loss_and_gradient()
+    expected = np.load(GOLDEN)
+    spread = np.std(expected["logits"])
     np.testing.assert_allclose(
-        outputs.logits[:, ::2, ::2], want["logits"], atol=2e-4 * scale
+        outputs.logits[:, ::2, ::2], expected["logits"], atol=2e-4 * spread
     )
-    got = [loss, *(parts[name] for name in sorted(parts))]
-    np.testing.assert_allclose(got, want["losses"], rtol=2e-5)
+    losses = [loss, *(terms[name] for name in sorted(terms))]
+    np.testing.assert_allclose(losses, expected["losses"], rtol=2e-5)
     norms = [float(jnp.linalg.norm(leaf)) for leaf in jax.tree.leaves(gradient)]
-    np.testing.assert_allclose(norms, want["norms"], rtol=5e-3, atol=1e-6)
+    np.testing.assert_allclose(norms, expected["norms"], rtol=5e-3, atol=1e-6)
 
 
-def test_the_decoder_is_told_where_the_clicks_are():
-    inputs, params = drawn_inputs(64, 96), norms_near_one(adaptiveclick(**SMALL))
-    queries = SMALL["queries"] | {"sees_clicks": False}
-    aware, blind = (
-        jax.jit(adaptiveclick(**SMALL | changes).apply)({"params": params}, *inputs)
-        for changes in ({}, {"queries": queries})
+def test_mask_decoder_attends_to_the_clicks():
+    inputs = random_inputs(64, 96)
+    params = random_params_near_unit_norms(adaptiveclick(**SMALL_ADAPTIVECLICK))
+    mask_decoder = SMALL_ADAPTIVECLICK["mask_decoder"] | {"attend_to_clicks": False}
+    aware_outputs, blind_outputs = (
+        jax.jit(adaptiveclick(**SMALL_ADAPTIVECLICK | changes).apply)(
+            {"params": params}, *inputs
+        )
+        for changes in ({}, {"mask_decoder": mask_decoder})
     )
-    assert np.abs(aware.logits - blind.logits).max() > 1e-4
-    # The heads before the first layer have not looked at anything yet.
+    assert np.abs(aware_outputs.logits - blind_outputs.logits).max() > 1e-4
+    # The heads before the first layer have attended to nothing yet.
     np.testing.assert_allclose(
-        aware.queries.mask_logits[:, 0], blind.queries.mask_logits[:, 0], atol=1e-5
+        aware_outputs.queries.mask_logits[:, 0],
+        blind_outputs.queries.mask_logits[:, 0],
+        atol=1e-5,
     )
 
 
 @pytest.mark.parametrize(
-    ("size", "row", "count"),
+    ("size", "size_values", "expected_count"),
     [
         ("tiny", (192, 12, 16, 28, (64, 128, 256, 512)), 24_991_746),
         ("base", (768, 12, 16, 28, (256, 512, 1024, 2048)), 121_114_242),
@@ -104,36 +100,43 @@ def test_the_decoder_is_told_where_the_clicks_are():
         ),
     ],
 )
-def test_every_size_has_the_parameters_it_should(size, row, count):
-    shapes = shapes_of_params(adaptiveclick(size=size))
-    found = sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    w, depth, patch, side, pyramid = row
-    want = count_vit(w, depth, patch, side) + count_pyramid(w, pyramid)
-    want += count_pixel_decoder(pyramid, 256) + count_queries(256)
-    assert found == want
-    assert found == count
+def test_every_size_has_the_published_number_of_parameters(
+    size, size_values, expected_count
+):
+    shapes = parameter_shapes(adaptiveclick(size=size))
+    num_params = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    width, depth, patch_size, grid_side, pyramid_widths = size_values
+    expected = count_vit(width, depth, patch_size, grid_side)
+    expected += count_pyramid(width, pyramid_widths)
+    expected += count_pixel_decoder(pyramid_widths, 256) + count_mask_decoder(256)
+    assert num_params == expected
+    assert num_params == expected_count
 
 
-def test_bfloat16_stays_near_float32():
-    inputs = drawn_inputs(64, 64)
-    exact = adaptiveclick(**SMALL)
-    params = {"params": norms_near_one(exact)}
-    want = jax.jit(exact.apply)(params, *inputs).logits
-    got = jax.jit(adaptiveclick(**SMALL, dtype="bfloat16").apply)(
+def test_bfloat16_is_close_to_float32():
+    inputs = random_inputs(64, 64)
+    float32_model = adaptiveclick(**SMALL_ADAPTIVECLICK)
+    params = {"params": random_params_near_unit_norms(float32_model)}
+    expected = jax.jit(float32_model.apply)(params, *inputs).logits
+    result = jax.jit(adaptiveclick(**SMALL_ADAPTIVECLICK, dtype="bfloat16").apply)(
         params, *inputs
     ).logits
-    assert got.dtype == jnp.float32
-    assert 0 < np.linalg.norm(got - want) / np.linalg.norm(want) < 0.1
+    assert result.dtype == jnp.float32
+    assert 0 < np.linalg.norm(result - expected) / np.linalg.norm(expected) < 0.1
 
 
-def test_wrong_values_are_named():
+def test_wrong_values_are_rejected():
     with pytest.raises(ValueError, match="no model size 'giant'"):
         adaptiveclick(size="giant")
-    with pytest.raises(ValueError, match=r"config\.model\.queries: .*'num_querys'"):
-        adaptiveclick(queries={"num_querys": 3})
-    with pytest.raises(ValueError, match=r"config\.model\.pixels: .*'layers'"):
-        adaptiveclick(pixels={"layers": 3})
+    with pytest.raises(
+        ValueError, match=r"model\.mask_decoder has unknown keys num_querys; it takes"
+    ):
+        adaptiveclick(mask_decoder={"num_querys": 3})
+    with pytest.raises(
+        ValueError, match=r"model\.pixel_decoder has unknown keys layers; it takes"
+    ):
+        adaptiveclick(pixel_decoder={"layers": 3})
     with pytest.raises(ValueError, match=r"32 groups .* do not divide the width 48"):
-        adaptiveclick(head=48)
+        adaptiveclick(decoder_width=48)
     with pytest.raises(ValueError, match=r"0 groups .* do not divide the width 256"):
-        adaptiveclick(pixels={"num_groups": 0})
+        adaptiveclick(pixel_decoder={"num_groups": 0})

@@ -1,3 +1,5 @@
+"""The shared model: inputs, independence of examples, slots, dropout."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,57 +7,60 @@ import pytest
 
 from mst_jax.models.simpleclick import simpleclick
 from mst_jax.structs import Clicks
-from tests.models.test_simpleclick import SMALL, drawn_inputs, drawn_params
+from tests.helpers.random_models import SMALL_SIMPLECLICK, random_inputs, random_params
 
 
 @pytest.fixture(scope="module")
-def run():
-    module = simpleclick(size="tiny", **SMALL)
-    params = {"params": drawn_params(module)}
+def predict_logits():
+    module = simpleclick(size="tiny", **SMALL_SIMPLECLICK)
+    params = {"params": random_params(module)}
     return jax.jit(lambda *inputs: module.apply(params, *inputs).logits)
 
 
 @pytest.fixture(scope="module")
 def inputs():
-    return drawn_inputs(64, 64)
+    return random_inputs(64, 64)
 
 
-def test_every_input_is_heard(run, inputs):
-    image, clicks, previous = inputs
-    logits = run(*inputs)
-    flipped = Clicks(clicks.yx, jnp.where(clicks.kept, 1 - clicks.label, clicks.label))
-    for changed in (
-        (1 - image, clicks, previous),
-        (image, flipped, previous),
-        (image, clicks, 1 - previous),
+def test_every_input_changes_the_logits(predict_logits, inputs):
+    image, clicks, prev_mask = inputs
+    logits = predict_logits(*inputs)
+    flipped = Clicks(
+        clicks.yx, jnp.where(clicks.is_filled, 1 - clicks.label, clicks.label)
+    )
+    for changed_inputs in (
+        (1 - image, clicks, prev_mask),
+        (image, flipped, prev_mask),
+        (image, clicks, 1 - prev_mask),
     ):
-        assert np.abs(run(*changed) - logits).max() > 1e-3
+        assert np.abs(predict_logits(*changed_inputs) - logits).max() > 1e-3
 
 
-def test_examples_do_not_see_each_other(run, inputs):
-    logits = run(*inputs)
-    turned = run(*jax.tree.map(lambda leaf: leaf[::-1], inputs))
-    np.testing.assert_allclose(turned[::-1], logits, atol=1e-5)
+def test_examples_are_independent(predict_logits, inputs):
+    logits = predict_logits(*inputs)
+    reversed_logits = predict_logits(*jax.tree.map(lambda leaf: leaf[::-1], inputs))
+    np.testing.assert_allclose(reversed_logits[::-1], logits, atol=1e-5)
 
 
-def test_the_order_of_clicks_and_empty_slots_do_not_matter(run, inputs):
-    image, clicks, previous = inputs
-    mixed = Clicks(clicks.yx[:, ::-1], clicks.label[:, ::-1])
-    moved = jnp.where(clicks.kept[..., None], clicks.yx, 7.0)
-    want = run(image, clicks, previous)
-    np.testing.assert_array_equal(run(image, mixed, previous), want)
+def test_click_order_and_empty_slots_do_not_matter(predict_logits, inputs):
+    image, clicks, prev_mask = inputs
+    reordered = Clicks(clicks.yx[:, ::-1], clicks.label[:, ::-1])
+    other_empty_yx = jnp.where(clicks.is_filled[..., None], clicks.yx, 7.0)
+    expected = predict_logits(image, clicks, prev_mask)
+    np.testing.assert_array_equal(predict_logits(image, reordered, prev_mask), expected)
     np.testing.assert_array_equal(
-        run(image, Clicks(moved, clicks.label), previous), want
+        predict_logits(image, Clicks(other_empty_yx, clicks.label), prev_mask), expected
     )
 
 
-def test_channels_are_dropped_in_training_only(inputs):
-    module = simpleclick(size="tiny", dropout=0.5, **SMALL)
-    params = {"params": drawn_params(module)}
-    train = jax.jit(
+def test_training_drops_channels_by_the_random_key(inputs):
+    module = simpleclick(size="tiny", dropout=0.5, **SMALL_SIMPLECLICK)
+    params = {"params": random_params(module)}
+    train_logits = jax.jit(
         lambda key: (
             module.apply(params, *inputs, train=True, rngs={"dropout": key}).logits
         )
     )
-    one, two = train(jax.random.key(0)), train(jax.random.key(1))
-    assert np.abs(one - two).max() > 1e-3
+    first_logits = train_logits(jax.random.key(0))
+    second_logits = train_logits(jax.random.key(1))
+    assert np.abs(first_logits - second_logits).max() > 1e-3

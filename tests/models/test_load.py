@@ -4,90 +4,97 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict
 
 import mst_jax
-from mst_jax.checkpoints import store
-from mst_jax.checkpoints.published_file import read_published_file
-from mst_jax.models.load import make_published, shapes_of_params
+from mst_jax.checkpoints import model_folder, packed_model
+from mst_jax.checkpoints.parameter_mapping import flatten_params
+from mst_jax.checkpoints.weight_file import read_weight_file
+from mst_jax.models.load import build_published_model, parameter_shapes
 from mst_jax.structs import Clicks
-from tests.helpers.pretrained_vit_file import WIDE, write_bare
-from tests.helpers.published_checkpoint import write_published
-from tests.models.test_simpleclick import SMALL, drawn_inputs, drawn_params
+from tests.helpers.pretrained_vit_file import WIDE_HEAD_SIZES, write_vit_file
+from tests.helpers.published_checkpoint import write_published_file
+from tests.helpers.random_models import SMALL_SIMPLECLICK, random_inputs, random_params
 
-CONFIG = {"model": {"name": "simpleclick", "size": "tiny", **SMALL}, "crop": 64}
+CONFIG = {
+    "model": {"name": "simpleclick", "size": "tiny", **SMALL_SIMPLECLICK},
+    "crop": 64,
+}
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def saved_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "small"
     module = mst_jax.build(**CONFIG["model"])
-    params = drawn_params(module)
-    store.write_model(folder, params, CONFIG)
+    params = random_params(module)
+    model_folder.write_model_folder(folder, params, CONFIG)
     return folder, module, params
 
 
 @pytest.fixture(scope="module")
-def model(saved):
-    return mst_jax.load(saved[0])
+def loaded_model(saved_model):
+    return mst_jax.load(saved_model[0])
 
 
-def test_what_was_saved_is_loaded(saved, model):
-    _, module, params = saved
-    assert model.module == module
-    assert model.config.model.width == 16
-    jax.tree.map(np.testing.assert_array_equal, model.params, params)
-    inputs = drawn_inputs(64, 96)
-    want = jax.jit(module.apply)({"params": params}, *inputs).logits
-    np.testing.assert_allclose(model(*inputs), want, atol=1e-6)
+def test_saved_model_is_loaded(saved_model, loaded_model):
+    _, module, params = saved_model
+    assert loaded_model.module == module
+    assert loaded_model.config.model.width == 16
+    jax.tree.map(np.testing.assert_array_equal, loaded_model.params, params)
+    inputs = random_inputs(64, 96)
+    expected = jax.jit(module.apply)({"params": params}, *inputs).logits
+    np.testing.assert_allclose(loaded_model(*inputs), expected, atol=1e-6)
+    outputs = loaded_model.forward(*inputs)
+    np.testing.assert_array_equal(outputs.logits, loaded_model(*inputs))
 
 
-def test_any_batch_and_any_whole_patches(model):
-    image, clicks, previous = drawn_inputs(32, 48)
-    both = model(image, clicks, previous)
+def test_any_batch_and_image_size_is_predicted(loaded_model):
+    image, clicks, prev_mask = random_inputs(32, 48)
+    both = loaded_model(image, clicks, prev_mask)
     assert both.shape == (2, 32, 48)
-    one = model(*jax.tree.map(lambda leaf: leaf[:1], (image, clicks, previous)))
-    np.testing.assert_allclose(one, both[:1], atol=1e-5)
+    first = loaded_model(
+        *jax.tree.map(lambda leaf: leaf[:1], (image, clicks, prev_mask))
+    )
+    np.testing.assert_allclose(first, both[:1], atol=1e-5)
 
 
-def test_new_params_do_not_compile_again(model):
-    inputs = drawn_inputs(64, 64)
+def test_new_parameters_do_not_compile_again(loaded_model):
+    inputs = random_inputs(64, 64)
     traces = []
 
     @jax.jit
-    def ask(model):
+    def predict(model):
         traces.append(1)
         return model(*inputs)
 
-    first = ask(model)
-    other = jax.tree.map(lambda leaf: 0.5 * leaf, model)
-    assert np.abs(ask(other) - first).max() > 0
+    first = predict(loaded_model)
+    halved = jax.tree.map(lambda leaf: 0.5 * leaf, loaded_model)
+    assert np.abs(predict(halved) - first).max() > 0
     assert len(traces) == 1
 
 
-def bad_calls():
-    image, clicks, previous = drawn_inputs(64, 64)
-    yield (image[:, :60], clicks, previous[:, :60]), "60x64, not whole 16-pixel"
-    yield (image[0], clicks, previous), r"\[64, 64, 3\], expected float"
-    yield ((255 * image).astype(jnp.uint8), clicks, previous), "divide uint8"
-    yield (image, clicks, previous[:, :32]), r"previous is \[2, 32, 64\]"
+def wrong_inputs():
+    image, clicks, prev_mask = random_inputs(64, 64)
+    yield (image[:, :60], clicks, prev_mask[:, :60]), "60x64, not whole 16-pixel"
+    yield (image[0], clicks, prev_mask), r"\[64, 64, 3\], expected float"
+    yield ((255 * image).astype(jnp.uint8), clicks, prev_mask), "divide uint8"
+    yield (image, clicks, prev_mask[:, :32]), r"prev_mask is \[2, 32, 64\]"
     alone = Clicks(clicks.yx[0], clicks.label[0])
-    yield (image, alone, previous), r"expected \[2 k 2\]"
+    yield (image, alone, prev_mask), r"expected \[2 k 2\]"
 
 
-@pytest.mark.parametrize(("inputs", "sentence"), bad_calls())
-def test_wrong_arguments_are_one_sentence(model, inputs, sentence):
+@pytest.mark.parametrize(("inputs", "sentence"), wrong_inputs())
+def test_wrong_input_is_one_clear_error(loaded_model, inputs, sentence):
     with pytest.raises(ValueError, match=sentence):
-        model(*inputs)
+        loaded_model(*inputs)
 
 
-def test_shapes_are_found_without_making_parameters(saved):
-    _, module, params = saved
-    shapes = shapes_of_params(module)
+def test_parameter_shapes_are_those_of_real_parameters(saved_model):
+    _, module, params = saved_model
+    shapes = parameter_shapes(module)
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(lambda s: s.shape, shapes)
 
 
-def test_wrong_places_are_one_sentence(tmp_path, saved):
+def test_wrong_path_is_one_clear_error(tmp_path, saved_model):
     with pytest.raises(ValueError, match="gone is not there; expected the workdir"):
         mst_jax.load(tmp_path / "gone")
     with pytest.raises(ValueError, match="no checkpoint in"):
@@ -106,18 +113,20 @@ def test_wrong_places_are_one_sentence(tmp_path, saved):
         ({"name": "sam"}, "no model 'sam'"),
     ],
 )
-def test_params_of_another_model_are_refused(tmp_path, saved, change, sentence):
-    _, _, params = saved
+def test_parameters_of_another_model_are_refused(
+    tmp_path, saved_model, change, sentence
+):
+    _, _, params = saved_model
     folder = tmp_path / "copy"
     config = {"model": CONFIG["model"] | change}
-    store.write_model(folder, params, config)
+    model_folder.write_model_folder(folder, params, config)
     with pytest.raises(ValueError, match=sentence):
         mst_jax.load(folder)
 
 
-def test_a_config_without_model_is_refused(tmp_path, saved):
+def test_config_without_model_is_refused(tmp_path, saved_model):
     folder = tmp_path / "copy"
-    store.write_model(folder, saved[2], CONFIG)
+    model_folder.write_model_folder(folder, saved_model[2], CONFIG)
     (folder / "config.json").write_text(json.dumps({"crop": 3}))
     with pytest.raises(ValueError, match="names no model"):
         mst_jax.load(folder)
@@ -126,40 +135,76 @@ def test_a_config_without_model_is_refused(tmp_path, saved):
         mst_jax.load(folder)
 
 
-def test_a_model_without_name_is_refused(tmp_path, saved):
+def test_model_config_without_name_is_refused(tmp_path, saved_model):
     folder = tmp_path / "copy"
     model = {key: value for key, value in CONFIG["model"].items() if key != "name"}
-    store.write_model(folder, saved[2], {"model": model})
-    with pytest.raises(ValueError, match=r"'model' in .*copy: missing .*'name'"):
+    model_folder.write_model_folder(folder, saved_model[2], {"model": model})
+    with pytest.raises(
+        ValueError, match=r"'model' in .*copy/config.json: missing .*'name'"
+    ):
         mst_jax.load(folder)
 
 
 @pytest.mark.parametrize("name", ["_METADATA", "manifest.ocdbt", "d"])
-@pytest.mark.parametrize("harm", ["empty", "gone"])
-def test_damaged_params_are_refused(tmp_path, saved, name, harm):
+@pytest.mark.parametrize("damage", ["empty", "gone"])
+def test_damaged_parameters_are_refused(tmp_path, saved_model, name, damage):
     folder = tmp_path / "copy"
-    store.write_model(folder, saved[2], CONFIG)
-    harmed = folder / "params" / name
-    files = [harmed] if harmed.is_file() else sorted(harmed.iterdir())
+    model_folder.write_model_folder(folder, saved_model[2], CONFIG)
+    damaged = folder / "params" / name
+    files = [damaged] if damaged.is_file() else sorted(damaged.iterdir())
     for path in files:
-        path.write_bytes(b"") if harm == "empty" else path.unlink()
+        path.write_bytes(b"") if damage == "empty" else path.unlink()
     with pytest.raises(ValueError, match="are damaged; take an earlier checkpoint"):
         mst_jax.load(folder)
 
 
-def test_a_published_file_is_loaded_as_it_is(tmp_path):
-    path, params = write_published(tmp_path, "slim-448")
+def write_packed(path, params, config):
+    half = jax.tree.map(lambda leaf: np.asarray(leaf, np.float16), params)
+    packed_model.write_packed_model(path, flatten_params(half), config)
+    return path
+
+
+def test_packed_model_is_loaded_as_float32(tmp_path, saved_model):
+    _, module, params = saved_model
+    model = mst_jax.load(write_packed(tmp_path / "x.safetensors", params, CONFIG))
+    assert model.module == module and model.config.to_dict() == CONFIG
+
+    def check_leaf(loaded, original):
+        assert isinstance(loaded, jax.Array) and loaded.dtype == np.float32
+        np.testing.assert_array_equal(loaded, np.asarray(original, np.float16))
+
+    jax.tree.map(check_leaf, model.params, params)
+
+
+def test_packed_parameters_of_another_model_are_refused(tmp_path, saved_model):
+    params = saved_model[2]
+    wide = {"model": CONFIG["model"] | {"width": 32}}
+    path = write_packed(tmp_path / "wide.safetensors", params, wide)
+    with pytest.raises(
+        ValueError, match=r"wide\.safetensors holds another model: back"
+    ):
+        mst_jax.load(path)
+    path = write_packed(tmp_path / "nameless.safetensors", params, {"crop": 3})
+    with pytest.raises(ValueError, match="names no model"):
+        mst_jax.load(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(ValueError, match=r"nameless\.json, which describes"):
+        mst_jax.load(path)
+
+
+def test_published_file_is_loaded_directly(tmp_path):
+    path, params = write_published_file(tmp_path, "slim-448")
     model = mst_jax.load(str(path))
     assert model.config.model.release == "slim-448"
-    inputs = drawn_inputs(64, 64)
-    want = jax.jit(model.module.apply)({"params": params}, *inputs).logits
-    np.testing.assert_allclose(model(*inputs), want, atol=1e-6)
+    inputs = random_inputs(64, 64)
+    expected = jax.jit(model.module.apply)({"params": params}, *inputs).logits
+    np.testing.assert_allclose(model(*inputs), expected, atol=1e-6)
 
 
-def test_a_vit_alone_gets_the_rest_of_the_plain_model(tmp_path):
-    path, params = write_bare(tmp_path / "mae.pth")
-    model, account = make_published(path, read_published_file(path))
-    assert model.module == mst_jax.build("simpleclick", **WIDE)
+def test_pretrained_vit_gets_the_rest_of_the_plain_model(tmp_path):
+    path, params = write_vit_file(tmp_path / "mae.pth")
+    model, report = build_published_model(path, read_weight_file(path))
+    assert model.module == mst_jax.build("simpleclick", **WIDE_HEAD_SIZES)
     for name in ("image", "positions"):
         jax.tree.map(
             np.testing.assert_array_equal,
@@ -169,21 +214,21 @@ def test_a_vit_alone_gets_the_rest_of_the_plain_model(tmp_path):
     jax.tree.map(
         np.testing.assert_array_equal, model.params["backbone"], params["backbone"]
     )
-    flat = flatten_dict(model.params, sep="/")
-    assert flat.keys() == set(account.filled) | set(account.fresh)
-    for name in account.fresh:
-        kind = name.split("/")[-1]
-        want = {"scale": (1, 0), "bias": (0, 0)}.get(kind)
-        found = (np.mean(flat[name]), np.std(flat[name]))
-        assert found == want if want else found[1] > 0.01, name
-    assert "started afresh: decoder, embed/hints, neck" in str(account)
+    flat_params = flatten_params(model.params)
+    assert flat_params.keys() == set(report.filled_params) | set(report.reinitialized)
+    for name in report.reinitialized:
+        leaf_name, value = name.split("/")[-1], flat_params[name]
+        expected = {"scale": (1, 0), "bias": (0, 0)}.get(leaf_name)
+        found = (np.mean(value), np.std(value))
+        assert found == expected if expected else found[1] > 0.01, name
+    assert "reinitialized: decoder, embed/hints, neck" in str(report)
     with pytest.warns(
         UserWarning, match="holds a ViT alone: .* its masks mean nothing"
     ):
         mst_jax.load(path)
 
 
-def test_heads_that_nobody_knows_are_asked_for(tmp_path):
-    path, _ = write_bare(tmp_path / "mae.pth", width=48, num_heads=1)
+def test_unknown_number_of_heads_is_an_error(tmp_path):
+    path, _ = write_vit_file(tmp_path / "mae.pth", width=48, num_heads=1)
     with pytest.raises(ValueError, match=r"mae\.pth: it is 48 wide and has no config"):
         mst_jax.load(path)

@@ -7,37 +7,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mst_jax.tokens.top_k import TOP_K, straight_through, take_chosen
+from mst_jax.tokens.selection import TOP_K_ESTIMATORS
+from mst_jax.tokens.top_k import gather_selected, straight_through_top_k
 
-SEEDS = st.integers(0, 2**32 - 1)
-EXAMPLES = settings(max_examples=15)
-KEY = jax.random.key(7)
+RANDOM_SEEDS = st.integers(0, 2**32 - 1)
+FEW_EXAMPLES = settings(max_examples=15)
+NOISE_KEY = jax.random.key(7)
 
 
-def draw(seed, *shape):
+def random_array(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).random(shape), jnp.float32)
 
 
-@pytest.mark.parametrize("name", TOP_K)
-def test_without_noise_the_best_come_first(name):
-    weights, index, kept = TOP_K[name](jnp.array([0.2, 0.9, 0.1, 0.7]), num_chosen=3)
-    want = [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
-    np.testing.assert_array_equal(weights, want)
+@pytest.mark.parametrize("name", TOP_K_ESTIMATORS)
+def test_without_noise_highest_scores_come_first(name):
+    scores = jnp.array([0.2, 0.9, 0.1, 0.7])
+    weights, index, selected = TOP_K_ESTIMATORS[name](scores, num_selected=3)
+    expected = [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
+    np.testing.assert_array_equal(weights, expected)
     np.testing.assert_array_equal(index, [1, 3, 0])
-    np.testing.assert_array_equal(kept, [True, True, True])
+    np.testing.assert_array_equal(selected, [True, True, True])
 
 
-@pytest.mark.parametrize("name", TOP_K)
-def test_of_equal_scores_the_first_is_taken_and_scores_of_0_are_dropped(name):
-    weights, index, kept = TOP_K[name](jnp.array([0.0, 0.5, 0.5, 0.0]), num_chosen=3)
+@pytest.mark.parametrize("name", TOP_K_ESTIMATORS)
+def test_equal_scores_keep_their_order_and_scores_of_zero_are_dropped(name):
+    scores = jnp.array([0.0, 0.5, 0.5, 0.0])
+    weights, index, selected = TOP_K_ESTIMATORS[name](scores, num_selected=3)
     np.testing.assert_array_equal(index, [1, 2, 0])
-    np.testing.assert_array_equal(kept, [True, True, False])
+    np.testing.assert_array_equal(selected, [True, True, False])
     np.testing.assert_array_equal(weights, [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
 
 
-@pytest.mark.parametrize("name", TOP_K)
+@pytest.mark.parametrize("name", TOP_K_ESTIMATORS)
 @pytest.mark.parametrize(
-    "spare, kept",
+    "max_dropped, expected",
     [
         (0, [True, True, True, True]),
         (1, [True, True, True, False]),
@@ -45,72 +48,86 @@ def test_of_equal_scores_the_first_is_taken_and_scores_of_0_are_dropped(name):
         (9, [True, True, False, False]),
     ],
 )
-def test_as_many_are_kept_as_are_above_the_threshold_or_cannot_be_spared(
-    name, spare, kept
+def test_scores_above_threshold_and_the_minimum_number_are_selected(
+    name, max_dropped, expected
 ):
     scores = jnp.array([0.3, 0.8, 0.65, 0.7, 0.2])
-    options = dict(num_chosen=4, threshold=0.65, spare=spare)
-    for key in (None, KEY):
-        weights, _, got = TOP_K[name](scores, key=key, **options)
-        np.testing.assert_array_equal(got, kept)
-        np.testing.assert_allclose(weights.sum(1), np.float32(kept), rtol=1e-5)
+    options = dict(num_selected=4, threshold=0.65, max_dropped=max_dropped)
+    for key in (None, NOISE_KEY):
+        weights, _, selected = TOP_K_ESTIMATORS[name](scores, key=key, **options)
+        np.testing.assert_array_equal(selected, expected)
+        np.testing.assert_allclose(weights.sum(1), np.float32(expected), rtol=1e-5)
 
 
-def test_without_a_click_nothing_is_kept_with_a_threshold_either():
-    """The published programs binarise what is selected by > 0 after the threshold."""
-    _, _, kept = straight_through(jnp.zeros(20), num_chosen=12, threshold=0.65)
-    assert not kept.any()
+def test_without_a_click_nothing_is_selected_with_a_threshold_either():
+    """The published programs binarize what is selected by > 0 after the threshold."""
+    _, _, selected = straight_through_top_k(
+        jnp.zeros(20), num_selected=12, threshold=0.65
+    )
+    assert not selected.any()
 
 
-def test_the_published_rule_of_the_threshold():
-    # k = 36: 30 good scores keep 30, five keep 36 - 10 = 26, all good keep 36.
-    choose = jax.jit(partial(straight_through, num_chosen=36, threshold=0.65))
-    for num_good, num_kept in ((30, 30), (5, 26), (100, 36)):
-        scores = jnp.where(jnp.arange(100) < num_good, 0.7, 0.6)
-        _, _, kept = choose(scores)
-        assert kept.sum() == num_kept and kept[:num_kept].all()
+def test_published_rule_of_the_threshold():
+    # k = 36: 30 high scores select 30, five select 36 - 10 = 26, 100 select 36.
+    estimator = jax.jit(
+        partial(straight_through_top_k, num_selected=36, threshold=0.65)
+    )
+    for num_high, num_expected in ((30, 30), (5, 26), (100, 36)):
+        scores = jnp.where(jnp.arange(100) < num_high, 0.7, 0.6)
+        _, _, selected = estimator(scores)
+        assert selected.sum() == num_expected and selected[:num_expected].all()
 
 
-@pytest.mark.parametrize("name", TOP_K)
-@pytest.mark.parametrize("key", [None, KEY])
-def test_rows_that_are_not_kept_give_no_gradient(name, key):
+@pytest.mark.parametrize("name", TOP_K_ESTIMATORS)
+@pytest.mark.parametrize("key", [None, NOISE_KEY])
+def test_rows_that_are_not_selected_have_no_gradient(name, key):
     def last_row(scores):
-        options = dict(num_chosen=3, threshold=0.9, spare=1, key=key)
-        return (TOP_K[name](scores, **options)[0][2] * jnp.arange(1.0, 6.0)).sum()
+        options = dict(num_selected=3, threshold=0.9, max_dropped=1, key=key)
+        weights = TOP_K_ESTIMATORS[name](scores, **options).weights
+        return (weights[2] * jnp.arange(1.0, 6.0)).sum()
 
     gradient = jax.grad(last_row)(jnp.array([0.5, 0.4, 0.3, 0.2, 0.1]))
     np.testing.assert_array_equal(gradient, np.zeros(5))
 
 
-@pytest.mark.parametrize("name", TOP_K)
-def test_more_than_there_are_is_refused(name):
-    with pytest.raises(ValueError, match="num_chosen is 3, but there are 2 tokens"):
-        TOP_K[name](jnp.zeros(2), num_chosen=3)
+@pytest.mark.parametrize("name", TOP_K_ESTIMATORS)
+def test_selecting_more_than_there_are_raises(name):
+    with pytest.raises(ValueError, match="num_selected is 3, but there are 2 tokens"):
+        TOP_K_ESTIMATORS[name](jnp.zeros(2), num_selected=3)
 
 
-@pytest.mark.parametrize("name", TOP_K)
+@pytest.mark.parametrize("name", TOP_K_ESTIMATORS)
 def test_batches_under_jit_and_bfloat16_scores(name):
-    scores = draw(0, 3, 12)
-    keys = jax.random.split(KEY, 3)
-    choose = partial(TOP_K[name], num_chosen=4, threshold=0.5, spare=2)
+    scores = random_array(0, 3, 12)
+    keys = jax.random.split(NOISE_KEY, 3)
+    estimator = partial(
+        TOP_K_ESTIMATORS[name], num_selected=4, threshold=0.5, max_dropped=2
+    )
 
     @jax.jit
     @jax.vmap
-    def batch(scores, key):
-        weights = choose(scores, key=key)[0]
-        slope = jax.grad(lambda s: (choose(s, key=key)[0][0] * scores).sum())(scores)
-        return *choose(scores, key=key), weights.sum(1), slope
+    def estimate_batch(scores, key):
+        weights = estimator(scores, key=key).weights
 
-    whole = batch(scores, keys)
+        def first_product(s):
+            return (estimator(s, key=key).weights[0] * scores).sum()
+
+        slope = jax.grad(first_product)(scores)
+        return *estimator(scores, key=key), weights.sum(1), slope
+
+    batch_results = estimate_batch(scores, keys)
     for i in range(3):
-        one = choose(scores[i], key=keys[i])
-        for a, b in zip(one, whole, strict=False):
+        example_results = estimator(scores[i], key=keys[i])
+        for a, b in zip(example_results, batch_results, strict=False):
             np.testing.assert_allclose(a, b[i], atol=1e-6)
-    weights, index, kept, sums, slope = batch(scores.astype(jnp.bfloat16), keys)
+    weights, index, selected, sums, slope = estimate_batch(
+        scores.astype(jnp.bfloat16), keys
+    )
     assert weights.dtype == jnp.float32 and slope.dtype == jnp.bfloat16
-    np.testing.assert_allclose(sums, np.float32(kept), atol=1e-5)
+    np.testing.assert_allclose(sums, np.float32(selected), atol=1e-5)
     assert np.isfinite(np.float32(slope)).all()
-    assert (np.sort(index, axis=1)[:, :-1] != np.sort(index, axis=1)[:, 1:]).all()
+    sorted_index = np.sort(index, axis=1)
+    assert (sorted_index[:, :-1] != sorted_index[:, 1:]).all()
 
 
 # --- straight through
@@ -121,52 +138,56 @@ def test_straight_through_gradients_by_hand():
     tokens = jnp.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
     def first_row(scores, tokens):
-        weights, _, _ = straight_through(scores, num_chosen=2)
+        weights, _, _ = straight_through_top_k(scores, num_selected=2)
         return (weights @ tokens)[0] @ jnp.array([1.0, 10.0])
 
-    to_scores, to_tokens = jax.grad(first_row, (0, 1))(
+    score_gradient, token_gradient = jax.grad(first_row, (0, 1))(
         jnp.array([0.1, 0.2, 0.3]), tokens
     )
-    np.testing.assert_allclose(to_scores, [0, 0, 65], rtol=1e-6)
-    np.testing.assert_allclose(to_tokens, [[0, 0], [0, 0], [1, 10]], rtol=1e-6)
+    np.testing.assert_allclose(score_gradient, [0, 0, 65], rtol=1e-6)
+    np.testing.assert_allclose(token_gradient, [[0, 0], [0, 0], [1, 10]], rtol=1e-6)
 
 
-def dense(scores, tokens, choose):
-    return jnp.matmul(choose(scores)[0], tokens, precision="highest")
+def dense_product(scores, tokens, estimator):
+    return jnp.matmul(estimator(scores).weights, tokens, precision="highest")
 
 
-def fast(scores, tokens, choose):
-    return take_chosen(tokens, scores, *choose(scores)[1:])
+def gathered_rows(scores, tokens, estimator):
+    _, index, selected = estimator(scores)
+    return gather_selected(tokens, scores, index, selected)
 
 
 @partial(jax.jit, static_argnums=(0, 4))
-def rows_and_slopes(function, scores, tokens, weight, threshold):
-    choose = partial(straight_through, num_chosen=5, threshold=threshold, spare=2)
+def rows_and_gradients(select_rows, scores, tokens, cotangent, threshold):
+    estimator = partial(
+        straight_through_top_k, num_selected=5, threshold=threshold, max_dropped=2
+    )
 
     def loss(scores, tokens):
-        rows = function(scores, tokens, choose)
-        return (rows * weight).sum(), rows
+        rows = select_rows(scores, tokens, estimator)
+        return (rows * cotangent).sum(), rows
 
-    slopes, rows = jax.grad(loss, (0, 1), has_aux=True)(scores, tokens)
-    return rows, *slopes
+    gradients, rows = jax.grad(loss, (0, 1), has_aux=True)(scores, tokens)
+    return rows, *gradients
 
 
-@EXAMPLES
-@given(SEEDS, st.sampled_from([None, 0.5]))
-def test_taking_rows_equals_the_dense_product(seed, threshold):
-    scores, tokens, weight = draw(seed, 12), draw(seed + 1, 12, 3), draw(seed + 2, 5, 3)
-    scores = scores.at[3:12].set(0.0)  # some of the chosen have a score of 0
-    want = rows_and_slopes(dense, scores, tokens, weight, threshold)
-    got = rows_and_slopes(fast, scores, tokens, weight, threshold)
-    for a, b in zip(got, want, strict=True):
+@FEW_EXAMPLES
+@given(RANDOM_SEEDS, st.sampled_from([None, 0.5]))
+def test_gathered_rows_equal_the_dense_product(seed, threshold):
+    scores, tokens = random_array(seed, 12), random_array(seed + 1, 12, 3)
+    cotangent = random_array(seed + 2, 5, 3)
+    scores = scores.at[3:12].set(0.0)  # some of the selected have a score of 0
+    expected = rows_and_gradients(dense_product, scores, tokens, cotangent, threshold)
+    actual = rows_and_gradients(gathered_rows, scores, tokens, cotangent, threshold)
+    for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_rows_are_taken_in_the_type_of_the_tokens_and_exactly():
-    tokens = draw(1, 6, 2).astype(jnp.bfloat16)
-    scores = draw(2, 6)
-    _, index, kept = straight_through(scores, num_chosen=3)
-    rows = take_chosen(tokens, scores, index, kept)
+def test_gathered_rows_have_the_dtype_and_values_of_the_tokens():
+    tokens = random_array(1, 6, 2).astype(jnp.bfloat16)
+    scores = random_array(2, 6)
+    _, index, selected = straight_through_top_k(scores, num_selected=3)
+    rows = gather_selected(tokens, scores, index, selected)
     assert rows.dtype == jnp.bfloat16
     np.testing.assert_array_equal(
         rows.astype(jnp.float32), tokens[index].astype(jnp.float32)

@@ -1,3 +1,5 @@
+"""The training step: it learns, is deterministic, and equals the step by hand."""
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,182 +10,188 @@ from ml_collections import FrozenConfigDict
 
 from mst_jax.models.build import build
 from mst_jax.models.load import TrainedModel
-from mst_jax.structs import Clicks, Outputs
-from mst_jax.training.optimizer import make_optimizer
-from mst_jax.training.train_state import start_state
-from mst_jax.training.train_step import make_step, simulate_user
-from tests.helpers.small_step import SIDE, SMALL, draw_batch, make_small_step
-from tests.models.test_simpleclick import drawn_params
+from mst_jax.structs import Outputs
+from mst_jax.training.optimizer import OptimizerOptions, make_optimizer
+from mst_jax.training.train_state import init_train_state
+from mst_jax.training.train_step import (
+    ClickSimulationOptions,
+    make_train_step,
+    simulate_clicks,
+)
+from mst_jax.training.training_run import example_inputs
+from tests.helpers.random_models import random_params
+from tests.helpers.small_step import (
+    IMAGE_SIDE,
+    SMALL_MODEL,
+    make_small_batch,
+    make_small_step,
+)
+
+CLICKS = ClickSimulationOptions(max_initial=2, max_rounds=3)
 
 
 @pytest.fixture(scope="module")
 def batch():
-    return draw_batch()
+    return make_small_batch()
 
 
 @pytest.fixture(scope="module")
 def trainer():
-    module = build("simpleclick", **SMALL)
-    optimizer, schedule = make_optimizer(100, learning_rate=3e-3, decay="none")
-    update = make_step(
-        module,
-        optimizer,
-        schedule,
-        {"normalized_focal": 1.0},
-        max_first=2,
-        max_rounds=3,
+    """The jitted step of a small model, and a function that returns its first state."""
+    module = build("simpleclick", **SMALL_MODEL)
+    optimizer, schedule = make_optimizer(
+        OptimizerOptions(learning_rate=3e-3, schedule="none"), num_steps=100
     )
-    update = jax.jit(update, donate_argnums=0)
-    params = jax.jit(module.init)(
-        jax.random.key(0),
-        jnp.zeros((1, SIDE, SIDE, 3)),
-        Clicks.empty(1, num_slots=1),
-        jnp.zeros((1, SIDE, SIDE)),
-    )["params"]
+    train_step = make_train_step(
+        module, optimizer, schedule, {"normalized_focal": 1.0}, CLICKS
+    )
+    params = jax.jit(module.init)(jax.random.key(0), *example_inputs(IMAGE_SIDE))
+    params = params["params"]
 
-    def start():
-        # The update uses its argument's memory again, so each test gets its own.
-        return start_state(jax.tree.map(jnp.copy, params), optimizer, jax.random.key(0))
+    def init_state():
+        # The step reuses the memory of its state, so each test gets its own copy.
+        copied_params = jax.tree.map(jnp.copy, params)
+        return init_train_state(copied_params, optimizer, jax.random.key(0))
 
-    return update, start
+    return jax.jit(train_step, donate_argnums=0), init_state
 
 
 def test_the_loss_of_one_batch_falls_without_compiling_again(trainer, batch):
-    update, start = trainer
-    state, losses = start(), []
+    train_step, init_state = trainer
+    state, losses = init_state(), []
     for _ in range(100):
-        state, metrics = update(state, batch)
+        state, metrics = train_step(state, batch)
         losses.append(float(metrics["loss"]))
     assert np.mean(losses[-10:]) < 0.65 * np.mean(losses[:5])
     assert float(metrics["iou"]) > 0.8
     assert int(state.step) == 100
-    # Rounds are drawn anew in each of the steps; one program serves them all. Programs
-    # of other tests may have pushed it out of the cache since.
-    assert update._cache_size() <= 1
+    # The number of rounds differs from step to step; one program runs them all.
+    # Programs of other tests may have pushed it out of the cache since.
+    assert train_step._cache_size() <= 1
 
 
-def test_a_step_is_its_state_and_batch_and_nothing_else(trainer, batch):
-    update, start = trainer
-    one, first = update(start(), batch)
-    two, second = update(start(), batch)
-    jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
-    np.testing.assert_equal(first, second)
-    later, third = update(one, batch)
-    assert float(third["loss"]) != float(first["loss"])
-    assert (later.key == two.key).all()
+def test_a_step_depends_on_its_state_and_batch_only(trainer, batch):
+    train_step, init_state = trainer
+    first_state, first_metrics = train_step(init_state(), batch)
+    same_state, same_metrics = train_step(init_state(), batch)
+    jax.tree.map(np.testing.assert_array_equal, first_state.params, same_state.params)
+    np.testing.assert_equal(first_metrics, same_metrics)
+    next_state, next_metrics = train_step(first_state, batch)
+    assert float(next_metrics["loss"]) != float(first_metrics["loss"])
+    assert (next_state.key == same_state.key).all()
+
+
+def simulate_step_clicks(predict_prob, batch, seed):
+    """Simulate the clicks of the first step of a run with this seed."""
+    step_key = jax.random.fold_in(jax.random.key(seed), 0)
+    # The keys of the step: first the user's, then that of dropout.
+    user_key, *_ = jax.random.split(step_key, 3)
+    return simulate_clicks(user_key, predict_prob, batch, CLICKS)
 
 
 def test_the_gradient_is_that_of_the_last_prediction(batch):
-    """Plain gradient descent by hand, from the clicks that the user would give."""
-    module = build("simpleclick", dropout=0.0, **SMALL)
+    """Plain gradient descent by hand, from the clicks of the simulated user."""
+    module = build("simpleclick", dropout=0.0, **SMALL_MODEL)
     optimizer = optax.sgd(1.0)
-    update = make_step(
-        module,
-        optimizer,
-        lambda step: 1.0,
-        {"normalized_focal": 2.0},
-        max_first=2,
-        max_rounds=3,
+    train_step = make_train_step(
+        module, optimizer, lambda step: 1.0, {"normalized_focal": 2.0}, CLICKS
     )
-    params = jax.tree.map(lambda leaf: 0.3 * leaf, drawn_params(module))
+    params = jax.tree.map(lambda leaf: 0.3 * leaf, random_params(module))
     image = batch.image.astype(jnp.float32) / 255
 
-    def predict(params, clicks, previous):
-        return module.apply({"params": params}, image, clicks, previous).logits
+    def predict_logits(params, clicks, prev_mask):
+        return module.apply({"params": params}, image, clicks, prev_mask).logits
 
-    # The step's own keys: first the user's, then the dropout's.
-    user, *_ = jax.random.split(jax.random.fold_in(jax.random.key(0), 0), 3)
-    said = jax.jit(
-        lambda key: simulate_user(
-            key,
-            lambda clicks, previous: jax.nn.sigmoid(predict(params, clicks, previous)),
-            batch,
-            max_first=2,
-            max_rounds=3,
-            no_click_prob=0.0,
-        )
-    )(user)
+    def predict_prob(clicks, prev_mask):
+        return jax.nn.sigmoid(predict_logits(params, clicks, prev_mask))
+
+    result = jax.jit(lambda: simulate_step_clicks(predict_prob, batch, seed=0))()
 
     def loss_of(params):
-        x = predict(params, said.clicks, said.prob)
-        wrong = jnp.where(batch.target, -x, x)
-        fade = jnp.where(batch.valid, jax.nn.sigmoid(wrong) ** 2, 0.0)
+        logits = predict_logits(params, result.clicks, result.prob)
+        neg_margin = jnp.where(batch.target, -logits, logits)
+        focal_weight = jnp.where(batch.valid, jax.nn.sigmoid(neg_margin) ** 2, 0.0)
         count = batch.valid.sum((1, 2), keepdims=True)
-        scale = jax.lax.stop_gradient(count / fade.sum((1, 2), keepdims=True))
-        pixels = 0.5 * scale * fade * jax.nn.softplus(wrong)
+        scale = count / focal_weight.sum((1, 2), keepdims=True)
+        weight = jax.lax.stop_gradient(scale) * focal_weight
+        pixels = 0.5 * weight * jax.nn.softplus(neg_margin)
         return 2.0 * (pixels.sum((1, 2)) / count[:, 0, 0]).mean()
 
     loss, gradient = jax.jit(jax.value_and_grad(loss_of))(params)
-    want = jax.tree.map(lambda p, g: np.asarray(p - g), params, gradient)
-    copied = jax.tree.map(jnp.copy, params)
-    first = start_state(copied, optimizer, jax.random.key(0))
-    state, metrics = jax.jit(update)(first, batch)
+    expected = jax.tree.map(lambda p, g: np.asarray(p - g), params, gradient)
+    copied_params = jax.tree.map(jnp.copy, params)
+    state = init_train_state(copied_params, optimizer, jax.random.key(0))
+    state, metrics = jax.jit(train_step)(state, batch)
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
     np.testing.assert_allclose(
         metrics["gradient_norm"], optax.global_norm(gradient), rtol=1e-4
     )
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, want
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        state.params,
+        expected,
     )
 
 
-@pytest.mark.parametrize("num_parts", [1, 2])
-def test_a_student_learns_what_its_teacher_says_of_the_same_clicks(batch, num_parts):
-    """The step by hand: of the teacher's own pupil nothing is asked, of another its KL."""
-    module = build("simpleclick", dropout=0.0, **SMALL)
-    params = jax.tree.map(lambda leaf: 0.3 * leaf, drawn_params(module))
+@pytest.mark.parametrize("grad_accum_steps", [1, 2])
+def test_a_student_learns_the_teacher_logits_of_the_same_clicks(
+    batch, grad_accum_steps
+):
+    """The step by hand: an equal student has no loss, another one its KL divergence."""
+    module = build("simpleclick", dropout=0.0, **SMALL_MODEL)
+    params = jax.tree.map(lambda leaf: 0.3 * leaf, random_params(module))
     teacher = TrainedModel(params, module, FrozenConfigDict())
-    run = make_small_step(module, {"distillation": 2.0}, num_parts, teacher=teacher)
-    _, metrics = run(params, batch)
+    run_step = make_small_step(
+        module, {"distillation": 2.0}, grad_accum_steps, teacher=teacher
+    )
+    _, metrics = run_step(params, batch)
     assert abs(float(metrics["loss"])) < 1e-6 and metrics["gradient_norm"] < 1e-4
 
-    other = jax.tree.map(lambda leaf: 2.0 * leaf, params)
-    _, metrics = run(other, batch)
+    student_params = jax.tree.map(lambda leaf: 2.0 * leaf, params)
+    _, metrics = run_step(student_params, batch)
     image = batch.image.astype(jnp.float32) / 255
-    user, *_ = jax.random.split(jax.random.fold_in(jax.random.key(2), 0), 3)
-    student = jax.jit(TrainedModel(other, module, FrozenConfigDict()).__call__)
-    said = simulate_user(
-        user,
-        lambda clicks, prob: jax.nn.sigmoid(student(image, clicks, prob)),
+    student = TrainedModel(student_params, module, FrozenConfigDict())
+    student_logits_fn = jax.jit(student.__call__)
+    result = simulate_step_clicks(
+        lambda clicks, prob: jax.nn.sigmoid(student_logits_fn(image, clicks, prob)),
         batch,
-        max_first=2,
-        max_rounds=3,
-        no_click_prob=0.0,
+        seed=2,
     )
-    x, z = (one(image, said.clicks, said.prob) for one in (student, teacher))
-    apart = np.where(batch.valid, jax.nn.sigmoid(z) * (z - x), 0.0)
-    apart += np.where(batch.valid, jax.nn.softplus(x) - jax.nn.softplus(z), 0.0)
-    want = (apart.sum((1, 2)) / batch.valid.sum((1, 2))).mean()
-    assert want > 1e-3
-    np.testing.assert_allclose(metrics["distillation"], want, rtol=1e-3)
-    np.testing.assert_allclose(metrics["loss"], 2.0 * want, rtol=1e-3)
+    inputs = (image, result.clicks, result.prob)
+    x, z = student_logits_fn(*inputs), teacher(*inputs)
+    divergence = np.where(batch.valid, jax.nn.sigmoid(z) * (z - x), 0.0)
+    divergence += np.where(batch.valid, jax.nn.softplus(x) - jax.nn.softplus(z), 0.0)
+    expected = (divergence.sum((1, 2)) / batch.valid.sum((1, 2))).mean()
+    assert expected > 1e-3
+    np.testing.assert_allclose(metrics["distillation"], expected, rtol=1e-3)
+    np.testing.assert_allclose(metrics["loss"], 2.0 * expected, rtol=1e-3)
 
 
-class TwoDraws(nn.Module):
-    """Logits are the difference of what two keys draw in training."""
+class TwoRandomNumbers(nn.Module):
+    """Logits are the difference of random numbers of two keys of the step."""
 
     @nn.compact
-    def __call__(self, image, clicks, previous, *, train=False):
+    def __call__(self, image, clicks, prev_mask, *, train=False):
         gain = self.param("gain", nn.initializers.ones, ())
         if not train:
-            return Outputs(previous)
-        dropout, choice = (
-            jax.random.uniform(self.make_rng(name)) for name in ("dropout", "choice")
+            return Outputs(prev_mask)
+        dropout, token_selection = (
+            jax.random.uniform(self.make_rng(name))
+            for name in ("dropout", "token_selection")
         )
-        return Outputs(previous + gain * (dropout - choice))
+        return Outputs(prev_mask + gain * (dropout - token_selection))
 
 
-def test_dropout_and_choices_have_keys_of_their_own(batch):
+def test_dropout_and_token_selection_have_their_own_keys(batch):
     """With one key for both the difference is 0, and nothing is learned."""
     optimizer = optax.sgd(1.0)
-    update = make_step(
-        TwoDraws(),
+    train_step = make_train_step(
+        TwoRandomNumbers(),
         optimizer,
         lambda step: 1.0,
         {"bce": 1.0},
-        max_first=1,
-        max_rounds=0,
+        ClickSimulationOptions(max_initial=1, max_rounds=0),
     )
-    state = start_state({"gain": jnp.ones(())}, optimizer, jax.random.key(0))
-    _, metrics = jax.jit(update)(state, batch)
+    state = init_train_state({"gain": jnp.ones(())}, optimizer, jax.random.key(0))
+    _, metrics = jax.jit(train_step)(state, batch)
     assert metrics["gradient_norm"] > 1e-6

@@ -1,15 +1,28 @@
+"""Workdirs are locked, free of damaged checkpoints, and of one config."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
-from mst_jax import config_options
-from mst_jax.checkpoints import store
-from mst_jax.training.workdir import changes, check_same_model, taken
+from mst_jax.checkpoints import model_folder, store
+from mst_jax.config_options import as_json
+from mst_jax.training.workdir import (
+    check_same_model,
+    claim_workdir,
+    describe_config_changes,
+    lock_workdir,
+)
 from tests.helpers.tiny_config import get_config
 
 
 @pytest.fixture
 def workdir(tmp_path):
-    """Of a run that has made a checkpoint."""
-    store.write_config(tmp_path, config_options.as_json(get_config().to_dict()))
+    """The workdir of a run that has made a checkpoint."""
+    model_folder.write_config_json(tmp_path, as_json(get_config().to_dict()))
     (tmp_path / "checkpoints" / "4" / "params" / "d").mkdir(parents=True)
     return tmp_path
 
@@ -17,24 +30,26 @@ def workdir(tmp_path):
 def test_a_run_of_another_model_is_refused(tmp_path):
     config = get_config()
     check_same_model(tmp_path, config)
-    store.write_config(tmp_path, config.to_dict())
+    model_folder.write_config_json(tmp_path, config.to_dict())
     check_same_model(tmp_path, config)
     config.model.depth = 2
     with pytest.raises(ValueError, match="holds a run of the model"):
         check_same_model(tmp_path, config)
 
 
-def test_the_same_config_and_what_does_not_matter_are_not_spoken_of(workdir):
+def test_harmless_changes_are_not_described(workdir):
     config = get_config()
-    assert changes(workdir, config) == []
-    config.log_every, config.num_kept, config.start = 7, 9, "a.pth"
+    assert describe_config_changes(workdir, config) == []
+    config.log_every, config.keep_checkpoints, config.init_from = 7, 9, "a.pth"
     config.data.data_dir, config.data.num_workers = "/elsewhere", 3
-    config.evaluation.zoom_min_side = 99
-    assert changes(workdir, config) == []
+    config.zoom.min_side = 99
+    config.summaries.num_images = 1
+    config.sharding.model_axis_size = 2
+    assert describe_config_changes(workdir, config) == []
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "description"),
     [
         ("seed", 5, "config.seed was 0 and is 5"),
         ("batch", 4, "config.batch was 2 and is 4"),
@@ -44,42 +59,92 @@ def test_the_same_config_and_what_does_not_matter_are_not_spoken_of(workdir):
         ("losses.normalized_focal", 2.0, "config.losses.normalized_focal was 1.0 and"),
     ],
 )
-def test_what_changes_the_curve_is_named(workdir, key, value, told):
+def test_changes_of_what_is_learned_are_described(workdir, key, value, description):
     config = get_config()
     config.update_from_flattened_dict({key: value})
-    (sentence,) = changes(workdir, config)
-    assert sentence.startswith(told) and "goes on, but not as it would" in sentence
+    (sentence,) = describe_config_changes(workdir, config)
+    assert sentence.startswith(description)
+    assert "resumes, but not as it would" in sentence
     (workdir / "checkpoints" / "4" / "params" / "d").rmdir()
     (workdir / "checkpoints" / "4" / "params").rmdir()
     (workdir / "checkpoints" / "4").rmdir()
-    assert changes(workdir, config) == []  # nothing goes on
+    assert describe_config_changes(workdir, config) == []  # there is nothing to resume
 
 
 def test_several_changes_and_new_keys_are_one_sentence(workdir):
     config = get_config()
     config.seed, config.crop = 1, 48
     with config.unlocked():
-        config.data.gamma = 2.0
-    (sentence,) = changes(workdir, config)
-    expected = (
-        "config.crop was 32 and is 48, config.data.gamma was None and is 2.0, "
-        "config.model.crop was 32 and is 48, config.seed was 0 and is 1: the run in"
+        config.data.difficulty_gamma = 2.0
+    (sentence,) = describe_config_changes(workdir, config)
+    assert sentence.startswith(
+        "config.crop was 32 and is 48, config.data.difficulty_gamma was None and is "
+        "2.0, config.model.crop was 32 and is 48, config.seed was 0 and is 1: the run in"
     )
-    assert sentence.startswith(expected)
 
 
-def test_a_workdir_is_of_one_run_and_in_order(workdir, capsys):
+def test_a_claimed_workdir_is_locked_and_has_no_damaged_checkpoints(workdir, capsys):
     config = get_config()
     config.seed = 3
-    newest = workdir / "checkpoints" / "8"
-    newest.mkdir()
-    with taken(workdir, config):
+    (workdir / "checkpoints" / "8").mkdir()
+    with claim_workdir(workdir, config):
         with (
             pytest.raises(ValueError, match="another training"),
-            taken(workdir, config),
+            claim_workdir(workdir, config),
         ):
             pass
-        assert store.steps_of(workdir) == [4]
+        assert store.list_steps(workdir) == [4]
     damaged, changed = capsys.readouterr().err.splitlines()
     assert "8 is damaged (the folder is empty)" in damaged
     assert changed.startswith("config.seed was 0 and is 3: ")
+
+
+def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path):
+    workdir = tmp_path / "new" / "run"
+    with lock_workdir(workdir):
+        with (
+            pytest.raises(ValueError, match=r"another training is at work in .*run"),
+            lock_workdir(workdir),
+        ):
+            pass
+        with lock_workdir(tmp_path / "other"):
+            pass
+    with lock_workdir(workdir):
+        pass
+
+
+def test_a_killed_run_leaves_no_lock(tmp_path):
+    program = (
+        "import pathlib, sys, time\n"
+        "from mst_jax.training.workdir import lock_workdir\n"
+        "with lock_workdir(pathlib.Path(sys.argv[1])):\n"
+        "    print('locked', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
+        with (
+            pytest.raises(ValueError, match="another training"),
+            lock_workdir(tmp_path),
+        ):
+            pass
+        process.send_signal(signal.SIGKILL)
+    with lock_workdir(tmp_path):
+        pass
+
+
+def test_an_error_releases_the_lock(tmp_path):
+    with pytest.raises(KeyError), lock_workdir(tmp_path):
+        raise KeyError
+    with lock_workdir(tmp_path):
+        pass
+
+
+def test_file_systems_without_locks_keep_no_run_out(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(os.strerror(38))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with lock_workdir(tmp_path):
+        pass

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Schemas and routes of the REST API."""

@@ -1,108 +1,139 @@
-"""Addresses of objects: click, undo, correct, and see what the model saw."""
+"""Routes of objects: clicks, history, masks and selected tokens."""
 
 import time
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-import mst_jax.annotation.api.schemas as say
+from mst_jax.annotation.api import schemas
 from mst_jax.annotation.api.session_routes import (
     MASK_BODY,
-    Allowed,
-    Bytes,
-    Named,
-    check_is_picture,
+    BodyBytes,
+    LimitsParam,
+    SessionParam,
+    check_image_content_type,
 )
 from mst_jax.annotation.files.uploads import open_mask
+from mst_jax.annotation.sessions.annotation_session import AnnotationSession
+from mst_jax.annotation.sessions.history import AnnotatedObject
 from mst_jax.data.formats.images import encode_png
 
-router = APIRouter(prefix="/api/sessions/{session}/objects", tags=["objects"])
+router = APIRouter(prefix="/api/sessions/{session_id}/objects", tags=["objects"])
 
 
 @router.post("", status_code=201)
-def begin_object(session: Named, new: say.NewObject | None = None) -> say.ObjectMessage:
-    """Begins an object."""
-    new = new or say.NewObject()
-    return say.describe(session.add(new.name, new.colour))
+def create_object(
+    session: SessionParam, body: schemas.CreateObjectRequest | None = None
+) -> schemas.ObjectResponse:
+    """Add an object without clicks."""
+    # The body is optional, so that `curl -X POST` suffices.
+    body = body or schemas.CreateObjectRequest()
+    return schemas.object_response(session.add_object(body.name, body.color))
 
 
-@router.patch("/{number}")
-def change_object(session: Named, number: int, change: say.Change) -> say.ObjectMessage:
-    """Gives an object another name or colour, finishes it, or goes on with it."""
-    return say.describe(session.change(number, **change.model_dump(exclude_unset=True)))
+@router.patch("/{object_id}")
+def update_object(
+    session: SessionParam, object_id: int, body: schemas.UpdateObjectRequest
+) -> schemas.ObjectResponse:
+    """Change the name or the color of an object, or whether it is finished."""
+    # Fields that were not sent stay unchanged.
+    changes = body.model_dump(exclude_unset=True)
+    return schemas.object_response(session.update_object(object_id, **changes))
 
 
-@router.delete("/{number}", status_code=204)
-def remove_object(session: Named, number: int) -> None:
-    """Removes an object; its number is not given again."""
-    session.remove(number)
+@router.delete("/{object_id}", status_code=204)
+def remove_object(session: SessionParam, object_id: int) -> None:
+    """Remove an object; its ID is not reused."""
+    session.remove_object(object_id)
 
 
-@router.post("/{number}/clicks")
-def click(session: Named, number: int, new: say.NewClick) -> say.MaskMessage:
-    """Clicks on an object, or beside it."""
-    return _after(session, number, session.click, new.y, new.x, new.positive)
+@router.post("/{object_id}/clicks")
+def add_click(
+    session: SessionParam, object_id: int, body: schemas.ClickRequest
+) -> schemas.ObjectMaskResponse:
+    """Add a click and return the new mask."""
+    return _run_action(
+        session, lambda: session.click(object_id, body.y, body.x, body.positive)
+    )
 
 
-@router.delete("/{number}/clicks/{index}")
-def remove_click(session: Named, number: int, index: int) -> say.MaskMessage:
-    """Removes a click, counted from 0; the mask is that of the others."""
-    return _after(session, number, session.remove_click, index)
+@router.delete("/{object_id}/clicks/{index}")
+def remove_click(
+    session: SessionParam, object_id: int, index: int
+) -> schemas.ObjectMaskResponse:
+    """Remove a click, counted from 0, and return the mask of the others."""
+    return _run_action(session, lambda: session.remove_click(object_id, index))
 
 
-@router.post("/{number}/undo")
-def undo(session: Named, number: int) -> say.MaskMessage:
-    """Takes the last action back; without one nothing changes."""
-    return _after(session, number, session.undo)
+@router.post("/{object_id}/undo")
+def undo(session: SessionParam, object_id: int) -> schemas.ObjectMaskResponse:
+    """Undo the last action; without one nothing changes."""
+    return _run_action(session, lambda: session.undo(object_id))
 
 
-@router.post("/{number}/redo")
-def redo(session: Named, number: int) -> say.MaskMessage:
-    """Does again what was taken back last; if nothing was, nothing changes."""
-    return _after(session, number, session.redo)
+@router.post("/{object_id}/redo")
+def redo(session: SessionParam, object_id: int) -> schemas.ObjectMaskResponse:
+    """Redo the action undone last; without one nothing changes."""
+    return _run_action(session, lambda: session.redo(object_id))
 
 
-@router.post("/{number}/reset")
-def reset(session: Named, number: int) -> say.MaskMessage:
-    """Begins the object anew; can be taken back."""
-    return _after(session, number, session.reset)
+@router.post("/{object_id}/reset")
+def reset(session: SessionParam, object_id: int) -> schemas.ObjectMaskResponse:
+    """Remove the clicks and the mask of an object; this can be undone."""
+    return _run_action(session, lambda: session.reset(object_id))
 
 
-@router.put("/{number}/mask", openapi_extra=MASK_BODY)
+@router.put("/{object_id}/mask", openapi_extra=MASK_BODY)
 def load_mask(
-    request: Request, session: Named, number: int, body: Bytes, limits: Allowed
-) -> say.MaskMessage:
-    """Takes a mask in place of the clicks, not 0 on the object; clicks correct it."""
-    check_is_picture(request)
+    request: Request,
+    session: SessionParam,
+    object_id: int,
+    body: BodyBytes,
+    limits: LimitsParam,
+) -> schemas.ObjectMaskResponse:
+    """Replace the clicks by a mask (not 0 = object); later clicks correct it."""
+    check_image_content_type(request)
     mask = open_mask(body, session.height, session.width, limits)
-    return _after(session, number, session.load, mask)
+    return _run_action(session, lambda: session.load_mask(object_id, mask))
 
 
-@router.get("/{number}/mask", response_class=Response)
-def see_mask(
-    session: Named,
-    number: int,
-    form: Annotated[Literal["mask", "probability"], Query()] = "mask",
+@router.get("/{object_id}/mask", response_class=Response)
+def read_mask(
+    session: SessionParam,
+    object_id: int,
+    values: Annotated[Literal["binary", "probability"], Query()] = "binary",
 ) -> Response:
-    """The mask as PNG, 0 and 255; or how sure the model is, 0 to 255."""
-    if form == "probability":
-        pixels = session.probability(number)
+    """Return the mask as PNG, 0 and 255; or the probability, scaled to 0 to 255."""
+    # The padding and the region outside the last crop have probability 0.
+    if values == "probability":
+        pixels = session.get_probability(object_id)
     else:
-        pixels = session.mask(number).astype("uint8") * 255
+        pixels = session.get_mask(object_id).astype("uint8") * 255
     return Response(encode_png(pixels), media_type="image/png")
 
 
-@router.get("/{number}/tokens")
-def see_tokens(session: Named, number: int) -> say.Tokens:
-    """The fine and coarse tokens that the model looks at now, after a click."""
-    return say.describe_tokens(*session.tokens(number))
+@router.get("/{object_id}/tokens")
+def read_token_boxes(
+    session: SessionParam, object_id: int
+) -> schemas.TokenBoxesResponse:
+    """Return the fine and coarse tokens that the model selects, after a click."""
+    return schemas.token_boxes_response(*session.get_token_boxes(object_id))
 
 
-def _after(session: Named, number: int, act: object, *how: object) -> say.MaskMessage:
-    """Does something to an object and tells how it stands then."""
-    start = time.perf_counter()
+def _run_action(
+    session: AnnotationSession, action: Callable[[], AnnotatedObject]
+) -> schemas.ObjectMaskResponse:
+    """Run an action on an object, and return the object with its mask.
+
+    Args:
+        session: Session of the object.
+        action: Method call of the session that changes the object.
+    """
+    start_time = time.perf_counter()
+    # Held until the mask is read, so that the response shows this action's result.
     with session.lock:
-        message = say.describe_mask(session, act(number, *how))
-    message.milliseconds = round(1000 * (time.perf_counter() - start), 1)
-    return message
+        response = schemas.object_mask_response(session, action())
+    response.elapsed_ms = round(1000 * (time.perf_counter() - start_time), 1)
+    return response

@@ -1,4 +1,7 @@
-"""What is said over HTTP, as OpenAPI shows it. Only here are coordinates (x, y)."""
+"""Bodies of requests and responses, as OpenAPI shows them.
+
+Only here are coordinates (x, y); everywhere else they are (row, column).
+"""
 
 from typing import Annotated
 
@@ -6,212 +9,251 @@ import numpy as np
 from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict, Field
 
-from mst_jax.annotation.sessions.annotation_session import Session
-from mst_jax.annotation.sessions.history import Drawn
-from mst_jax.inference.selected_tokens import Cells
+from mst_jax.annotation.sessions.annotation_session import AnnotationSession
+from mst_jax.annotation.sessions.history import AnnotatedObject
+from mst_jax.inference.selected_tokens import TokenBoxes
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+# Constraints that OpenAPI shows and pydantic checks.
+PixelCoordinate = Annotated[float, Field(allow_inf_nan=False)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=200)]
+HexColor = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+BoxXYWH = tuple[float, float, float, float]
 
 
-class Wanted(BaseModel):
-    """A body that a client sends: unknown keys and other kinds are refused."""
+class RequestBody(BaseModel):
+    """Base of all request bodies: unknown keys and other types are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class FromFolder(Wanted):
-    """A picture of the folder that is served."""
+class OpenImageRequest(RequestBody):
+    """An image of the served folder to open."""
 
-    picture: str = Field(max_length=1000)
-
-
-class NewObject(Wanted):
-    """An object that begins."""
-
-    name: Name | None = None
-    colour: Colour | None = None
+    image: str = Field(max_length=1000, description="path relative to the folder")
 
 
-class Change(Wanted):
-    """What is to be other of an object; what is left out stays."""
+class CreateObjectRequest(RequestBody):
+    """A new object."""
 
-    name: Name = ""
-    colour: Colour = ""
+    name: ObjectName | None = None
+    color: HexColor | None = None
+
+
+class UpdateObjectRequest(RequestBody):
+    """The attributes of an object to change; missing ones stay unchanged."""
+
+    # The defaults are never used: the route reads only the fields that were sent.
+    # Without None in the types, an explicit null is rejected.
+    name: ObjectName = ""
+    color: HexColor = ""
     finished: bool = False
 
 
-class ClickMessage(BaseModel):
-    """A click, in pixels of the picture; the centre of the first one is (0, 0)."""
+class ClickRequest(RequestBody):
+    """A click to add."""
 
-    x: float = Field(description="column")
-    y: float = Field(description="row")
-    positive: bool
-
-
-class NewClick(Wanted):
-    """A click to be made."""
-
-    x: Number = Field(description="column, 0 <= x < width")
-    y: Number = Field(description="row, 0 <= y < height")
-    positive: bool = Field(True, description="on the object, or beside it")
+    x: PixelCoordinate = Field(description="column in pixels, 0 <= x < width")
+    y: PixelCoordinate = Field(description="row in pixels, 0 <= y < height")
+    positive: bool = Field(True, description="true on the object, false beside it")
 
 
-class RunLengths(BaseModel):
-    """A mask as COCO writes it: lengths of runs down the columns, the first one empty."""
+class ClickResponse(BaseModel):
+    """A click in pixels of the image; the center of the first pixel is (0, 0)."""
 
-    size: tuple[int, int] = Field(description="height, width")
-    counts: list[int]
+    x: float = Field(description="column in pixels")
+    y: float = Field(description="row in pixels")
+    positive: bool = Field(description="true on the object, false beside it")
 
 
-class ObjectMessage(BaseModel):
+class RunLengthMask(BaseModel):
+    """A mask as COCO's uncompressed run lengths: down the columns, background first."""
+
+    size: tuple[int, int] = Field(description="height and width in pixels")
+    counts: list[int] = Field(description="lengths of the runs of equal pixels")
+
+
+class ObjectResponse(BaseModel):
     """An object without its mask."""
 
-    number: int
+    object_id: int = Field(description="from 1; never reused in a session")
     name: str
-    colour: str
-    clicks: list[ClickMessage]
+    color: str
+    clicks: list[ClickResponse]
     finished: bool
     can_undo: bool
     can_redo: bool
-    area: int = Field(description="pixels of the mask")
+    area: int = Field(description="number of pixels of the mask")
     version: int = Field(description="grows with every change of the mask")
 
 
-class MaskMessage(ObjectMessage):
+class ObjectMaskResponse(ObjectResponse):
     """An object with its mask."""
 
-    mask: RunLengths
-    milliseconds: float = Field(0.0, description="that the server took")
+    mask: RunLengthMask
+    elapsed_ms: float = Field(0.0, description="time of the action on the server")
 
 
-class Opened(BaseModel):
-    """A session that began."""
+class SessionInfoResponse(BaseModel):
+    """A session without its objects."""
 
-    session: str
-    name: str
+    session_id: str
+    image_name: str
     width: int
     height: int
 
 
-class SessionMessage(Opened):
-    """A session as it stands: what a page needs to go on after it was reloaded."""
+class SessionResponse(SessionInfoResponse):
+    """A session with all objects and masks; from it a page resumes after a reload."""
 
-    objects: list[MaskMessage]
-
-
-class Objects(BaseModel):
-    """Objects that a label map became."""
-
-    objects: list[MaskMessage]
+    objects: list[ObjectMaskResponse]
 
 
-class Tokens(BaseModel):
-    """Boxes (x, y, width, height) in pixels of the picture, best first."""
+class ObjectListResponse(BaseModel):
+    """The objects added from a label map."""
 
-    fine: list[tuple[float, float, float, float]]
-    coarse: list[tuple[float, float, float, float]]
+    objects: list[ObjectMaskResponse]
 
 
-class Listed(BaseModel):
-    """A picture of the folder."""
+class TokenBoxesResponse(BaseModel):
+    """Selected tokens as boxes (x, y, width, height) in pixels, highest score first."""
 
-    name: str
+    fine: list[BoxXYWH]
+    coarse: list[BoxXYWH]
+
+
+class FolderImageResponse(BaseModel):
+    """An image of the served folder."""
+
+    name: str = Field(description="path relative to the folder")
     width: int
     height: int
 
 
-class Folder(BaseModel):
-    """The pictures of the folder that is served."""
+class ImageListResponse(BaseModel):
+    """The images of the served folder."""
 
-    pictures: list[Listed]
-
-
-class LimitsMessage(BaseModel):
-    """What is refused beyond."""
-
-    body_bytes: int
-    pixels: int
-    side: int
-    sessions: int
-    objects: int
-    clicks: int
+    images: list[FolderImageResponse]
 
 
-class About(BaseModel):
-    """What the server is, and how far it is with compiling."""
+class LimitsResponse(BaseModel):
+    """Maximum sizes and counts."""
+
+    max_body_bytes: int
+    max_pixels: int
+    max_side: int
+    max_sessions: int
+    max_objects: int
+    max_clicks: int
+
+
+class AboutResponse(BaseModel):
+    """The server, its model, and the progress of compiling."""
 
     model: str
     version: str
-    has_tokens: bool
-    folder: bool
-    limits: LimitsMessage
-    ready: bool
-    compiled: list[str]
-    to_compile: int
+    has_token_selection: bool
+    has_image_folder: bool
+    limits: LimitsResponse
+    ready: bool = Field(description="true once all programs are compiled")
+    compiled_programs: list[str]
+    num_pending_programs: int
 
 
-class Error(BaseModel):
-    """Why something was refused, in one sentence."""
+class ErrorResponse(BaseModel):
+    """The reason why a request was rejected, in one sentence."""
 
     error: str
 
 
-def describe(drawn: Drawn) -> ObjectMessage:
-    """An object without its mask."""
-    present = drawn.present
+def object_response(annotated_object: AnnotatedObject) -> ObjectResponse:
+    """Describe an object without its mask.
+
+    Args:
+        annotated_object: Object of a session.
+    """
+    snapshot = annotated_object.current_snapshot
+    # Rows and columns become y and x here.
     clicks = [
-        ClickMessage(x=click.column, y=click.row, positive=click.is_positive)
-        for click in present.clicks
+        ClickResponse(x=click.column, y=click.row, positive=click.is_positive)
+        for click in snapshot.clicks
     ]
-    return ObjectMessage(
-        number=drawn.number,
-        name=drawn.name,
-        colour=drawn.colour,
+    return ObjectResponse(
+        object_id=annotated_object.object_id,
+        name=annotated_object.name,
+        color=annotated_object.color,
         clicks=clicks,
-        finished=drawn.finished,
-        can_undo=drawn.can_undo,
-        can_redo=drawn.can_redo,
-        area=present.area,
-        version=drawn.version,
+        finished=annotated_object.finished,
+        can_undo=annotated_object.can_undo,
+        can_redo=annotated_object.can_redo,
+        area=snapshot.area,
+        version=annotated_object.version,
     )
 
 
-def describe_mask(session: Session, drawn: Drawn) -> MaskMessage:
-    """An object of a session with its mask."""
-    mask = run_lengths(session.mask(drawn.number))
-    return MaskMessage(**dict(describe(drawn)), mask=mask)
+def object_mask_response(
+    session: AnnotationSession, annotated_object: AnnotatedObject
+) -> ObjectMaskResponse:
+    """Describe an object with its mask.
+
+    Args:
+        session: Session of the object.
+        annotated_object: Object of the session.
+    """
+    # Run lengths are a few kilobytes, and the page decodes them without a PNG decoder.
+    mask = encode_run_lengths(session.get_mask(annotated_object.object_id))
+    return ObjectMaskResponse(**dict(object_response(annotated_object)), mask=mask)
 
 
-def describe_session(session: Session) -> SessionMessage:
-    """A session as it stands."""
+def session_response(session: AnnotationSession) -> SessionResponse:
+    """Describe a session with all objects.
+
+    Args:
+        session: Session to describe.
+    """
+    # The lock keeps the objects and their masks consistent.
     with session.lock:
-        objects = [describe_mask(session, one) for one in session.objects.values()]
-    return SessionMessage(
-        session=session.id,
-        name=session.name,
+        objects = [
+            object_mask_response(session, annotated_object)
+            for annotated_object in session.objects.values()
+        ]
+    return SessionResponse(
+        session_id=session.session_id,
+        image_name=session.image_name,
         width=session.width,
         height=session.height,
         objects=objects,
     )
 
 
-def run_lengths(mask: Bool[np.ndarray, "h w"]) -> RunLengths:
-    """Lengths of the runs of equal pixels, column by column, empty ones first."""
-    line = mask.ravel(order="F")
-    ends = np.flatnonzero(line[1:] != line[:-1]) + 1
-    counts = np.diff(ends, prepend=0, append=line.size).tolist()
-    if line[0]:
+def encode_run_lengths(mask: Bool[np.ndarray, "h w"]) -> RunLengthMask:
+    """Encode a mask as COCO's uncompressed run lengths.
+
+    Args:
+        mask: [h w] object pixels.
+    """
+    # COCO counts down the columns.
+    column_major = mask.ravel(order="F")
+    run_ends = np.flatnonzero(column_major[1:] != column_major[:-1]) + 1
+    counts = np.diff(run_ends, prepend=0, append=column_major.size).tolist()
+    # The first run is background; its length is 0 if the first pixel is object.
+    if column_major[0]:
         counts.insert(0, 0)
-    return RunLengths(size=mask.shape, counts=counts)
+    height, width = mask.shape
+    return RunLengthMask(size=(height, width), counts=counts)
 
 
-def describe_tokens(fine: Cells, coarse: Cells) -> Tokens:
-    """Boxes as they lie in the picture; zoom may have stretched them."""
-    boxes = []
-    for cells in (fine, coarse):
-        top, left, bottom, right = cells.boxes.T
-        box = np.stack([left, top, right - left, bottom - top], axis=-1)
-        boxes.append(box.tolist())
-    return Tokens(fine=boxes[0], coarse=boxes[1])
+def token_boxes_response(fine: TokenBoxes, coarse: TokenBoxes) -> TokenBoxesResponse:
+    """Convert token boxes to x, y, width and height.
+
+    Args:
+        fine: Boxes of the fine tokens; zoom may have stretched them.
+        coarse: Boxes of the coarse tokens; zoom may have stretched them.
+    """
+    return TokenBoxesResponse(fine=_to_xywh(fine), coarse=_to_xywh(coarse))
+
+
+def _to_xywh(token_boxes: TokenBoxes) -> list[BoxXYWH]:
+    # Unlike clicks, boxes have pixel edges: right - left is the width, without + 1.
+    top, left, bottom, right = token_boxes.boxes.T
+    boxes = np.stack([left, top, right - left, bottom - top], axis=-1)
+    return [(x, y, width, height) for x, y, width, height in boxes.tolist()]

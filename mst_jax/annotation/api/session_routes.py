@@ -1,150 +1,195 @@
-"""Addresses of pictures: open one, see how it stands, close it."""
+"""Routes of sessions: open an image, read its state, export and close it."""
 
 import json
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-import mst_jax.annotation.api.schemas as say
-from mst_jax.annotation.files.export_formats import FORMS
-from mst_jax.annotation.files.image_folder import PictureFolder
-from mst_jax.annotation.files.uploads import FORMATS, open_labels, open_picture
-from mst_jax.annotation.limits import Limits, Refused
-from mst_jax.annotation.sessions.annotation_session import Session
-from mst_jax.annotation.sessions.registry import Sessions
+from mst_jax.annotation.api import schemas
+from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.files.export_formats import EXPORT_FORMATS, ExportFormat
+from mst_jax.annotation.files.image_folder import ImageFolder
+from mst_jax.annotation.files.uploads import (
+    IMAGE_MEDIA_TYPES,
+    open_image,
+    open_label_map,
+)
+from mst_jax.annotation.limits import Limits
+from mst_jax.annotation.sessions.annotation_session import AnnotationSession
+from mst_jax.annotation.sessions.registry import SessionRegistry
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
 
 async def read_body(request: Request) -> bytes:
-    """The bytes of a request."""
+    """Return the body of a request."""
     return await request.body()
 
 
-def get_sessions(request: Request) -> Sessions:
-    """All sessions of the server."""
-    return request.app.state.sessions
+def get_registry(request: Request) -> SessionRegistry:
+    """Return the sessions of the server."""
+    return request.app.state.registry
 
 
 def get_limits(request: Request) -> Limits:
-    """What the server refuses."""
+    """Return the limits of the server."""
     return request.app.state.limits
 
 
-def get_folder(request: Request) -> PictureFolder:
-    """The folder that is served; Refused (404) if none is."""
-    if request.app.state.folder is None:
-        raise Refused("no folder is served; send the picture itself", 404)
-    return request.app.state.folder
+def get_image_folder(request: Request) -> ImageFolder:
+    """Return the served folder.
+
+    Raises:
+        RequestRejected: The server has no folder (404).
+    """
+    if request.app.state.image_folder is None:
+        raise RequestRejected(
+            "the server has no image folder; upload the image instead", 404
+        )
+    return request.app.state.image_folder
 
 
 def get_session(
-    session: str, sessions: Annotated[Sessions, Depends(get_sessions)]
-) -> Session:
-    """The session that the address names."""
-    return sessions.get(session)
+    session_id: str, registry: Annotated[SessionRegistry, Depends(get_registry)]
+) -> AnnotationSession:
+    """Return the session that the path names."""
+    return registry.get_session(session_id)
 
 
-Bytes = Annotated[bytes, Depends(read_body)]
-All = Annotated[Sessions, Depends(get_sessions)]
-Allowed = Annotated[Limits, Depends(get_limits)]
-Named = Annotated[Session, Depends(get_session)]
+# Types of route parameters; FastAPI computes their values with the functions above.
+BodyBytes = Annotated[bytes, Depends(read_body)]
+RegistryParam = Annotated[SessionRegistry, Depends(get_registry)]
+LimitsParam = Annotated[Limits, Depends(get_limits)]
+SessionParam = Annotated[AnnotationSession, Depends(get_session)]
 
-PICTURE = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
-MASK_BODY = {"requestBody": {"required": True, "content": PICTURE}}
-_FROM_FOLDER = {"application/json": {"schema": say.FromFolder.model_json_schema()}}
-_PICTURE_BODY = {"requestBody": {"required": True, "content": PICTURE | _FROM_FOLDER}}
+# OpenAPI descriptions of bodies that are read as bytes.
+_IMAGE_CONTENT = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
+_JSON_CONTENT = {
+    "application/json": {"schema": schemas.OpenImageRequest.model_json_schema()}
+}
+MASK_BODY = {"requestBody": {"required": True, "content": _IMAGE_CONTENT}}
+_IMAGE_BODY = {
+    "requestBody": {"required": True, "content": _IMAGE_CONTENT | _JSON_CONTENT}
+}
 
 
-def check_is_picture(request: Request) -> None:
-    """Refused (415) unless the body is said to be a picture."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not kind.startswith("image/") and kind != "application/octet-stream":
-        raise Refused(
-            f"the content type is {kind[:100]!r}, expected a picture such as image/png",
+def check_image_content_type(request: Request) -> None:
+    """Reject a request (415) whose content type is not an image.
+
+    Args:
+        request: Request with an image as its body.
+    """
+    content_type = _content_type(request)
+    is_image = content_type.startswith("image/")
+    if not is_image and content_type != "application/octet-stream":
+        raise RequestRejected(
+            f"the content type is {content_type[:100]!r}, expected an image such as "
+            "image/png",
             415,
         )
 
 
-@router.post("", status_code=201, openapi_extra=_PICTURE_BODY)
+@router.post("", status_code=201, openapi_extra=_IMAGE_BODY)
 def open_session(
     request: Request,
-    body: Bytes,
-    sessions: All,
-    limits: Allowed,
-    name: Annotated[str, Query(max_length=200)] = "picture",
-) -> say.Opened:
-    """Opens a picture: its bytes, or JSON with its name in the folder that is served.
+    body: BodyBytes,
+    registry: RegistryParam,
+    limits: LimitsParam,
+    name: Annotated[str, Query(max_length=200)] = "image",
+) -> schemas.SessionInfoResponse:
+    """Open an image: its bytes, or JSON with its name in the served folder.
 
-    A picture of the folder that is open already is shared by all who open it. The
-    first picture of a new size waits until the programs for it are compiled.
+    All users who open the same image of the folder share one session. The first image
+    of a new size waits until its programs are compiled.
     """
-    source, session = "", None
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        name, folder = _read_name(body), get_folder(request)
-        source, body = folder.source(name), folder.read(name)
-        session = sessions.find(source)
+    source_key, session = None, None
+    if _content_type(request) == "application/json":
+        name, image_folder = _parse_image_name(body), get_image_folder(request)
+        # The key is read first: if the file changes in between, the next user gets a
+        # new session instead of the old image.
+        source_key, body = image_folder.source_key(name), image_folder.read_file(name)
+        session = registry.find_by_source(source_key)
     else:
-        check_is_picture(request)
+        check_image_content_type(request)
+    # A session that exists already needs no decoding.
     if session is None:
-        picture = open_picture(body, limits)
-        session = sessions.create(picture, name=name, source=source)
-    return say.describe_session(session)
+        image = open_image(body, limits)
+        session = registry.create_session(image, image_name=name, source_key=source_key)
+    return schemas.session_response(session)
 
 
-@router.get("/{session}")
-def see_session(session: Named) -> say.SessionMessage:
-    """The whole state, with all masks."""
-    return say.describe_session(session)
+@router.get("/{session_id}")
+def read_session(session: SessionParam) -> schemas.SessionResponse:
+    """Return a session with all objects and masks."""
+    return schemas.session_response(session)
 
 
-@router.delete("/{session}", status_code=204)
-def close_session(session: str, sessions: All) -> None:
-    """Closes a picture; all that was done to it is forgotten."""
-    sessions.remove(session)
+@router.delete("/{session_id}", status_code=204)
+def close_session(session_id: str, registry: RegistryParam) -> None:
+    """Delete a session with all objects and masks."""
+    registry.remove_session(session_id)
 
 
-@router.get("/{session}/picture", response_class=Response)
-def see_picture(session: Named) -> Response:
-    """The picture as the model sees it, JPEG or PNG."""
-    data = session.picture
-    kind = "PNG" if data.startswith(b"\x89PNG") else "JPEG"
-    return Response(data, media_type=FORMATS[kind])
+@router.get("/{session_id}/image", response_class=Response)
+def read_image(session: SessionParam) -> Response:
+    """Return the image as the model sees it, JPEG or PNG."""
+    # Uploads are stored as JPEG or PNG only, see `uploads.open_image`.
+    data = session.image_data
+    image_format = "PNG" if data.startswith(b"\x89PNG") else "JPEG"
+    return Response(data, media_type=IMAGE_MEDIA_TYPES[image_format])
 
 
-@router.post("/{session}/masks", status_code=201, openapi_extra=MASK_BODY)
-def load_labels(
-    request: Request, session: Named, body: Bytes, limits: Allowed
-) -> say.Objects:
-    """Takes a label map: every value above 0 becomes an object with that mask."""
-    check_is_picture(request)
-    labels = open_labels(body, session.height, session.width, limits)
+@router.post("/{session_id}/label-map", status_code=201, openapi_extra=MASK_BODY)
+def load_label_map(
+    request: Request, session: SessionParam, body: BodyBytes, limits: LimitsParam
+) -> schemas.ObjectListResponse:
+    """Add an object for every value above 0 of a label map."""
+    check_image_content_type(request)
+    label_map = open_label_map(body, session.height, session.width, limits)
+    # Held until the masks are read: no other action comes in between.
     with session.lock:
-        made = session.load_labels(labels)
-        return say.Objects(objects=[say.describe_mask(session, one) for one in made])
+        added_objects = session.load_label_map(label_map)
+        return schemas.ObjectListResponse(
+            objects=[
+                schemas.object_mask_response(session, annotated_object)
+                for annotated_object in added_objects
+            ]
+        )
 
 
-@router.get("/{session}/export", response_class=Response)
+@router.get("/{session_id}/export", response_class=Response)
 def export_session(
-    session: Named, form: Annotated[Literal[tuple(FORMS)], Query()]
+    session: SessionParam, format: Annotated[ExportFormat, Query()]
 ) -> Response:
-    """The objects as a file: label map, COCO json, NumPy, or everything."""
+    """Return the objects as a file: label map, COCO JSON, NumPy, or all of them."""
     with session.lock:
-        made = FORMS[form](session.export())
-    name = quote(PurePosixPath(session.name).stem + made.suffix, safe="")
-    headers = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
-    return Response(made.data, media_type=made.media_type, headers=headers)
+        exported_file = EXPORT_FORMATS[format](session.make_export())
+    # The name of the image with the suffix of the format, as the browser saves it.
+    # Percent-encoded, because header values cannot hold names in all scripts.
+    file_name = PurePosixPath(session.image_name).stem + exported_file.suffix
+    content_disposition = f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"
+    return Response(
+        exported_file.data,
+        media_type=exported_file.media_type,
+        headers={"content-disposition": content_disposition},
+    )
 
 
-def _read_name(body: bytes) -> str:
+def _content_type(request: Request) -> str:
+    """Return the content type without parameters such as the charset."""
+    content_type_header = request.headers.get("content-type", "")
+    return content_type_header.partition(";")[0].strip().lower()
+
+
+def _parse_image_name(body: bytes) -> str:
+    # RecursionError: JSON nested thousands of levels deep.
     try:
-        return say.FromFolder.model_validate(json.loads(body)).picture
+        return schemas.OpenImageRequest.model_validate(json.loads(body)).image
     except (ValueError, RecursionError, ValidationError):
-        raise Refused(
-            'the body is not understood, expected {"picture": NAME} as JSON', 422
+        raise RequestRejected(
+            'the body is invalid, expected {"image": NAME}', 422
         ) from None

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Uploaded and exported files, and the folder of images that is offered."""

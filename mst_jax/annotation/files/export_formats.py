@@ -1,158 +1,203 @@
-"""Objects as files: a label map, COCO json, NumPy, or everything as zip."""
-
-from __future__ import annotations
+"""Export the objects of a session: label map, COCO JSON, NumPy archive or zip."""
 
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
-from pycocotools import mask as rle
+from pycocotools import mask as coco_mask
 
 from mst_jax.annotation.files.polygons import to_polygons
 from mst_jax.data.formats.images import encode_png
 
+ExportFormat = Literal["labels", "coco", "coco_rle", "numpy", "zip"]
+"""Names of the formats that a client can request."""
 
-class Named(NamedTuple):
-    """An object with its mask, as it is exported."""
 
-    number: int
+class LabeledMask(NamedTuple):
+    """An exported object.
+
+    Attributes:
+        object_id: ID from 1, unique in the session; the label of the object.
+        name: Name given by the user; objects of one name form one category.
+        color: Color such as "#2c82ff"; None = unknown.
+        mask: [h w] object pixels.
+    """
+
+    object_id: int
     name: str
-    colour: str
+    color: str | None
     mask: Bool[np.ndarray, "h w"]
 
 
-class Export(NamedTuple):
-    """A picture and what is exported of it.
+class SessionExport(NamedTuple):
+    """The content of a session that is exported.
 
     Attributes:
-        name: of the picture's file.
-        picture: its bytes, JPEG or PNG.
-        height: of the picture.
-        width: of the picture.
-        objects: goes over the objects that have a mask, each time it is called; masks
-            are made one at a time.
-        state: what tells the clicks, for the zip; anything that JSON takes.
+        image_name: Name of the image file.
+        image_data: JPEG or PNG bytes of the image.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        iter_objects: Returns an iterator over the objects that have a mask; masks are
+            computed one at a time.
+        state: JSON tree with the clicks and the history, for the zip file.
     """
 
-    name: str
-    picture: bytes
+    image_name: str
+    image_data: bytes
     height: int
     width: int
-    objects: Callable[[], Iterator[Named]]
-    state: object
+    iter_objects: Callable[[], Iterator[LabeledMask]]
+    state: Mapping[str, Any]
 
 
-class Download(NamedTuple):
-    """A file for the user."""
+class ExportedFile(NamedTuple):
+    """A file to download.
+
+    Attributes:
+        data: Bytes of the file.
+        media_type: Content type for HTTP.
+        suffix: File suffix with its dot.
+    """
 
     data: bytes
     media_type: str
     suffix: str
 
 
-def labels(export: Export) -> Download:
-    """A PNG of the objects' numbers, 8-bit if they fit; later objects cover earlier."""
-    picture = np.zeros((export.height, export.width), np.uint16)
-    for one in export.objects():
-        picture[one.mask] = one.number
-    if picture.max() < 256:
-        picture = picture.astype(np.uint8)
-    return Download(encode_png(picture), "image/png", ".png")
+def export_label_map(export: SessionExport) -> ExportedFile:
+    """Return a PNG of the object IDs; later objects cover earlier ones.
+
+    The PNG has 8 bits if the IDs are below 256, else 16 bits.
+    """
+    # Later objects cover earlier ones, because they are drawn over them.
+    label_map = np.zeros((export.height, export.width), np.uint16)
+    for labeled_mask in export.iter_objects():
+        label_map[labeled_mask.mask] = labeled_mask.object_id
+    if label_map.max() < 256:
+        label_map = label_map.astype(np.uint8)
+    return ExportedFile(encode_png(label_map), "image/png", ".png")
 
 
-def coco(export: Export) -> Download:
-    """COCO json with polygons along the edges of pixels."""
-    return _coco(export, to_polygons)
+def export_coco_polygons(export: SessionExport) -> ExportedFile:
+    """Return COCO JSON with polygons along the pixel edges."""
+    return _export_coco(export, to_polygons)
 
 
-def coco_rle(export: Export) -> Download:
-    """COCO json with compressed run lengths."""
-    return _coco(export, _to_runs)
+def export_coco_rle(export: SessionExport) -> ExportedFile:
+    """Return COCO JSON with compressed run lengths."""
+    return _export_coco(export, _to_coco_rle)
 
 
-def numpy(export: Export) -> Download:
-    """An npz with a bool mask for each object, named by its number, and `names`."""
-    file, names = io.BytesIO(), {}
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for one in export.objects():
-            names[one.number] = one.name
-            _add_array(archive, f"{one.number}.npy", one.mask)
-        pairs = [(str(number), name) for number, name in names.items()]
-        _add_array(archive, "names.npy", np.array(pairs, str).reshape(-1, 2))
-    return Download(file.getvalue(), "application/octet-stream", ".npz")
+def export_numpy(export: SessionExport) -> ExportedFile:
+    """Return an npz file with one bool mask per object ID, and `object_names` [n 2]."""
+    file, object_names = io.BytesIO(), {}
+    # Written member by member: np.savez would need all masks in memory at once.
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zip_archive:
+        for labeled_mask in export.iter_objects():
+            object_names[labeled_mask.object_id] = labeled_mask.name
+            _add_array(zip_archive, f"{labeled_mask.object_id}.npy", labeled_mask.mask)
+        id_name_pairs = [
+            (str(object_id), name) for object_id, name in object_names.items()
+        ]
+        _add_array(
+            zip_archive, "names.npy", np.array(id_name_pairs, str).reshape(-1, 2)
+        )
+    return ExportedFile(file.getvalue(), "application/octet-stream", ".npz")
 
 
-def everything(export: Export) -> Download:
-    """A zip of the picture, all forms, a PNG for each mask, and the clicks."""
+def export_zip(export: SessionExport) -> ExportedFile:
+    """Return a zip file with the image, all formats, one PNG per mask and the state."""
     file = io.BytesIO()
-    is_png = export.picture.startswith(b"\x89PNG")
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("picture.png" if is_png else "picture.jpg", export.picture)
-        archive.writestr("state.json", json.dumps(export.state, indent=1))
-        for name, form in FORMS.items():
-            if form is not everything:
-                made = form(export)
-                archive.writestr(name + made.suffix, made.data)
-        for one in export.objects():
-            png = encode_png(one.mask * np.uint8(255))
-            archive.writestr(f"masks/{one.number}.png", png)
-    return Download(file.getvalue(), "application/zip", ".zip")
+    is_png = export.image_data.startswith(b"\x89PNG")
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zip_archive:
+        zip_archive.writestr("image.png" if is_png else "image.jpg", export.image_data)
+        zip_archive.writestr("state.json", json.dumps(export.state, indent=1))
+        for name, export_format in EXPORT_FORMATS.items():
+            if export_format is not export_zip:
+                exported_file = export_format(export)
+                zip_archive.writestr(name + exported_file.suffix, exported_file.data)
+        for labeled_mask in export.iter_objects():
+            png_data = encode_png(labeled_mask.mask * np.uint8(255))
+            zip_archive.writestr(f"masks/{labeled_mask.object_id}.png", png_data)
+    return ExportedFile(file.getvalue(), "application/zip", ".zip")
 
 
-FORMS: dict[str, Callable[[Export], Download]] = {
-    "labels": labels,
-    "coco": coco,
-    "coco_rle": coco_rle,
-    "numpy": numpy,
-    "zip": everything,
+EXPORT_FORMATS: dict[ExportFormat, Callable[[SessionExport], ExportedFile]] = {
+    "labels": export_label_map,
+    "coco": export_coco_polygons,
+    "coco_rle": export_coco_rle,
+    "numpy": export_numpy,
+    "zip": export_zip,
 }
-"""What a client may ask for."""
+"""Name of each format -> the function that writes it."""
 
 
-def _coco(
-    export: Export, segment: Callable[[Bool[np.ndarray, "h w"]], object]
-) -> Download:
-    """COCO json; objects of one name are of one category. Colours are our addition."""
+def _export_coco(
+    export: SessionExport,
+    to_segmentation: Callable[[Bool[np.ndarray, "h w"]], list | dict],
+) -> ExportedFile:
+    """Return COCO JSON; objects of one name share a category.
+
+    Departure: annotations have a key `color`, which COCO does not know.
+    """
     categories: dict[str, int] = {}
     annotations = []
-    for one in export.objects():
-        rows, columns = (one.mask.any(axis).nonzero()[0] for axis in (1, 0))
-        top, left = int(rows[0]), int(columns[0])
+    for labeled_mask in export.iter_objects():
+        # Category IDs count from 1 in the order of their first object.
+        category_id = categories.setdefault(labeled_mask.name, len(categories) + 1)
         annotations.append(
             {
-                "id": one.number,
+                "id": labeled_mask.object_id,
                 "image_id": 1,
-                "category_id": categories.setdefault(one.name, len(categories) + 1),
-                "segmentation": segment(one.mask),
-                "area": int(one.mask.sum()),
-                "bbox": [
-                    left,
-                    top,
-                    int(columns[-1]) + 1 - left,
-                    int(rows[-1]) + 1 - top,
-                ],
+                "category_id": category_id,
+                "segmentation": to_segmentation(labeled_mask.mask),
+                "area": int(labeled_mask.mask.sum()),
+                "bbox": _bounding_box(labeled_mask.mask),
                 "iscrowd": 0,
-                "colour": one.colour,
+                "color": labeled_mask.color,
             }
         )
-    image = {"id": 1, "file_name": export.name}
-    tree = {
-        "images": [image | {"height": export.height, "width": export.width}],
-        "annotations": annotations,
-        "categories": [{"id": id, "name": name} for name, id in categories.items()],
+    # One file describes one image.
+    image = {
+        "id": 1,
+        "file_name": export.image_name,
+        "height": export.height,
+        "width": export.width,
     }
-    return Download(json.dumps(tree).encode(), "application/json", ".json")
+    coco_tree = {
+        "images": [image],
+        "annotations": annotations,
+        "categories": [
+            {"id": category_id, "name": name}
+            for name, category_id in categories.items()
+        ],
+    }
+    return ExportedFile(json.dumps(coco_tree).encode(), "application/json", ".json")
 
 
-def _to_runs(mask: Bool[np.ndarray, "h w"]) -> dict[str, object]:
-    runs = rle.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": list(mask.shape), "counts": runs["counts"].decode()}
+def _bounding_box(mask: Bool[np.ndarray, "h w"]) -> list[int]:
+    """Return the box of a mask that is not empty: left, top, width, height."""
+    object_rows, object_columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    top, left = int(object_rows[0]), int(object_columns[0])
+    return [
+        left,
+        top,
+        int(object_columns[-1]) + 1 - left,
+        int(object_rows[-1]) + 1 - top,
+    ]
 
 
-def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(name, "w", force_zip64=True) as member:
-        np.lib.format.write_array(member, array, allow_pickle=False)
+def _to_coco_rle(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
+    """Return COCO's compressed run lengths of a mask."""
+    encoded_mask: Any = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": encoded_mask["counts"].decode()}
+
+
+def _add_array(zip_archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    # The size of a member is unknown when it is opened, so it may exceed 4 GiB.
+    with zip_archive.open(name, "w", force_zip64=True) as archive_member:
+        np.lib.format.write_array(archive_member, array, allow_pickle=False)

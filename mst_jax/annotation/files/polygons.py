@@ -1,7 +1,7 @@
-"""Masks -> polygons along the edges of pixels, exact, with holes cut open.
+"""Convert masks to polygons along pixel edges, exactly, with holes cut open.
 
-COCO's polygons know no holes: each is joined to what lies on its left by a cut of no
-width, so that one polygon goes around the object and back and forth to its holes.
+COCO polygons have no holes. Each hole is therefore joined to the contour on its left by
+a cut of width zero, so that one polygon follows the object and its holes.
 """
 
 from itertools import pairwise
@@ -10,109 +10,174 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-# The object lies on the right of each edge: its outline goes clockwise, holes do not.
+# Directions of an edge. The object lies on the right of each edge, so that outer
+# contours run clockwise and holes counterclockwise.
 _RIGHT, _DOWN, _LEFT, _UP = range(4)
-_STEP = ((1, 0), (0, 1), (-1, 0), (0, -1))
+_DIRECTION_XY = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 Corner = tuple[int, int]
+"""Corner (x, y) of a pixel."""
+
+ContourPosition = tuple[int, int]
+"""Index of a contour, and index of a corner in it."""
 
 
-class _Ring(NamedTuple):
-    """Corners (x, y) along the edges of pixels, one pixel apart, and the ways on."""
+class _Contour(NamedTuple):
+    """A closed path along pixel edges.
+
+    Attributes:
+        corners: Corners (x, y), one pixel apart.
+        directions: Direction of the edge that begins at each corner.
+    """
 
     corners: list[Corner]
-    ways: list[int]
+    directions: list[int]
 
 
 def to_polygons(mask: Bool[np.ndarray, "h w"]) -> list[list[int]]:
-    """The outline of each part, [x, y, x, y, ...] in corners of pixels.
+    """Return the polygon of each connected part of a mask.
 
-    Parts that touch at a corner are apart. Even-odd filling gives the mask again, as
-    pycocotools does it; (0, 0) is the outer corner of the first pixel.
+    Parts that touch at a corner only are separate polygons. Filling with the even-odd
+    rule, as pycocotools does, gives the mask again.
+
+    Args:
+        mask: [h w] object pixels.
+
+    Returns:
+        One list [x, y, x, y, ...] of pixel corners for each part; (0, 0) is the outer
+        corner of the first pixel.
     """
+    # 1. Trace all contours. The padding keeps the object off the border.
     mask = np.pad(mask, 1)
-    rings = _trace(mask)
-    place_of = {
-        corner: (number, index)
-        for number, ring in enumerate(rings)
-        for index, (corner, way) in enumerate(zip(*ring, strict=True))
-        if way == _UP
+    contours = _trace_contours(mask)
+    # 2. Index the upward edges: these are the left borders of objects, and a hole's cut
+    # ends at one.
+    upward_edges = {
+        corner: (contour_index, corner_index)
+        for contour_index, contour in enumerate(contours)
+        for corner_index, (corner, direction) in enumerate(zip(*contour, strict=True))
+        if direction == _UP
     }
-    holes: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    outlines = []
-    for number, ring in enumerate(rings):
-        if not _is_hole(ring):
-            outlines.append(number)
+    # 3. Join each hole to the contour on its left.
+    joined_holes: dict[ContourPosition, list[ContourPosition]] = {}
+    outer_indices = []
+    for contour_index, contour in enumerate(contours):
+        if not _is_hole(contour):
+            outer_indices.append(contour_index)
             continue
-        downs = (index for index, way in enumerate(ring.ways) if way == _DOWN)
-        start = min(downs, key=lambda index: ring.corners[index])
-        x, y = ring.corners[start]
-        # The row of pixels below y: leftwards to where the object ends.
-        left = x - int(np.argmin(mask[y, :x][::-1]))
-        parent, index = place_of[left, y + 1]
-        after = parent, (index + 1) % len(rings[parent].corners)
-        holes.setdefault(after, []).append((number, start))
-    return [_write(_walk(rings, holes, number)) for number in outlines]
+        # The cut begins at the topmost of the leftmost downward edges of the hole.
+        down_indices = (
+            corner_index
+            for corner_index, direction in enumerate(contour.directions)
+            if direction == _DOWN
+        )
+        start_index = min(down_indices, key=lambda index: contour.corners[index])
+        x, y = contour.corners[start_index]
+        # It runs to the left through the pixel row below y, to the end of the object.
+        left_x = x - int(np.argmin(mask[y, :x][::-1]))
+        parent_index, corner_index = upward_edges[left_x, y + 1]
+        join_position = (
+            parent_index,
+            (corner_index + 1) % len(contours[parent_index].corners),
+        )
+        joined_holes.setdefault(join_position, []).append((contour_index, start_index))
+    # 4. Walk along each outer contour, with detours around its holes.
+    contour_paths = (
+        _join_holes(contours, joined_holes, index) for index in outer_indices
+    )
+    return [_simplify(path) for path in contour_paths]
 
 
-def _trace(mask: Bool[np.ndarray, "h w"]) -> list[_Ring]:
-    """Follows all edges between object and the rest; the border holds no object."""
-    row_ends = mask[1:] != mask[:-1]  # edges below a row
-    column_ends = mask[:, 1:] != mask[:, :-1]
-    edges: dict[tuple[Corner, int], None] = {}
-    for y, x in np.argwhere(row_ends).tolist():
-        begins = mask[y + 1, x]
-        edges[((x, y + 1), _RIGHT) if begins else ((x + 1, y + 1), _LEFT)] = None
-    for y, x in np.argwhere(column_ends).tolist():
-        begins = mask[y, x + 1]
-        edges[((x + 1, y + 1), _UP) if begins else ((x + 1, y), _DOWN)] = None
-    rings = []
-    while edges:
-        (corner, way), _ = edges.popitem()
-        ring = _Ring([], [])
-        edges[corner, way] = None
-        while (corner, way) in edges:
-            del edges[corner, way]
-            ring.corners.append(corner)
-            ring.ways.append(way)
-            corner = corner[0] + _STEP[way][0], corner[1] + _STEP[way][1]
-            turns = ((way + turn) % 4 for turn in (1, 0, 3))
-            way = next((turn for turn in turns if (corner, turn) in edges), way)
-        rings.append(ring)
-    return rings
+def _trace_contours(mask: Bool[np.ndarray, "h w"]) -> list[_Contour]:
+    """Follow all edges between object and background; the border has no object."""
+    # 1. Collect the directed edges, in insertion order (a dict without values).
+    row_edges = mask[1:] != mask[:-1]  # below each row
+    column_edges = mask[:, 1:] != mask[:, :-1]  # right of each column
+    directed_edges: dict[tuple[Corner, int], None] = {}
+    for y, x in np.argwhere(row_edges).tolist():
+        enters_object = mask[y + 1, x]
+        directed_edges[
+            ((x, y + 1), _RIGHT) if enters_object else ((x + 1, y + 1), _LEFT)
+        ] = None
+    for y, x in np.argwhere(column_edges).tolist():
+        enters_object = mask[y, x + 1]
+        directed_edges[
+            ((x + 1, y + 1), _UP) if enters_object else ((x + 1, y), _DOWN)
+        ] = None
+    # 2. Follow them until each closed path returns to its start.
+    contours = []
+    while directed_edges:
+        (corner, direction), _ = directed_edges.popitem()
+        contour = _Contour([], [])
+        directed_edges[corner, direction] = None
+        while (corner, direction) in directed_edges:
+            del directed_edges[corner, direction]
+            contour.corners.append(corner)
+            contour.directions.append(direction)
+            step_x, step_y = _DIRECTION_XY[direction]
+            corner = corner[0] + step_x, corner[1] + step_y
+            # Right turn first: it separates parts that touch at a corner only.
+            next_directions = ((direction + turn) % 4 for turn in (1, 0, 3))
+            direction = next(
+                (turn for turn in next_directions if (corner, turn) in directed_edges),
+                direction,
+            )
+        contours.append(contour)
+    return contours
 
 
-def _is_hole(ring: _Ring) -> bool:
-    """Does it go against the clock? By its area: x of downward less upward edges."""
-    sign = {_DOWN: 1, _UP: -1, _LEFT: 0, _RIGHT: 0}
-    ways = zip(*ring, strict=True)
-    return sum(sign[way] * x for (x, _), way in ways) < 0
+def _is_hole(contour: _Contour) -> bool:
+    """Return True for a counterclockwise contour.
+
+    The sign is that of the enclosed area: the sum of x over downward minus upward
+    edges.
+    """
+    direction_sign = {_DOWN: 1, _UP: -1, _LEFT: 0, _RIGHT: 0}
+    directed_edges = zip(*contour, strict=True)
+    return (
+        sum(direction_sign[direction] * x for (x, _), direction in directed_edges) < 0
+    )
 
 
-def _walk(
-    rings: list[_Ring],
-    holes: dict[tuple[int, int], list[tuple[int, int]]],
-    outline: int,
+def _join_holes(
+    contours: list[_Contour],
+    joined_holes: dict[ContourPosition, list[ContourPosition]],
+    outer_index: int,
 ) -> list[Corner]:
-    """The corners of an outline, and of its holes where they are joined to it."""
+    """Return the corners of an outer contour and of the holes joined to it.
+
+    Args:
+        contours: All contours of the mask.
+        joined_holes: Position on a contour -> the holes that are cut open to it, each
+            with the corner where its cut ends. Holes are removed once they are walked.
+        outer_index: Index of the outer contour.
+    """
     path: list[Corner] = []
-    todo = [(outline, 0, 0)]  # ring, index where it began, corners of it gone
-    while todo:
-        number, start, gone = todo.pop()
-        corners = rings[number].corners
-        index = (start + gone) % len(corners)
-        path.append(corners[index])
-        if gone < len(corners):
-            todo.append((number, start, gone + 1))
-            for hole, begin in holes.pop((number, index), []):
-                todo.append((number, index, len(corners)))  # back here after the hole
-                todo.append((hole, begin, 0))
+    # A stack instead of recursion: holes can be joined to holes, thousands deep.
+    walk_stack = [
+        (outer_index, 0, 0)
+    ]  # contour, its first corner, number of corners walked
+    while walk_stack:
+        contour_index, start_index, num_walked = walk_stack.pop()
+        corners = contours[contour_index].corners
+        corner_index = (start_index + num_walked) % len(corners)
+        path.append(corners[corner_index])
+        if num_walked < len(corners):
+            walk_stack.append((contour_index, start_index, num_walked + 1))
+            for hole_index, hole_start in joined_holes.pop(
+                (contour_index, corner_index), []
+            ):
+                # After the hole the path returns to this corner.
+                walk_stack.append((contour_index, corner_index, len(corners)))
+                walk_stack.append((hole_index, hole_start, 0))
     return path
 
 
-def _write(path: list[Corner]) -> list[int]:
-    """Leaves out the corners where the path goes straight on; removes the padding."""
-    way = [np.sign(np.subtract(b, a)).tolist() for a, b in pairwise(path)]
-    kept = [path[0]] if way[0] != way[-1] else []
-    kept += [path[k] for k in range(1, len(way)) if way[k] != way[k - 1]]
-    return [value - 1 for corner in kept for value in corner]
+def _simplify(path: list[Corner]) -> list[int]:
+    """Drop corners on straight lines and subtract the padding."""
+    directions = [np.sign(np.subtract(b, a)).tolist() for a, b in pairwise(path)]
+    corners = [path[0]] if directions[0] != directions[-1] else []
+    corners += [
+        path[k] for k in range(1, len(directions)) if directions[k] != directions[k - 1]
+    ]
+    return [value - 1 for corner in corners for value in corner]

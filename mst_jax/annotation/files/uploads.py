@@ -1,6 +1,7 @@
-"""Pictures and masks that strangers send: measured before they are decoded.
+"""Decode uploaded images, masks and label maps, after measuring them.
 
-A file of a few bytes can unpack to gigabytes, so the size is read from its header first.
+A file of a few bytes can decompress to gigabytes, so the size is read from its header
+before anything is decoded.
 """
 
 import io
@@ -13,144 +14,199 @@ import numpy as np
 from jaxtyping import Bool, UInt16
 from PIL import Image
 
-from mst_jax.annotation.limits import Limits, Refused
-from mst_jax.data.formats import images
-from mst_jax.data.formats.images import EncodedPicture
+from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.limits import Limits
+from mst_jax.data.formats import images, label_maps
+from mst_jax.data.formats.images import EncodedImage
 
-FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "BMP": "image/bmp"}
-FORMATS |= {"TIFF": "image/tiff", "WEBP": "image/webp"}
-"""What is opened, with the content type of each."""
+IMAGE_MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "WEBP": "image/webp",
+}
+"""Accepted formats by Pillow's names, with their content types."""
 
-_WANTED = "send a JPEG, PNG, BMP, TIFF or WebP file"
+_ACCEPTED_FORMATS = "send a JPEG, PNG, BMP, TIFF or WebP file"
 
-_DECODING = threading.Semaphore(2)
-"""At once: the largest picture takes more than 100 MB."""
+# The largest image takes more than 100 MB while it is decoded, so two at most are
+# decoded at the same time.
+_DECODING_SLOTS = threading.Semaphore(2)
 
-T = TypeVar("T")
+BinaryFile = io.BufferedReader | io.BytesIO
+DecodedT = TypeVar("DecodedT")
 
 
-class Header(NamedTuple):
-    """What a file says of itself; the size before any turning."""
+class ImageHeader(NamedTuple):
+    """Facts in the header of an image file.
+
+    Attributes:
+        format: Name of the format as in `IMAGE_MEDIA_TYPES`.
+        height: Height in pixels as stored, before the EXIF rotation.
+        width: Width in pixels as stored, before the EXIF rotation.
+    """
 
     format: str
     height: int
     width: int
 
 
-def read_header(file: io.BufferedIOBase, limits: Limits) -> Header:
-    """Measures a picture without decoding it.
+def read_image_header(file: BinaryFile, limits: Limits) -> ImageHeader:
+    """Measure an image without decoding it.
 
     Args:
-        file: at its beginning; little more than the header is read.
-        limits: what is refused.
+        file: Open file at its beginning; little more than the header is read.
+        limits: Maximum side and number of pixels.
 
     Raises:
-        Refused: not a picture of a known format (415), or larger than allowed (413).
+        RequestRejected: Not an image of an accepted format (415), or too large (413).
     """
-    start = file.read(30)
+    file_start = file.read(30)
     file.seek(0)
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        # Pillow makes room for the whole picture when it opens a WebP.
-        header = _read_webp_header(start)
+    # Pillow allocates the whole image when it opens a WebP file, so that its header is
+    # parsed here.
+    if file_start[:4] == b"RIFF" and file_start[8:12] == b"WEBP":
+        image_header = _read_webp_header(file_start)
     else:
-        header = _read_header(file)
-    if header.height < 1 or header.width < 1:
-        raise Refused(f"the {header.format} file has no pixels; {_WANTED}", 415)
-    too_long = max(header.height, header.width) > limits.side
-    if too_long or header.height * header.width > limits.pixels:
-        raise Refused(
-            f"the picture has {header.height} rows and {header.width} columns, at most "
-            f"{limits.pixels / 1e6:g} megapixels and {limits.side} a side are taken; "
-            "make it smaller",
+        image_header = _read_pillow_header(file)
+    if image_header.height < 1 or image_header.width < 1:
+        raise RequestRejected(
+            f"the {image_header.format} file has no pixels; {_ACCEPTED_FORMATS}", 415
+        )
+    is_too_long = max(image_header.height, image_header.width) > limits.max_side
+    if is_too_long or image_header.height * image_header.width > limits.max_pixels:
+        raise RequestRejected(
+            f"the image has {image_header.height} rows and {image_header.width} "
+            f"columns, the maximum is {limits.max_pixels / 1e6:g} megapixels and "
+            f"{limits.max_side} a side; make it smaller",
             413,
         )
-    return header
+    return image_header
 
 
-def open_picture(data: bytes, limits: Limits) -> EncodedPicture:
-    """Decodes a picture as it shall be seen: 8-bit RGB, turned as its EXIF says.
+def open_image(data: bytes, limits: Limits) -> EncodedImage:
+    """Normalize an uploaded image to 8-bit RGB, rotated as its EXIF data demand.
+
+    Args:
+        data: Bytes of the file.
+        limits: Maximum side and number of pixels.
 
     Raises:
-        Refused: see `read_header`; or it is damaged (415).
+        RequestRejected: As in `read_image_header`; or the file is damaged (415).
     """
-    header = read_header(io.BytesIO(data), limits)
-    picture = _decoded(images.as_encoded, data)
-    if sorted(picture[1:]) != sorted(header[1:]):
-        raise Refused(f"the {header.format} file's size is unclear; {_WANTED}", 415)
-    return picture
+    image_header = read_image_header(io.BytesIO(data), limits)
+    image = _decode_limited(images.normalize_image_data, data)
+    # Sorted, because the EXIF rotation may exchange height and width. Another size
+    # means that the header did not describe the pixels.
+    if sorted([image.height, image.width]) != sorted(
+        [image_header.height, image_header.width]
+    ):
+        raise RequestRejected(
+            f"the {image_header.format} file has contradictory sizes; "
+            f"{_ACCEPTED_FORMATS}",
+            415,
+        )
+    return image
 
 
 def open_mask(
     data: bytes, height: int, width: int, limits: Limits
 ) -> Bool[np.ndarray, "h w"]:
-    """Decodes a mask: True where any colour is not 0.
+    """Decode an uploaded mask: True where any color channel is above 0.
+
+    Args:
+        data: Bytes of the file.
+        height: Height of the session's image in pixels.
+        width: Width of the session's image in pixels.
+        limits: Maximum side and number of pixels.
 
     Raises:
-        Refused: see `open_picture`; or another size than the picture's (400).
+        RequestRejected: As in `open_image`; or the size differs from the image's (400).
     """
-    _check_size(read_header(io.BytesIO(data), limits), height, width)
-    mask = _decoded(images.decode_foreground, data)
-    return _checked(mask, height, width)
+    image_header = read_image_header(io.BytesIO(data), limits)
+    # Checked twice: the header keeps large files from being decoded, and a damaged file
+    # may decode to another size.
+    _check_mask_size((image_header.height, image_header.width), (height, width))
+    mask = _decode_limited(label_maps.decode_binary_mask, data)
+    _check_mask_size(mask.shape, (height, width))
+    return mask
 
 
-def open_labels(
+def open_label_map(
     data: bytes, height: int, width: int, limits: Limits
 ) -> UInt16[np.ndarray, "h w"]:
-    """Decodes a label map: grey values or entries of a palette are numbers of objects.
+    """Decode an uploaded label map: gray values or palette entries are object IDs.
+
+    Args:
+        data: Bytes of the file.
+        height: Height of the session's image in pixels.
+        width: Width of the session's image in pixels.
+        limits: Maximum side and number of pixels.
 
     Raises:
-        Refused: see `open_mask`.
+        RequestRejected: As in `open_mask`.
     """
-    _check_size(read_header(io.BytesIO(data), limits), height, width)
-    labels = _decoded(images.decode_labels, data)
-    return _checked(labels, height, width)
+    image_header = read_image_header(io.BytesIO(data), limits)
+    _check_mask_size((image_header.height, image_header.width), (height, width))
+    label_map = _decode_limited(label_maps.decode_label_map, data)
+    _check_mask_size(label_map.shape, (height, width))
+    return label_map
 
 
-def _read_header(file: io.BufferedIOBase) -> Header:
+def _read_pillow_header(file: BinaryFile) -> ImageHeader:
+    # Only the accepted formats: Pillow's parsers of rare formats are less hardened.
     try:
-        with Image.open(file, formats=list(FORMATS)) as picture:
-            return Header(picture.format, picture.height, picture.width)
+        with Image.open(file, formats=list(IMAGE_MEDIA_TYPES)) as image:
+            return ImageHeader(image.format or "", image.height, image.width)
     except Image.DecompressionBombError:
-        raise Refused("the picture is far too large; make it smaller", 413) from None
-    except Exception:  # a damaged header can end in any error
-        raise Refused(
-            f"this is not a picture that can be read; {_WANTED}", 415
+        raise RequestRejected(
+            "the image is far too large; make it smaller", 413
+        ) from None
+    except Exception:  # Pillow raises errors of any type for a damaged header
+        raise RequestRejected(
+            f"the file is not a readable image; {_ACCEPTED_FORMATS}", 415
         ) from None
 
 
-def _read_webp_header(start: bytes) -> Header:
-    """Source: RFC 9649, sections 2.5 to 2.7."""
-    kind, body = start[12:16], start[20:]
+def _read_webp_header(file_start: bytes) -> ImageHeader:
+    """Parse the first 30 bytes of a WebP file.
+
+    Source: RFC 9649, sections 2.5 to 2.7.
+    """
+    # A RIFF header of 12 bytes, the type of the first chunk, its length, its body.
+    chunk_type, body = file_start[12:16], file_start[20:]
     if len(body) < 10:
-        raise Refused(f"the WebP file is cut short; {_WANTED}", 415)
-    if kind == b"VP8X":
+        raise RequestRejected(f"the WebP file is truncated; {_ACCEPTED_FORMATS}", 415)
+    if chunk_type == b"VP8X":  # extended: two 24-bit numbers, each less 1
         width, height = (1 + int.from_bytes(body[k : k + 3], "little") for k in (4, 7))
-    elif kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", body, 1)
-        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    elif kind == b"VP8 ":
+    elif chunk_type == b"VP8L":  # lossless: two 14-bit numbers, each less 1
+        (packed_sides,) = struct.unpack_from("<I", body, 1)
+        width, height = 1 + (packed_sides & 0x3FFF), 1 + (packed_sides >> 14 & 0x3FFF)
+    elif chunk_type == b"VP8 ":  # lossy: 14 bits of two 16-bit numbers
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", body, 6))
     else:
-        raise Refused(f"the WebP file is damaged; {_WANTED}", 415)
-    return Header("WEBP", height, width)
+        raise RequestRejected(f"the WebP file is damaged; {_ACCEPTED_FORMATS}", 415)
+    return ImageHeader("WEBP", height, width)
 
 
-def _decoded(decode: Callable[[bytes], T], data: bytes) -> T:
+def _decode_limited(decode_file: Callable[[bytes], DecodedT], data: bytes) -> DecodedT:
+    """Decode a file, at most two at the same time."""
     try:
-        with _DECODING:
-            return decode(data)
+        with _DECODING_SLOTS:
+            return decode_file(data)
     except ValueError as error:
-        raise Refused(f"this picture cannot be read: {error}; {_WANTED}", 415) from None
+        raise RequestRejected(
+            f"the image cannot be read: {error}; {_ACCEPTED_FORMATS}", 415
+        ) from None
 
 
-def _check_size(header: Header, height: int, width: int) -> None:
-    if header[1:] != (height, width):
-        raise Refused(
-            f"the mask has {header.height} rows and {header.width} columns, expected "
-            f"{height} and {width} like the picture; resize it without smoothing"
+def _check_mask_size(
+    mask_size: tuple[int, ...], expected_size: tuple[int, int]
+) -> None:
+    if mask_size != expected_size:
+        raise RequestRejected(
+            f"the mask has {mask_size[0]} rows and {mask_size[1]} columns, expected "
+            f"{expected_size[0]} and {expected_size[1]} like the image; resize it "
+            "without interpolation"
         )
-
-
-def _checked(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    _check_size(Header("", *mask.shape), height, width)
-    return mask

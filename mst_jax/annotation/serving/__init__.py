@@ -1,1 +1,1 @@
-"""TODO."""
+"""Inference that all sessions share: compiled steps, batches of clicks."""

@@ -1,260 +1,286 @@
-"""The model as all sessions share it: its programs compiled, its passes shared."""
+"""The model that all sessions share: compilation, batching and device arrays."""
 
-import threading
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Int, UInt8
 
 from mst_jax.annotation.serving import compiled_steps
-from mst_jax.annotation.serving.micro_batcher import BATCHES, Batcher
-from mst_jax.inference.click_session import Click, in_slots
-from mst_jax.inference.placement import home
-from mst_jax.inference.selected_tokens import Cells, both_scales
-from mst_jax.interaction.inference_options import (
-    AS_TRAINED,
-    AsTrained,
-    choose_view,
-    config_of,
+from mst_jax.annotation.serving.compiled_steps import (
+    DeviceImage,
+    MaskState,
+    NetworkInput,
+    RoiPrediction,
 )
-from mst_jax.interaction.padding import pad, padded_size
-from mst_jax.interaction.zoom_predict import Model, as_tree
+from mst_jax.annotation.serving.micro_batcher import BATCH_SIZES, MicroBatcher
+from mst_jax.annotation.serving.program_cache import CompileFn, ProgramCache
+from mst_jax.inference.click_session import Click, to_click_slots
+from mst_jax.inference.device_placement import parameter_sharding
+from mst_jax.inference.selected_tokens import TokenBoxes, token_boxes_of_scales
+from mst_jax.interaction.inference_options import ZoomOptions, zoom_options_of
+from mst_jax.interaction.padding import pad_to, padded_size
+from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
+from mst_jax.models.load import TrainedModel
 
-CHOOSING = ("mst", "mst_adaptive")
-"""Recipes whose models choose tokens."""
+TOKEN_SELECTION_MODELS = ("mst", "mst_adaptive")
+"""Names of the models with token selection."""
 
+ImageSize = tuple[int, int]
+"""Height and width in pixels."""
 
-class Scene(NamedTuple):
-    """A picture on the device.
-
-    Attributes:
-        image: [1 h w 3] RGB, padded right and below.
-        height: of the picture without padding.
-        width: of the picture without padding.
-    """
-
-    image: UInt8[Array, "1 h w 3"]
-    height: int
-    width: int
+_ANY_CLICK = (Click(0.0, 0.0, True),)  # to compile with
 
 
-class Shown(NamedTuple):
-    """An object as it stands.
+class InferenceEngine:
+    """Answers clicks as `mst_jax.Predictor` does, for many users at the same time.
 
     Attributes:
-        prob: [1 h w] on the device, 0 on padding.
-        region: [1 4] on the device, what the network saw last.
-        mask: [height width] without padding.
+        model_name: Name and size of the model.
+        has_token_selection: True if the model selects tokens.
+        programs: Compiled programs, and the number of those that are pending.
     """
 
-    prob: Float[Array, "1 h w"]
-    region: Int[Array, "1 4"]
-    mask: Bool[np.ndarray, "height width"]
+    def __init__(self, model: ClickModelFn, *, zoom: ZoomOptions | None = None) -> None:
+        """Check that the model and the zoom options fit.
 
-
-class Seen(NamedTuple):
-    """What the network said of what it saw: with the picture's size, all of a mask.
-
-    Attributes:
-        patch: [i j] probability.
-        region: [4] part of the picture that it saw; -1 without zoom.
-    """
-
-    patch: Float[np.ndarray, "i j"]
-    region: Int[np.ndarray, " 4"]
-
-
-class Engine:
-    """Answers clicks as `mst_jax.Predictor` does, of many users at once.
-
-    Attributes:
-        name: of the model.
-        has_tokens: does the model choose tokens?
-        compiled: names of the programs that are ready.
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        *,
-        zoom: int | AsTrained | None = AS_TRAINED,
-        zoom_min_side: int | AsTrained = AS_TRAINED,
-        mirror: bool | AsTrained = AS_TRAINED,
-    ) -> None:
-        """Takes the model, and how it shall look at pictures; see `mst_jax.Predictor`.
+        Args:
+            model: Trained model or function, as for `mst_jax.Predictor`.
+            zoom: Zoom options; None = those that the model was trained for.
 
         Raises:
-            ValueError: a view that does not suit the model.
+            ValueError: The network does not accept crops of this size.
         """
-        config = config_of(model)
-        view = choose_view(
-            config, zoom=zoom, zoom_min_side=zoom_min_side, mirror=mirror
+        self._zoom = zoom_options_of(model) if zoom is None else zoom
+        model_config = _model_config(model)
+        self.model_name = (
+            f"{model_config['name']} {model_config.get('size', '')}".strip()
         )
-        recipe = config.get("model", {"name": "a function"})
-        self.name = f"{recipe['name']} {recipe.get('size', '')}".strip()
-        self.has_tokens = recipe["name"] in CHOOSING
-        self.compiled: list[str] = []
-        self._wanted: set[str] = set()
-        self._model, self._zoom, self._home = model, view["zoom"], home(model)
-        mirror = view.pop("mirror")
-        self._frame = partial(compiled_steps.frame, **view)
-        self._look = partial(compiled_steps.look, as_tree(model), mirror=mirror)
-        self._compiling = defaultdict(threading.Lock)
-        self._batches: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        self._batcher = Batcher(self._look, self._batches.__getitem__)
-        if self._zoom is not None:
-            self._check(self._zoom, self._zoom)
+        self.has_token_selection = model_config["name"] in TOKEN_SELECTION_MODELS
+        self.programs = ProgramCache()
+        self._model, self._sharding = model, parameter_sharding(model)
+        self._forward = partial(
+            compiled_steps.forward, as_pytree(model), flip_tta=self._zoom.flip_tta
+        )
+        # Shape of a crop -> its compiled batch sizes, written while clicks are served.
+        self._batch_sizes: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        self._batcher = MicroBatcher(self._forward, self._batch_sizes.__getitem__)
+        if self._zoom.size is not None:
+            self._check_size(self._zoom.size, self._zoom.size)
 
-    @property
-    def missing(self) -> int:
-        """Number of programs that were asked for and are not ready."""
-        return len(self._wanted - set(self.compiled))
-
-    def suits(self, height: int, width: int) -> bool:
-        """Can the model look at pictures of this size? With zoom it always can."""
-        if self._zoom is not None:
+    def accepts_size(self, height: int, width: int) -> bool:
+        """Return True if the model accepts images of this size; with zoom always."""
+        if self._zoom.size is not None:
             return True
         try:
-            self._check(height, width)
+            self._check_size(height, width)
         except ValueError:
             return False
         return True
 
-    def prepare(self, height: int, width: int) -> None:
-        """Compiles what clicks on pictures of this size need, if it is not."""
-        for name, program in self._needed((height, width)).items():
-            self._compile(name, program)
+    def compile_required(self, height: int, width: int) -> None:
+        """Compile the programs that clicks on images of this size cannot do without."""
+        self.programs.compile_all(self._required_programs((height, width)))
 
-    def expect(self, *sizes: tuple[int, int]) -> None:
-        """Counts all that pictures of these heights and widths may use as `missing`."""
+    def request_sizes(self, *sizes: ImageSize) -> None:
+        """Count all programs for images of these sizes as pending."""
         for size in sizes:
-            self._wanted |= (self._needed(size) | self._useful(size)).keys()
+            self.programs.request(self._required_programs(size))
+            self.programs.request(self._optional_programs(size))
 
-    def compile(self, *sizes: tuple[int, int]) -> None:
-        """Compiles all that pictures of these sizes may use, the needed first."""
-        self.expect(*sizes)
-        for programs_of in (self._needed, self._useful):
+    def compile_sizes(self, *sizes: ImageSize) -> None:
+        """Compile all programs for images of these sizes, required programs first."""
+        self.request_sizes(*sizes)
+        # All sizes get their required programs before any gets its optional ones.
+        for programs_of in (self._required_programs, self._optional_programs):
             for size in sizes:
-                for name, program in programs_of(size).items():
-                    self._compile(name, program)
+                self.programs.compile_all(programs_of(size))
 
-    def open(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Scene:
-        """Puts a picture on the device."""
+    def load_image(self, pixels: UInt8[np.ndarray, "h w 3"]) -> DeviceImage:
+        """Pad an image and copy it to the device.
+
+        Args:
+            pixels: [h w 3] RGB.
+        """
         height, width = pixels.shape[:2]
-        padded = pad(pixels, padded_size(height, width, zoom=self._zoom))
-        return Scene(self._put(padded), height, width)
+        padded_image = pad_to(pixels, self._padded_size((height, width)))
+        return DeviceImage(self._to_device(padded_image), height, width)
 
-    def blank(self, scene: Scene) -> Shown:
-        """An object before its first click: no mask, nothing seen yet."""
-        prob = np.zeros(scene.image.shape[:3], np.float32)
-        mask = np.zeros((scene.height, scene.width), bool)
-        return Shown(self._put(prob), self._put(np.full((1, 4), -1, np.int32)), mask)
+    def empty_state(self, device_image: DeviceImage) -> MaskState:
+        """Return the state before the first click: no mask, no region of interest."""
+        # Committed to the device like every later state: otherwise JAX would compile
+        # the first click a second time.
+        prob = np.zeros(device_image.image.shape[:3], np.float32)
+        mask = np.zeros((device_image.height, device_image.width), bool)
+        roi = np.full((1, 4), -1, np.int32)
+        return MaskState(self._to_device(prob), self._to_device(roi), mask)
 
-    def loaded(self, scene: Scene, mask: Bool[np.ndarray, "h w"]) -> Shown:
-        """An object whose mask comes from elsewhere: clicks correct it."""
-        prob = pad(mask.astype(np.float32), scene.image.shape[1:3])
-        region = np.array([[0, scene.height - 1, 0, scene.width - 1]], np.int32)
-        return Shown(self._put(prob), self._put(region), mask)
+    def state_from_mask(
+        self, device_image: DeviceImage, mask: Bool[np.ndarray, "h w"]
+    ) -> MaskState:
+        """Return the state of a mask from elsewhere, which clicks then correct.
 
-    def ask(self, scene: Scene, clicks: tuple[Click, ...], shown: Shown) -> Seen:
-        """What the network says, given all clicks and what was shown before the last.
-
-        Other users' clicks of this moment share the pass.
+        Args:
+            device_image: Image of the object.
+            mask: [h w] object pixels, of the size of the image.
         """
-        framed, region = self._framed(scene, clicks, shown)
-        patch = self._batcher.ask(framed)
-        return Seen(patch, np.asarray(region)[0])
+        padded_height, padded_width = device_image.image.shape[1:3]
+        prob = pad_to(mask.astype(np.float32), (padded_height, padded_width))
+        # As if the network had seen the whole image.
+        bottom, right = device_image.height - 1, device_image.width - 1
+        roi = np.array([[0, bottom, 0, right]], np.int32)
+        return MaskState(self._to_device(prob), self._to_device(roi), mask)
 
-    def show(self, scene: Scene, seen: Seen) -> Shown:
-        """Puts what was seen back into the picture."""
-        region = self._put(seen.region[None])
-        shape = scene.image.shape[1:3]
-        prob, mask = compiled_steps.put_back(
-            self._put(seen.patch[None]), region, shape=shape, zoom=self._zoom
-        )
-        return Shown(prob, region, np.asarray(mask)[0, : scene.height, : scene.width])
+    def predict(
+        self, device_image: DeviceImage, clicks: tuple[Click, ...], state: MaskState
+    ) -> RoiPrediction:
+        """Run the network; concurrent clicks of other users share the pass.
 
-    def tokens(
-        self, scene: Scene, clicks: tuple[Click, ...], shown: Shown
-    ) -> tuple[Cells, Cells]:
-        """Fine and coarse tokens that the last token selection chooses now.
-
-        The model must choose tokens, and there must be a click.
+        Args:
+            device_image: Image of the object.
+            clicks: All clicks on the object.
+            state: State before the last click.
         """
-        framed, region = self._framed(scene, clicks, shown)
-        last = compiled_steps.choose(self._model, framed)[-1]
-        last, region = jax.tree.map(lambda leaf: leaf[0], (last, region))
-        whole = scene.height, scene.width
-        return both_scales(last, np.asarray(region), whole=whole, zoom=self._zoom)
+        # Cropping is quick and runs in the thread of the request.
+        network_input, roi = self._crop_roi(device_image, clicks, state)
+        prob = self._batcher.predict(network_input)
+        return RoiPrediction(prob, np.asarray(roi)[0])
 
-    def _framed(
-        self, scene: Scene, clicks: tuple[Click, ...], shown: Shown
-    ) -> tuple[compiled_steps.Framed, Int[Array, "1 4"]]:
-        size = np.array([[scene.height, scene.width]], np.int32)
-        return self._frame(
-            scene.image, size, in_slots(clicks), shown.prob, shown.region
+    def paste_prediction(
+        self, device_image: DeviceImage, prediction: RoiPrediction
+    ) -> MaskState:
+        """Paste a prediction into the image.
+
+        Args:
+            device_image: Image of the object.
+            prediction: Result of `predict`, also one that was stored.
+        """
+        padded_height, padded_width = device_image.image.shape[1:3]
+        roi = self._to_device(prediction.roi[None])
+        prob, mask = compiled_steps.paste_roi(
+            self._to_device(prediction.prob[None]),
+            roi,
+            shape=(padded_height, padded_width),
+            has_zoom=self._zoom.size is not None,
+        )
+        height, width = device_image.height, device_image.width
+        return MaskState(prob, roi, np.asarray(mask)[0, :height, :width])
+
+    def token_boxes(
+        self, device_image: DeviceImage, clicks: tuple[Click, ...], state: MaskState
+    ) -> tuple[TokenBoxes, TokenBoxes]:
+        """Return the fine and coarse tokens of the last token selection.
+
+        Args:
+            device_image: Image of the object.
+            clicks: All clicks on the object, at least one.
+            state: State after the last click.
+
+        Raises:
+            ValueError: The model has no token selection.
+        """
+        if not isinstance(self._model, TrainedModel):
+            raise ValueError("the model has no token selection; load a trained MST")
+        network_input, roi = self._crop_roi(device_image, clicks, state)
+        last_selection = compiled_steps.select_tokens(self._model, network_input)[-1]
+        selection, roi = jax.tree.map(lambda leaf: leaf[0], (last_selection, roi))
+        image_size = device_image.height, device_image.width
+        return token_boxes_of_scales(
+            selection, np.asarray(roi), image_size=image_size, zoom_size=self._zoom.size
         )
 
-    def _put(self, x: np.ndarray) -> Array:
-        return jax.device_put(x, self._home)
+    def _crop_roi(
+        self, device_image: DeviceImage, clicks: tuple[Click, ...], state: MaskState
+    ) -> tuple[NetworkInput, Int[Array, "1 4"]]:
+        size = np.array([[device_image.height, device_image.width]], np.int32)
+        return compiled_steps.crop_roi(
+            device_image.image,
+            size,
+            to_click_slots(clicks),
+            state.prob,
+            state.roi,
+            zoom=self._zoom,
+        )
 
-    def _blank_frame(self, height: int, width: int) -> compiled_steps.Framed:
-        scene = self.open(np.zeros((height, width, 3), np.uint8))
-        return self._framed(scene, (Click(0.0, 0.0, True),), self.blank(scene))[0]
+    def _to_device(self, array: np.ndarray) -> Array:
+        return jax.device_put(array, self._sharding)
 
-    def _check(self, height: int, width: int) -> None:
-        """Traces the network; ValueError if it does not take what it would see."""
-        framed = jax.eval_shape(lambda: self._blank_frame(height, width))
-        jax.eval_shape(self._look, (framed,))
+    def _padded_size(self, size: ImageSize) -> ImageSize:
+        return padded_size(*size, zoom_size=self._zoom.size)
 
-    def _needed(self, size: tuple[int, int]) -> dict[str, Callable[[], None]]:
-        """What clicks on pictures of a size need: names, and what compiles each."""
-        size = padded_size(*size, zoom=self._zoom)
+    def _dummy_input(self, height: int, width: int) -> NetworkInput:
+        """Return the network's input for a black image, to compile with."""
+        device_image = self.load_image(np.zeros((height, width, 3), np.uint8))
+        state = self.empty_state(device_image)
+        return self._crop_roi(device_image, _ANY_CLICK, state)[0]
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Trace the network; raise ValueError if it does not accept the size."""
+        # Shapes only: nothing is computed and nothing compiled.
+        network_input = jax.eval_shape(lambda: self._dummy_input(height, width))
+        jax.eval_shape(self._forward, (network_input,))
+
+    def _required_programs(self, size: ImageSize) -> dict[str, CompileFn]:
+        """Return the programs that clicks need: name -> function that compiles it."""
+        size = self._padded_size(size)
+        height, width = size
         return {
-            f"1 at once{self._seen(size)}": partial(self._compile_look, 1, size),
-            "pictures up to {}x{}".format(*size): partial(self._compile_framing, size),
+            f"batch of 1{self._crop_name(size)}": partial(self._compile_batch, 1, size),
+            f"images up to {height}x{width}": partial(self._compile_image_size, size),
         }
 
-    def _useful(self, size: tuple[int, int]) -> dict[str, Callable[[], None]]:
-        """What makes many users faster, and shows tokens without waiting."""
-        size = padded_size(*size, zoom=self._zoom)
-        seen = self._seen(size)
-        found = {
-            f"{batch} at once{seen}": partial(self._compile_look, batch, size)
-            for batch in BATCHES[1:]
+    def _optional_programs(self, size: ImageSize) -> dict[str, CompileFn]:
+        """Return the programs for larger batches and for the display of tokens."""
+        size = self._padded_size(size)
+        crop_name = self._crop_name(size)
+        programs = {
+            f"batch of {batch_size}{crop_name}": partial(
+                self._compile_batch, batch_size, size
+            )
+            for batch_size in BATCH_SIZES[1:]
         }
-        if self.has_tokens:
-            found[f"chosen tokens{seen}"] = partial(self._compile_choose, size)
-        return found
+        if self.has_token_selection:
+            programs[f"token selection{crop_name}"] = partial(
+                self._compile_token_selection, size
+            )
+        return programs
 
-    def _seen(self, size: tuple[int, int]) -> str:
-        """With zoom the network sees all pictures at one size, so that is not named."""
-        return "" if self._zoom else " of {}x{}".format(*size)
+    def _crop_name(self, size: ImageSize) -> str:
+        """Return the crop size in a program's name; with zoom all programs share it."""
+        return "" if self._zoom.size else " for {}x{}".format(*size)
 
-    def _compile(self, name: str, program: Callable[[], None]) -> None:
-        with self._compiling[name]:
-            if name not in self.compiled:
-                program()
-                self.compiled.append(name)
+    def _compile_batch(self, batch_size: int, size: ImageSize) -> None:
+        network_input = self._dummy_input(*size)
+        jax.block_until_ready(self._forward((network_input,) * batch_size))
+        # Only now may the batcher use it: no click waits for the compiler.
+        self._batch_sizes[network_input.crop.shape].append(batch_size)
 
-    def _compile_look(self, batch: int, size: tuple[int, int]) -> None:
-        framed = self._blank_frame(*size)
-        jax.block_until_ready(self._look((framed,) * batch))
-        self._batches[framed.layers.shape].append(batch)
+    def _compile_token_selection(self, size: ImageSize) -> None:
+        if isinstance(self._model, TrainedModel):
+            network_input = self._dummy_input(*size)
+            jax.block_until_ready(
+                compiled_steps.select_tokens(self._model, network_input)
+            )
 
-    def _compile_choose(self, size: tuple[int, int]) -> None:
-        jax.block_until_ready(
-            compiled_steps.choose(self._model, self._blank_frame(*size))
+    def _compile_image_size(self, size: ImageSize) -> None:
+        """Compile cropping and pasting by making a first and a second click."""
+        device_image = self.load_image(np.zeros((*size, 3), np.uint8))
+        state = self.empty_state(device_image)
+        network_input, roi = self._crop_roi(device_image, _ANY_CLICK, state)
+        prob = np.zeros(network_input.crop.shape[1:3], np.float32)
+        state = self.paste_prediction(
+            device_image, RoiPrediction(prob, np.asarray(roi)[0])
         )
+        # The second click crops from the output of `paste_prediction`, as all later
+        # ones.
+        jax.block_until_ready(self._crop_roi(device_image, _ANY_CLICK, state))
 
-    def _compile_framing(self, size: tuple[int, int]) -> None:
-        scene = self.open(np.zeros((*size, 3), np.uint8))
-        clicks = (Click(0.0, 0.0, True),)
-        framed, region = self._framed(scene, clicks, self.blank(scene))
-        patch = np.zeros(framed.layers.shape[1:3], np.float32)
-        shown = self.show(scene, Seen(patch, np.asarray(region)[0]))
-        jax.block_until_ready(self._framed(scene, clicks, shown))
+
+def _model_config(model: ClickModelFn) -> dict[str, Any]:
+    """Return the block `model` of a trained model's config."""
+    if not isinstance(model, TrainedModel):
+        return {"name": "a function"}
+    config: Any = model.config
+    return dict(config.get("model", {"name": "a function"}))

@@ -1,69 +1,105 @@
-"""Clicks that come while the network is busy wait together, then share one pass."""
+"""Collect clicks that arrive while the network is busy, and run them in one pass."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
-from mst_jax.annotation.serving.compiled_steps import Framed
+from mst_jax.annotation.serving.compiled_steps import NetworkInput
 
-BATCHES = (1, 2, 4, 8)
-"""Sizes of a pass: each is a program, fuller sizes are filled up."""
+BATCH_SIZES = (1, 2, 4, 8)
+"""Batch sizes of a pass: each is a compiled program; other sizes are filled up."""
 
-Patch = Float[np.ndarray, "i j"]
-Run = Callable[[tuple[Framed, ...]], Float[np.ndarray, "b i j"]]
+CropProb = Float[np.ndarray, "i j"]
+RunBatch = Callable[[tuple[NetworkInput, ...]], Float[Array | np.ndarray, "b i j"]]
 
 
-class Batcher:
-    """One thread that asks the network; any number of threads that wait for it."""
+class _PendingInput(NamedTuple):
+    """An input that waits for a pass, and the future of its result."""
 
-    def __init__(self, run: Run, sizes: Callable[[tuple[int, ...]], list[int]]) -> None:
-        """Takes what runs a pass, and which sizes are ready for layers of a shape.
+    network_input: NetworkInput
+    result: Future[CropProb]
 
-        The smallest size, 1, may always be run.
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.network_input.crop.shape
+
+
+class MicroBatcher:
+    """One thread runs the network; any number of threads wait for its results."""
+
+    def __init__(
+        self,
+        run_batch: RunBatch,
+        compiled_batch_sizes: Callable[[tuple[int, ...]], Sequence[int]],
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            run_batch: Runs the network on inputs of the same size.
+            compiled_batch_sizes: Shape of a crop -> the batch sizes whose programs are
+                compiled. Batch size 1 is always allowed.
         """
-        self._run, self._sizes = run, sizes
-        self._waiting: list[tuple[Framed, Future]] = []
-        self._changed = threading.Condition()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._run_batch = run_batch
+        self._compiled_batch_sizes = compiled_batch_sizes
+        self._pending: list[_PendingInput] = []
+        self._new_input = threading.Condition()
+        threading.Thread(target=self._run_forever, daemon=True).start()
 
-    def ask(self, framed: Framed) -> Patch:
-        """Waits for a pass and returns the probability of what was framed."""
-        answer: Future = Future()
-        with self._changed:
-            self._waiting.append((framed, answer))
-            self._changed.notify()
-        return answer.result()
+    def predict(self, network_input: NetworkInput) -> CropProb:
+        """Return the probability of a crop; waits for a pass.
 
-    def _serve(self) -> None:
+        Args:
+            network_input: Input for one click.
+        """
+        # The thread of the request sleeps until the batching thread sets the result.
+        result: Future[CropProb] = Future()
+        with self._new_input:
+            self._pending.append(_PendingInput(network_input, result))
+            self._new_input.notify()
+        return result.result()
+
+    def _run_forever(self) -> None:
         while True:
-            company = self._gather()
+            batch = self._take_batch()
             try:
-                patches = self._look([framed for framed, _ in company])
-            except Exception as error:  # of those who wait, not of this thread
-                for _, answer in company:
-                    answer.set_exception(error)
+                crop_probs = self._run_filled(
+                    [pending_input.network_input for pending_input in batch]
+                )
+            except Exception as error:  # raised in the waiting threads, not in this one
+                for pending_input in batch:
+                    pending_input.result.set_exception(error)
                 continue
-            for (_, answer), patch in zip(company, patches, strict=True):
-                answer.set_result(patch)
+            for pending_input, prob in zip(batch, crop_probs, strict=True):
+                pending_input.result.set_result(prob)
 
-    def _gather(self) -> list[tuple[Framed, Future]]:
-        """Waits for someone, and takes those along who see as much."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting)
-            shape = self._waiting[0][0].layers.shape
-            most = max(self._sizes(shape), default=1)
-            company, others = [], []
-            for item in self._waiting:
-                fits = item[0].layers.shape == shape and len(company) < most
-                (company if fits else others).append(item)
-            self._waiting = others
-            return company
+    def _take_batch(self) -> list[_PendingInput]:
+        """Wait for an input, and take the pending inputs of the same shape with it."""
+        with self._new_input:
+            self._new_input.wait_for(lambda: self._pending)
+            # The oldest input decides on the shape, so that none waits forever.
+            shape = self._pending[0].shape
+            max_batch_size = max(self._compiled_batch_sizes(shape), default=1)
+            batch, other_inputs = [], []
+            for pending_input in self._pending:
+                fits_batch = (
+                    pending_input.shape == shape and len(batch) < max_batch_size
+                )
+                (batch if fits_batch else other_inputs).append(pending_input)
+            self._pending = other_inputs
+            return batch
 
-    def _look(self, framed: list[Framed]) -> list[Patch]:
-        sizes = {1, *self._sizes(framed[0].layers.shape)}
-        size = min(size for size in sizes if size >= len(framed))
-        filled = framed + framed[:1] * (size - len(framed))
-        return list(np.asarray(self._run(tuple(filled))))[: len(framed)]
+    def _run_filled(self, inputs: list[NetworkInput]) -> list[CropProb]:
+        """Fill a batch up to the next compiled size, and run it."""
+        batch_sizes = {1, *self._compiled_batch_sizes(inputs[0].crop.shape)}
+        batch_size = min(
+            compiled_size
+            for compiled_size in batch_sizes
+            if compiled_size >= len(inputs)
+        )
+        # Copies of the first input; their results are dropped.
+        filled_inputs = inputs + inputs[:1] * (batch_size - len(inputs))
+        return list(np.asarray(self._run_batch(tuple(filled_inputs))))[: len(inputs)]

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Annotation sessions: objects, history, storage and autosave."""

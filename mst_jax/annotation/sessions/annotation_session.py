@@ -1,279 +1,300 @@
-"""One picture, its objects, and what a user does to them."""
-
-from __future__ import annotations
+"""One image and the actions of a user on its objects."""
 
 import dataclasses
 import threading
-from collections.abc import Iterator
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
 
-from mst_jax.annotation.files.export_formats import Export, Named
-from mst_jax.annotation.limits import Limits, Refused
-from mst_jax.annotation.serving.engine import Engine
-from mst_jax.annotation.sessions.autosave import Saved
-from mst_jax.annotation.sessions.history import Drawn, Moment
-from mst_jax.annotation.sessions.rendering import Canvas
-from mst_jax.annotation.sessions.storage import SessionFolder
+from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.files.export_formats import SessionExport
+from mst_jax.annotation.limits import Limits
+from mst_jax.annotation.serving.compiled_steps import MaskState
+from mst_jax.annotation.serving.engine import InferenceEngine
+from mst_jax.annotation.sessions.autosave import Autosave
+from mst_jax.annotation.sessions.history import AnnotatedObject, ObjectSnapshot
+from mst_jax.annotation.sessions.object_store import ObjectStore
+from mst_jax.annotation.sessions.rendering import SnapshotRenderer
+from mst_jax.annotation.sessions.storage import SessionStorage
 from mst_jax.inference.click_session import Click
-from mst_jax.inference.selected_tokens import Cells
-
-COLOURS = ("#2c82ff", "#ff9f1c", "#2ec4b6", "#e71d36", "#9b5de5", "#8ac926", "#f15bb5")
-"""Of the objects whose colour the user does not choose, in turn."""
+from mst_jax.inference.selected_tokens import TokenBoxes
 
 
-class Session:
-    """What one user does to one picture; every action is on disk when it returns.
+class AnnotationSession:
+    """The work on one image; every action is on disk when its method returns.
 
-    Threads may call at once; the actions of a session happen one after the other.
+    Thread-safe: the actions of a session run one after the other. Methods that take an
+    object ID raise `RequestRejected` (404) if there is no object with this ID.
 
     Attributes:
-        id: its name in addresses.
-        name: of the picture.
-        source: file in the folder that is served; "" for a picture that was sent.
-        objects: by number.
-        lock: held during an action; hold it for several that belong together.
+        session_id: ID of the session in URLs.
+        lock: Held during an action; hold it to run several actions as one.
     """
 
     def __init__(
         self,
-        id: str,
-        folder: SessionFolder,
-        engine: Engine,
+        session_id: str,
+        storage: SessionStorage,
+        engine: InferenceEngine,
         limits: Limits,
-        saved: Saved | None = None,
+        autosave: Autosave | None = None,
     ) -> None:
-        """Opens what the folder holds; compiles what its size of picture needs.
+        """Load a session from its folder; compile what the size of its image needs.
 
         Args:
-            id: of the session.
-            folder: that it lives in.
-            engine: the model.
-            limits: what is refused.
-            saved: where finished objects of pictures with a source are saved besides.
+            session_id: ID of the session.
+            storage: Folder of the session.
+            engine: Engine of the server.
+            limits: Maximum numbers of objects, clicks and snapshots.
+            autosave: Writes the finished objects of an image of the served folder to disk;
+                None for uploaded images.
         """
-        state = folder.read_state()
-        self.id, self.name, self.source = id, state["name"], state["source"]
-        self.objects = {one["number"]: Drawn.from_json(one) for one in state["objects"]}
-        self._next_object = state["next_object"]
-        self._folder, self._limits = folder, limits
-        self._saved = saved if self.source else None
+        state = storage.read_state()
+        self.session_id = session_id
         self.lock = threading.RLock()
-        self._canvas = Canvas(folder, engine, state["next_file"])
+        self._storage, self._limits = storage, limits
+        self._renderer = SnapshotRenderer(storage, engine, state["next_array_id"])
+        self._store = ObjectStore(storage, state, self._renderer, autosave)
 
     @staticmethod
-    def write(folder: SessionFolder, picture: bytes, *, name: str, source: str) -> None:
-        """Writes a session without objects into an empty folder."""
-        folder.write_picture(picture)
-        folder.write_state(
-            dict(name=name, source=source, objects=[], next_object=1, next_file=1)
-        )
+    def write_empty(
+        storage: SessionStorage,
+        image_data: bytes,
+        *,
+        image_name: str,
+        source_key: str | None,
+    ) -> None:
+        """Write a session without objects.
+
+        Args:
+            storage: Empty folder.
+            image_data: JPEG or PNG bytes of the image.
+            image_name: Name of the image file.
+            source_key: Key of the file in the served folder; None = uploaded.
+        """
+        storage.write_image(image_data)
+        ObjectStore.write_empty(storage, image_name=image_name, source_key=source_key)
+
+    @property
+    def image_name(self) -> str:
+        """Name of the image file."""
+        return self._store.image_name
+
+    @property
+    def image_data(self) -> bytes:
+        """JPEG or PNG bytes of the image, rotated according to its EXIF orientation."""
+        return self._storage.read_image()
 
     @property
     def height(self) -> int:
-        """Of the picture."""
-        return self._canvas.height
+        """Height of the image in pixels."""
+        return self._renderer.height
 
     @property
     def width(self) -> int:
-        """Of the picture."""
-        return self._canvas.width
+        """Width of the image in pixels."""
+        return self._renderer.width
 
     @property
-    def picture(self) -> bytes:
-        """JPEG or PNG, as it is seen."""
-        return self._folder.read_picture()
+    def objects(self) -> dict[int, AnnotatedObject]:
+        """Object ID -> object."""
+        return self._store.objects
 
-    def object(self, number: int) -> Drawn:
-        """An object; Refused (404) if there is none of that number."""
-        self._check_alive()
-        if number not in self.objects:
-            raise Refused(f"this picture has no object {number}", 404)
-        return self.objects[number]
+    def get_object(self, object_id: int) -> AnnotatedObject:
+        """Return an object."""
+        return self._store.get_object(object_id)
 
-    def add_saved(self) -> None:
-        """Takes the objects that were saved of this picture by an earlier session."""
-        if self._saved is None:
-            return
+    def restore_autosaved(self) -> None:
+        """Load the objects of this image that an earlier session has autosaved."""
         with self.lock:
-            for one in self._saved.read(self.name, self.height, self.width):
-                colour = one.colour or _colour_of(one.number)
-                moments = (self._canvas.keep(one.mask),)
-                drawn = Drawn(one.number, one.name, colour, True, moments)
-                self._next_object = max(self._next_object, one.number + 1)
-                self.objects[one.number] = drawn
-            self._write()
+            self._store.restore_autosaved()
 
-    def add(self, name: str | None = None, colour: str | None = None) -> Drawn:
-        """A new object without clicks."""
+    def add_object(
+        self, name: str | None = None, color: str | None = None
+    ) -> AnnotatedObject:
+        """Add an object without clicks; None = default name or color."""
         with self.lock:
-            self._check_alive()
-            self._check_room(1)
-            number = self._next_object
-            self._next_object += 1
-            name, colour = name or f"object {number}", colour or _colour_of(number)
-            return self._keep(Drawn(number, name, colour))
+            self._store.check_exists()
+            self._check_num_objects(1)
+            return self._store.add_object(name, color)
 
-    def change(self, number: int, **changes: object) -> Drawn:
-        """Gives an object another name or colour, or finishes it, or does not."""
+    def update_object(
+        self,
+        object_id: int,
+        *,
+        name: str | None = None,
+        color: str | None = None,
+        finished: bool | None = None,
+    ) -> AnnotatedObject:
+        """Change the attributes of an object; None = unchanged."""
+        new_attributes: dict[str, Any] = {
+            "name": name,
+            "color": color,
+            "finished": finished,
+        }
+        changes = {
+            key: value for key, value in new_attributes.items() if value is not None
+        }
         with self.lock:
-            return self._keep(dataclasses.replace(self.object(number), **changes))
+            annotated_object = self.get_object(object_id)
+            return self._store.store_object(
+                dataclasses.replace(annotated_object, **changes)
+            )
 
-    def remove(self, number: int) -> None:
-        """Removes an object; its number is not given again."""
+    def remove_object(self, object_id: int) -> None:
+        """Remove an object; its ID is not reused."""
         with self.lock:
-            gone = self.object(number)
-            del self.objects[number]
-            self._write()
-            self._folder.forget(gone.files())
-            if gone.finished:
-                self._save()
+            self._store.remove_object(object_id)
 
     def click(
-        self, number: int, row: SupportsFloat, column: SupportsFloat, positive: bool
-    ) -> Drawn:
-        """A click on an object, or beside it: a new mask."""
-        with self.lock:
-            drawn = self.object(number)
-            click = Click(float(row), float(column), positive)
-            self._check_click(click)
-            present = drawn.present
-            if len(present.clicks) >= self._limits.clicks:
-                raise Refused(
-                    f"the object has {len(present.clicks)} clicks and takes no more; "
-                    "correct its mask with the brush, or send it as a mask"
-                )
-            return self._then(drawn, self._canvas.after(present, (click,)))
-
-    def remove_click(self, number: int, index: int) -> Drawn:
-        """Makes all clicks but one, the others in their order: a new mask."""
-        with self.lock:
-            drawn = self.object(number)
-            clicks = drawn.present.clicks
-            if not 0 <= index < len(clicks):
-                raise Refused(f"object {number} has no click {index}", 404)
-            start = self._canvas.start(drawn.present.loaded)
-            clicks = clicks[:index] + clicks[index + 1 :]
-            return self._then(drawn, self._canvas.after(start, clicks))
-
-    def load(self, number: int, mask: Bool[np.ndarray, "h w"]) -> Drawn:
-        """A mask in place of an object's clicks; the next click corrects it.
+        self,
+        object_id: int,
+        row: SupportsFloat,
+        column: SupportsFloat,
+        is_positive: bool,
+    ) -> AnnotatedObject:
+        """Add a click and predict a new mask.
 
         Args:
-            number: of the object.
-            mask: of the picture's size.
+            object_id: ID of the object.
+            row: Row of the click in pixels, 0 <= row < height.
+            column: Column of the click in pixels, 0 <= column < width.
+            is_positive: True = the object is here, False = it is not.
         """
         with self.lock:
-            drawn = self.object(number)
-            return self._then(drawn, self._canvas.keep(mask))
+            annotated_object = self.get_object(object_id)
+            new_click = Click(float(row), float(column), is_positive)
+            self._check_inside(new_click)
+            num_clicks = len(annotated_object.current_snapshot.clicks)
+            if num_clicks >= self._limits.max_clicks:
+                raise RequestRejected(
+                    f"the object has {num_clicks} clicks, the maximum; correct its "
+                    "mask with the brush, or send a mask"
+                )
+            current = annotated_object.current_snapshot
+            snapshot = self._renderer.apply_clicks(current, (new_click,))
+            return self._append_snapshot(annotated_object, snapshot)
 
-    def load_labels(self, labels: UInt16[np.ndarray, "h w"]) -> list[Drawn]:
-        """Every value above 0 becomes an object with that mask."""
+    def remove_click(self, object_id: int, index: int) -> AnnotatedObject:
+        """Remove a click and predict the mask of the others again.
+
+        Args:
+            object_id: ID of the object.
+            index: Index of the click, from 0.
+        """
         with self.lock:
-            values = np.unique(labels[labels > 0])
-            if not values.size:
-                raise Refused("the label map is 0 everywhere, expected objects")
-            self._check_room(values.size)
-            return [self.load(self.add().number, labels == value) for value in values]
+            annotated_object = self.get_object(object_id)
+            current = annotated_object.current_snapshot
+            if not 0 <= index < len(current.clicks):
+                raise RequestRejected(f"object {object_id} has no click {index}", 404)
+            # The predictions of later clicks depend on the removed one, so that all
+            # clicks are made again from the beginning.
+            start_snapshot = self._renderer.initial_snapshot(current.initial_mask_id)
+            other_clicks = current.clicks[:index] + current.clicks[index + 1 :]
+            snapshot = self._renderer.apply_clicks(start_snapshot, other_clicks)
+            return self._append_snapshot(annotated_object, snapshot)
 
-    def undo(self, number: int) -> Drawn:
-        """Takes an object's last action back; without one nothing changes."""
+    def load_mask(
+        self, object_id: int, mask: Bool[np.ndarray, "h w"]
+    ) -> AnnotatedObject:
+        """Replace the clicks of an object by a mask; later clicks correct it.
+
+        Args:
+            object_id: ID of the object.
+            mask: [h w] object pixels, of the size of the image.
+        """
         with self.lock:
-            return self._keep(self.object(number).undo())
+            annotated_object = self.get_object(object_id)
+            snapshot = self._renderer.store_mask(mask)
+            return self._append_snapshot(annotated_object, snapshot)
 
-    def redo(self, number: int) -> Drawn:
-        """Does again what was taken back last; if nothing was nothing changes."""
+    def load_label_map(
+        self, label_map: UInt16[np.ndarray, "h w"]
+    ) -> list[AnnotatedObject]:
+        """Add an object for every value above 0 of a label map.
+
+        Args:
+            label_map: [h w] labels, of the size of the image.
+        """
         with self.lock:
-            return self._keep(self.object(number).redo())
+            unique_labels = np.unique(label_map[label_map > 0])
+            if not unique_labels.size:
+                raise RequestRejected("the label map is 0 everywhere, expected objects")
+            # Checked before the first one is added: all objects are added or none.
+            self._check_num_objects(unique_labels.size)
+            return [
+                self.load_mask(self.add_object().object_id, label_map == object_label)
+                for object_label in unique_labels
+            ]
 
-    def reset(self, number: int) -> Drawn:
-        """Begins an object anew: no clicks, no mask; can be taken back."""
+    def undo(self, object_id: int) -> AnnotatedObject:
+        """Undo the last change of an object's mask; without one nothing changes."""
         with self.lock:
-            return self._then(self.object(number), Moment())
+            return self._store.store_object(self.get_object(object_id).undo())
 
-    def mask(self, number: int) -> Bool[np.ndarray, "h w"]:
-        """The mask of an object."""
+    def redo(self, object_id: int) -> AnnotatedObject:
+        """Redo the change that was undone last; without one nothing changes."""
         with self.lock:
-            return self._canvas.show(self.object(number).present).mask
+            return self._store.store_object(self.get_object(object_id).redo())
 
-    def probability(self, number: int) -> UInt8[np.ndarray, "h w"]:
-        """How sure the network is of each pixel, 0 to 255."""
+    def reset(self, object_id: int) -> AnnotatedObject:
+        """Remove the clicks and the mask of an object; this can be undone."""
         with self.lock:
-            prob = np.asarray(self._canvas.show(self.object(number).present).prob)[0]
-        return np.rint(255 * prob[: self.height, : self.width]).astype(np.uint8)
+            return self._append_snapshot(self.get_object(object_id), ObjectSnapshot())
 
-    def tokens(self, number: int) -> tuple[Cells, Cells]:
-        """Fine and coarse tokens that the model looks at now, given clicks and mask."""
+    def get_mask(self, object_id: int) -> Bool[np.ndarray, "h w"]:
+        """Return the mask of an object."""
         with self.lock:
-            return self._canvas.tokens(self.object(number).present)
+            return self._render_object(object_id).mask
 
-    def export(self, *, finished_only: bool = False) -> Export:
-        """What there is to export; hold the lock while it is used."""
-
-        def objects() -> Iterator[Named]:
-            for drawn in self.objects.values():
-                if drawn.present.area and (drawn.finished or not finished_only):
-                    mask = self._canvas.read(drawn.present).mask
-                    yield Named(drawn.number, drawn.name, drawn.colour, mask)
-
-        size = self.height, self.width
-        return Export(self.name, self.picture, *size, objects, self._state())
-
-    def end(self) -> None:
-        """Removes it from the disk; later actions are refused."""
+    def get_probability(self, object_id: int) -> UInt8[np.ndarray, "h w"]:
+        """Return the probability map of an object, scaled to 0 to 255."""
         with self.lock:
-            self._folder.remove()
+            padded_prob = np.asarray(self._render_object(object_id).prob)[0]
+            prob = padded_prob[: self.height, : self.width]
+            return np.rint(255 * prob).astype(np.uint8)
 
-    def _check_alive(self) -> None:
-        if not self._folder.exists:
-            raise Refused("this session is gone; open the picture again", 404)
+    def get_token_boxes(self, object_id: int) -> tuple[TokenBoxes, TokenBoxes]:
+        """Return the fine and coarse tokens that the model selects for an object."""
+        with self.lock:
+            snapshot = self.get_object(object_id).current_snapshot
+            return self._renderer.token_boxes(snapshot)
 
-    def _check_click(self, click: Click) -> None:
-        in_rows = 0 <= click.row < self.height
-        if not (in_rows and 0 <= click.column < self.width):
-            raise Refused(
+    def make_export(self) -> SessionExport:
+        """Return the content to export; hold the lock while it is used."""
+        return self._store.make_export()
+
+    def delete_from_disk(self) -> None:
+        """Delete the session from disk; later actions are rejected."""
+        with self.lock:
+            self._storage.delete_folder()
+
+    def _render_object(self, object_id: int) -> MaskState:
+        snapshot = self.get_object(object_id).current_snapshot
+        return self._renderer.render_snapshot(snapshot)
+
+    def _check_inside(self, click: Click) -> None:
+        # Written so that NaN is outside.
+        is_row_inside = 0 <= click.row < self.height
+        if not (is_row_inside and 0 <= click.column < self.width):
+            raise RequestRejected(
                 f"the click at x {click.column:g}, y {click.row:g} lies outside the "
-                f"picture of {self.width}x{self.height} pixels"
+                f"image of {self.width}x{self.height} pixels"
             )
 
-    def _check_room(self, num_more: int) -> None:
-        if len(self.objects) + num_more > self._limits.objects:
-            raise Refused(
-                f"a picture takes {self._limits.objects} objects and has "
-                f"{len(self.objects)}; remove some"
+    def _check_num_objects(self, num_new: int) -> None:
+        if len(self.objects) + num_new > self._limits.max_objects:
+            raise RequestRejected(
+                f"the image has {len(self.objects)} objects and {num_new} more would be "
+                f"added, the maximum is {self._limits.max_objects}; remove some objects"
             )
 
-    def _then(self, drawn: Drawn, moment: Moment) -> Drawn:
-        return self._keep(drawn.then(moment, most=self._limits.moments))
-
-    def _keep(self, drawn: Drawn) -> Drawn:
-        """Puts an object in the place of what it was, on disk too."""
-        before = self.objects.get(drawn.number, drawn)
-        self.objects[drawn.number] = drawn
-        self._write()
-        self._folder.forget(before.files() - drawn.files())
-        if before.finished or drawn.finished:
-            self._save()
-        return drawn
-
-    def _save(self) -> None:
-        if self._saved is not None:
-            self._saved.write(self.export(finished_only=True))
-
-    def _write(self) -> None:
-        self._folder.write_state(self._state())
-
-    def _state(self) -> dict:
-        return dict(
-            name=self.name,
-            source=self.source,
-            objects=[dataclasses.asdict(one) for one in self.objects.values()],
-            next_object=self._next_object,
-            next_file=self._canvas.next_file,
+    def _append_snapshot(
+        self, annotated_object: AnnotatedObject, snapshot: ObjectSnapshot
+    ) -> AnnotatedObject:
+        """Append a snapshot to the history of an object and store the object."""
+        max_snapshots = self._limits.max_snapshots
+        return self._store.store_object(
+            annotated_object.append_snapshot(snapshot, max_snapshots=max_snapshots)
         )
-
-
-def _colour_of(number: int) -> str:
-    return COLOURS[(number - 1) % len(COLOURS)]

@@ -1,72 +1,102 @@
-"""What is finished in a picture of the folder, saved beside and read again."""
-
-from __future__ import annotations
+"""Save the finished objects of the folder's images to disk, and restore them."""
 
 import json
 from pathlib import Path, PurePosixPath
 
-from mst_jax.annotation.files import export_formats
-from mst_jax.annotation.files.export_formats import Export, Named
-from mst_jax.annotation.files.image_folder import PictureFolder
-from mst_jax.annotation.limits import Refused
-from mst_jax.atomic_io import write_whole
-from mst_jax.data.formats.coco import decode_mask
+from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.files.export_formats import (
+    LabeledMask,
+    SessionExport,
+    export_coco_rle,
+    export_label_map,
+)
+from mst_jax.annotation.files.image_folder import ImageFolder
+from mst_jax.atomic_io import atomic_write
+from mst_jax.data.formats.coco import decode_segmentation
 
 
-class Saved:
-    """A label map and a COCO json (run lengths) for each picture that has objects."""
+class Autosave:
+    """Writes a label map and a COCO JSON (run lengths) per image that has objects.
 
-    def __init__(self, root: Path, folder: PictureFolder) -> None:
-        """Takes the folder to save to, there or not.
+    The label map is for `mst_jax.prepare`. Only the COCO file keeps overlaps and names,
+    so that it is the one that is restored.
+    """
+
+    def __init__(self, output_dir: Path, image_folder: ImageFolder) -> None:
+        """Check that every image has output files of its own.
+
+        Args:
+            output_dir: Folder for the output files; it need not exist.
+            image_folder: Folder of the images.
 
         Raises:
-            ValueError: two pictures would be saved to the same files.
+            ValueError: Two images would be saved to the same files.
         """
-        self._root = root
-        names: dict[Path, str] = {}
-        for name, *_ in folder.pictures():
-            place = self._place(name)
-            if place in names:
+        self._output_dir = output_dir
+        # Names that differ in their suffix only (a.png, a.jpg) collide.
+        name_of_stem: dict[Path, str] = {}
+        for image in image_folder.list_images():
+            output_stem = self._output_stem(image.name)
+            if output_stem in name_of_stem:
                 raise ValueError(
-                    f"{names[place]} and {name} would both be saved to {place}.png; "
-                    "rename one"
+                    f"{name_of_stem[output_stem]} and {image.name} would both be saved "
+                    f"to {output_stem}.png; rename one"
                 )
-            names[place] = name
+            name_of_stem[output_stem] = image.name
 
-    def write(self, what: Export) -> None:
-        """Saves the objects of a picture, in lieu of what was saved before."""
-        place = self._place(what.name)
-        for form in (export_formats.labels, export_formats.coco_rle):
-            made = form(what)
-            write_whole(place.with_name(place.name + made.suffix), made.data)
+    def write_objects(self, export: SessionExport) -> None:
+        """Save the objects of an image; earlier files of it are replaced.
 
-    def read(self, name: str, height: int, width: int) -> list[Named]:
-        """The objects saved of a picture, none if nothing was.
+        Args:
+            export: Image and finished objects.
+        """
+        output_stem = self._output_stem(export.image_name)
+        for export_format in (export_label_map, export_coco_rle):
+            exported_file = export_format(export)
+            atomic_write(
+                output_stem.with_name(output_stem.name + exported_file.suffix),
+                exported_file.data,
+            )
+
+    def read_objects(
+        self, image_name: str, height: int, width: int
+    ) -> list[LabeledMask]:
+        """Return the saved objects of an image; an empty list if nothing was saved.
+
+        Args:
+            image_name: Path of the image relative to its folder.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
 
         Raises:
-            Refused: the file is damaged, or of another picture.
+            RequestRejected: The file is damaged, or belongs to another image.
         """
-        place = self._place(name)
-        path = place.with_name(place.name + ".json")
+        output_stem = self._output_stem(image_name)
+        path = output_stem.with_name(output_stem.name + ".json")
         if not path.exists():
             return []
         try:
-            tree = json.loads(path.read_bytes())
-            names = {one["id"]: one["name"] for one in tree["categories"]}
+            coco_tree = json.loads(path.read_bytes())
+            category_names = {
+                coco_category["id"]: coco_category["name"]
+                for coco_category in coco_tree["categories"]
+            }
             return [
-                Named(
-                    one["id"],
-                    names[one["category_id"]],
-                    one.get("colour", ""),
-                    decode_mask(one["segmentation"], height, width),
+                LabeledMask(
+                    coco_annotation["id"],
+                    category_names[coco_annotation["category_id"]],
+                    coco_annotation.get("color"),
+                    decode_segmentation(coco_annotation["segmentation"], height, width),
                 )
-                for one in tree["annotations"]
+                for coco_annotation in coco_tree["annotations"]
             ]
+        # A saved file is never overwritten by an empty one because it cannot be read.
         except (ValueError, KeyError, TypeError) as error:
-            raise Refused(
-                f"{path.name}, saved earlier, is not of this picture or damaged "
+            raise RequestRejected(
+                f"the saved file {path.name} is damaged or belongs to another image "
                 f"({error}); move it away"
             ) from None
 
-    def _place(self, name: str) -> Path:
-        return self._root / PurePosixPath(name).with_suffix("")
+    def _output_stem(self, image_name: str) -> Path:
+        """Return the path of the output files without their suffixes."""
+        return self._output_dir / PurePosixPath(image_name).with_suffix("")

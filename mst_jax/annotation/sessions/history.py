@@ -1,104 +1,138 @@
-"""What was done to an object: frozen, so that undo and redo are exact.
+"""Annotated objects and their history: immutable, so that undo and redo are exact.
 
-An action makes a new moment and keeps the old ones. Moments hold no arrays, only the
-numbers of the files that hold them: what is here is small, and JSON.
+Every change of a mask appends a snapshot and keeps the earlier ones; name, color and
+state are not part of the history. Snapshots hold no arrays, only the IDs of the files
+that hold them, so that they are small and can be written as JSON.
 """
-
-from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from mst_jax.inference.click_session import Click
 
-NOWHERE = (-1, -1, -1, -1)
+NO_ROI = (-1, -1, -1, -1)
+"""Region of interest before the first click, and without zoom."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Moment:
-    """An object as it stood after an action.
+class ObjectSnapshot:
+    """State of an object after a change of its mask.
 
     Attributes:
-        clicks: in the order they were made.
-        loaded: number of the mask that they correct; None: they began with nothing.
-        seen: number of what the network said last; None before the first click.
-        region: part of the picture that it saw: top, bottom, left, right, inclusive.
-        area: pixels of the mask.
+        clicks: Clicks in the order they were made.
+        initial_mask_id: Array ID of the mask that the clicks correct; None = they began
+            without a mask.
+        prediction_id: Array ID of the network's last prediction; None = no click yet.
+        roi: Region of interest of the last prediction: top, bottom, left, right,
+            inclusive, in pixels.
+        area: Number of pixels of the mask.
     """
 
     clicks: tuple[Click, ...] = ()
-    loaded: int | None = None
-    seen: int | None = None
-    region: tuple[int, int, int, int] = NOWHERE
+    initial_mask_id: int | None = None
+    prediction_id: int | None = None
+    roi: tuple[int, int, int, int] = NO_ROI
     area: int = 0
 
     @classmethod
-    def from_json(cls, tree: Mapping) -> Moment:
-        """Reads what `dataclasses.asdict` and JSON made of a moment."""
-        clicks = tuple(Click(*click) for click in tree["clicks"])
-        return cls(**{**tree, "clicks": clicks, "region": tuple(tree["region"])})
+    def from_json(cls, json_tree: Mapping[str, Any]) -> "ObjectSnapshot":
+        """Build a snapshot from JSON.
+
+        Args:
+            json_tree: What `dataclasses.asdict` and JSON make of a snapshot.
+        """
+        # JSON has lists only: clicks and tuples are restored.
+        clicks = tuple(Click(*click) for click in json_tree["clicks"])
+        return cls(**{**json_tree, "clicks": clicks, "roi": tuple(json_tree["roi"])})
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawn:
-    """An object of a picture, with its past and what was taken back.
+class AnnotatedObject:
+    """An object of an image with its history, including undone actions.
 
     Attributes:
-        number: from 1; never given twice in a session.
-        name: as the user calls it.
-        colour: such as "#2c82ff".
-        finished: does the user say so?
-        moments: the oldest first, at least one.
-        at: number of the present one.
-        version: grows with every change of the mask.
+        object_id: ID from 1; never reused in a session.
+        name: Name given by the user.
+        color: Color such as "#2c82ff".
+        finished: True once the user has marked the object as finished.
+        snapshots: History, oldest first; at least one snapshot.
+        current_index: Index of the current snapshot; the later ones are undone.
+        version: Number that grows with every change of the mask.
     """
 
-    number: int
+    object_id: int
     name: str
-    colour: str
+    color: str
     finished: bool = False
-    moments: tuple[Moment, ...] = (Moment(),)
-    at: int = 0
+    snapshots: tuple[ObjectSnapshot, ...] = (ObjectSnapshot(),)
+    current_index: int = 0
     version: int = 0
 
     @classmethod
-    def from_json(cls, tree: Mapping) -> Drawn:
-        """Reads what `dataclasses.asdict` and JSON made of an object."""
-        moments = tuple(map(Moment.from_json, tree["moments"]))
-        return cls(**{**tree, "moments": moments})
+    def from_json(cls, json_tree: Mapping[str, Any]) -> "AnnotatedObject":
+        """Build an object from JSON.
+
+        Args:
+            json_tree: What `dataclasses.asdict` and JSON make of an object.
+        """
+        snapshots = tuple(map(ObjectSnapshot.from_json, json_tree["snapshots"]))
+        return cls(**{**json_tree, "snapshots": snapshots})
 
     @property
-    def present(self) -> Moment:
-        """How it stands."""
-        return self.moments[self.at]
+    def current_snapshot(self) -> ObjectSnapshot:
+        """The current snapshot."""
+        return self.snapshots[self.current_index]
 
     @property
     def can_undo(self) -> bool:
-        """Is there an action to take back?"""
-        return self.at > 0
+        """True if there is an action to undo."""
+        return self.current_index > 0
 
     @property
     def can_redo(self) -> bool:
-        """Was an action taken back, and nothing done since?"""
-        return self.at + 1 < len(self.moments)
+        """True if an action was undone and nothing was done since."""
+        return self.current_index + 1 < len(self.snapshots)
 
-    def then(self, moment: Moment, *, most: int) -> Drawn:
-        """Goes on to a new moment; forgets what was taken back, and the oldest."""
-        moments = (*self.moments[: self.at + 1], moment)[-most:]
-        return self._changed(moments=moments, at=len(moments) - 1)
+    def append_snapshot(
+        self, snapshot: ObjectSnapshot, *, max_snapshots: int
+    ) -> "AnnotatedObject":
+        """Append a snapshot; undone snapshots are dropped.
 
-    def undo(self) -> Drawn:
-        """Takes the last action back; without one it returns itself."""
-        return self._changed(at=self.at - 1) if self.can_undo else self
+        Args:
+            snapshot: The object after a new action.
+            max_snapshots: Number of snapshots to keep; the oldest are dropped.
+        """
+        # 1. A new action ends the redo history. 2. Long histories lose their beginning.
+        kept_snapshots = self.snapshots[: self.current_index + 1]
+        snapshots = (*kept_snapshots, snapshot)[-max_snapshots:]
+        return self._with_changes(snapshots=snapshots, current_index=len(snapshots) - 1)
 
-    def redo(self) -> Drawn:
-        """Does again what was taken back last; if nothing was, it returns itself."""
-        return self._changed(at=self.at + 1) if self.can_redo else self
+    def undo(self) -> "AnnotatedObject":
+        """Undo the last action; without one return the object unchanged."""
+        return (
+            self._with_changes(current_index=self.current_index - 1)
+            if self.can_undo
+            else self
+        )
 
-    def files(self) -> set[int]:
-        """Numbers of all files that its moments need."""
-        numbers = {number for m in self.moments for number in (m.loaded, m.seen)}
-        return numbers - {None}
+    def redo(self) -> "AnnotatedObject":
+        """Redo the action undone last; without one return the object unchanged."""
+        return (
+            self._with_changes(current_index=self.current_index + 1)
+            if self.can_redo
+            else self
+        )
 
-    def _changed(self, **changes: object) -> Drawn:
+    def array_ids(self) -> set[int]:
+        """Return the IDs of all array files that the snapshots need."""
+        return {
+            array_id
+            for snapshot in self.snapshots
+            for array_id in (snapshot.initial_mask_id, snapshot.prediction_id)
+            if array_id is not None
+        }
+
+    def _with_changes(self, **changes: Any) -> "AnnotatedObject":
+        # Every change of the history is a change of the mask, so the version grows.
         return dataclasses.replace(self, version=self.version + 1, **changes)

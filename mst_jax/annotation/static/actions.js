@@ -1,124 +1,160 @@
-/** What the annotator can ask for, by the names that buttons and keys use. */
+/** The actions of buttons and keyboard shortcuts, by name. Used by app.js. */
 
-import { ask } from "./api.js";
-import { byId } from "./dom.js";
-import { say } from "./notice.js";
-import { changed, page } from "./page.js";
-import { set, settings, switchTheme } from "./settings.js";
+import { sendRequest } from "./api_client.js";
+import { elementById } from "./dom.js";
+import { settings, switchTheme, updateSettings } from "./settings.js";
+import { requestRender, state } from "./state.js";
+import { showToast } from "./toast.js";
 
-const STEP = 1.25; // zoom of a key
+const ZOOM_STEP = 1.25; // zoom factor of one key press
+const BRUSH_STEP = 5; // brush size of one key press
+const DOWNLOAD_URL_MS = 60_000; // time until the URL of a download is released
 
-/** @param {{turn: (step: number) => void}} pictures goes to another picture */
-export function makeActions(pictures) {
-  const { camera } = page;
-  const tool = (name) => () => setTool(name);
-  const view = (name) => () => change({ view: name });
-  const move = (how) => () => {
-    how();
-    changed();
+/**
+ * Creates the table of actions; shortcuts pass the pressed key, buttons pass nothing.
+ * @param {(step: number) => void} openNeighborImage opens the next (1) or previous (-1)
+ * @returns {Object<string, (key?: string) => void>} functions by action name
+ */
+export function createActions(openNeighborImage) {
+  const { viewport } = state;
+  const toolSetter = (tool) => () => setTool(tool);
+  const viewSetter = (maskView) => () => changeSettings({ maskView });
+  const viewportAction = (changeViewport) => (key) => {
+    changeViewport(key);
+    requestRender();
   };
   return {
-    click: tool("click"),
-    brush: tool("brush"),
-    eraser: tool("eraser"),
-    hand: tool("hand"),
-    fill: view("fill"),
-    outline: view("outline"),
-    probability: view("probability"),
-    sign: () => setSign(!page.positive),
-    tokens: () => showTokens(),
-    resize: (key) => resize(key === "]" ? 5 : -5),
-    undo: () => page.work?.undo(),
-    redo: () => page.work?.redo(),
-    reset: () => page.work?.reset(),
-    finish,
-    remove: () => page.work?.current && remove(page.work.current),
-    step: (key) => step(key === "J" ? 1 : -1),
-    zoom: (key) => move(() => camera.zoom(key === "+" ? STEP : 1 / STEP))(),
-    zoomIn: move(() => camera.zoom(STEP)),
-    zoomOut: move(() => camera.zoom(1 / STEP)),
-    fit: move(() => camera.fit()),
-    actual: move(() => camera.zoom(1 / camera.scale / devicePixelRatio)),
-    turn: (key) => pictures.turn(key === "PageDown" ? 1 : -1),
-    open: () => byId("file").click(),
-    loadMasks: () => byId("maskFile").click(),
-    save: () => save("zip"),
-    theme: switchTheme,
-    help: () => byId("help").showModal(),
+    // Tools
+    useClickTool: toolSetter("click"),
+    useBrush: toolSetter("brush"),
+    useEraser: toolSetter("eraser"),
+    useHand: toolSetter("hand"),
+    toggleClickSign: () => setClickSign(!state.clicksArePositive),
+    resizeBrush: (key) => resizeBrush(key === "]" ? BRUSH_STEP : -BRUSH_STEP),
+    // Views
+    showFilledMasks: viewSetter("fill"),
+    showOutlines: viewSetter("outline"),
+    showProbability: viewSetter("probability"),
+    toggleTokens,
+    switchTheme,
+    showHelp: () => elementById("help-dialog").showModal(),
+    // Objects
+    undo: () => state.session?.undo(),
+    redo: () => state.session?.redo(),
+    resetObject: () => state.session?.resetObject(),
+    finishObject,
+    deleteObject: () =>
+      state.session?.currentObject && deleteObject(state.session.currentObject),
+    stepObject: (key) => stepObject(key === "J" ? 1 : -1),
+    // Zoom; at actual size an image pixel is one physical pixel of the screen.
+    zoomByKey: viewportAction((key) =>
+      viewport.zoomBy(key === "+" ? ZOOM_STEP : 1 / ZOOM_STEP)),
+    zoomIn: viewportAction(() => viewport.zoomBy(ZOOM_STEP)),
+    zoomOut: viewportAction(() => viewport.zoomBy(1 / ZOOM_STEP)),
+    fitImage: viewportAction(() => viewport.fitImage()),
+    zoomToActualSize: viewportAction(() =>
+      viewport.zoomBy(1 / viewport.scale / devicePixelRatio)),
+    // Files
+    stepImage: (key) => openNeighborImage(key === "PageDown" ? 1 : -1),
+    openImages: () => elementById("image-file-input").click(),
+    loadMasks: () => elementById("mask-file-input").click(),
+    exportAll: () => exportMasks("zip"),
   };
 }
 
-export function setTool(name) {
-  page.tool = name;
-  changed();
+/** @param {"click"|"brush"|"eraser"|"hand"} tool */
+export function setTool(tool) {
+  state.activeTool = tool;
+  requestRender();
 }
 
-export function setSign(positive) {
-  page.positive = positive;
-  changed();
+/** @param {boolean} isPositive whether plain clicks are positive */
+export function setClickSign(isPositive) {
+  state.clicksArePositive = isPositive;
+  requestRender();
 }
 
-/** Changes settings and shows what follows. */
-export function change(settingsToChange) {
-  set(settingsToChange);
-  changed();
+/**
+ * Changes settings and redraws the page.
+ * @param {Partial<typeof settings>} changes
+ */
+export function changeSettings(changes) {
+  updateSettings(changes);
+  requestRender();
 }
 
-/** Deletes an object; for a moment it can be brought back. */
-export function remove(item) {
-  const name = item.name || "The object";
-  const bringBack = page.work.remove(item);
-  if (!item.mask.empty) say(`${name} is deleted.`, { label: "Bring back", run: bringBack });
+/**
+ * Deletes an object; a toast offers to restore it.
+ * @param {AnnotatedObject} object
+ */
+export function deleteObject(object) {
+  const restoreObject = state.session.deleteObject(object);
+  if (object.mask.isEmpty) return;
+  const message = `${object.name || "The object"} was deleted.`;
+  showToast(message, { label: "Restore", run: restoreObject });
 }
 
-/** Writes a file of all masks: form is labels, coco, coco_rle, numpy or zip. */
-export async function save(form) {
-  const { work } = page;
-  if (!work?.items.length) return say("There is no object yet to save; click on one.");
-  await work.queue.idle();
+/**
+ * Downloads a file with the masks of all objects.
+ * @param {"labels"|"coco"|"coco_rle"|"numpy"|"zip"} format
+ */
+export async function exportMasks(format) {
+  const { session } = state;
+  if (!session?.objects.length) {
+    return showToast("There is no object to export. Click on one first.");
+  }
+  // 1. The server must know all actions before it writes the file.
+  await session.requestQueue.whenIdle();
   try {
-    const answer = await ask("GET", `/sessions/${work.id}/export?form=${form}`);
-    const told = /filename\*=UTF-8''(.+)/.exec(answer.headers.get("Content-Disposition"));
+    const path = `/sessions/${session.sessionId}/export?format=${format}`;
+    const response = await sendRequest("GET", path);
+    // 2. The server names the file, percent-encoded.
+    const contentDisposition = response.headers.get("Content-Disposition");
+    const fileName = /filename\*=UTF-8''(.+)/.exec(contentDisposition);
+    // 3. A click on a link starts the download.
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(await answer.blob());
-    link.download = told ? decodeURIComponent(told[1]) : form;
+    link.href = URL.createObjectURL(await response.blob());
+    link.download = fileName ? decodeURIComponent(fileName[1]) : format;
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    setTimeout(() => URL.revokeObjectURL(link.href), DOWNLOAD_URL_MS);
   } catch (error) {
-    say(error.message);
+    showToast(error.message);
   }
 }
 
-function finish() {
-  const item = page.work?.current;
-  if (!item) return;
-  if (item.mask.empty && !item.pending.length) {
-    say("This object is empty; click on it before you finish it.");
+function finishObject() {
+  const object = state.session?.currentObject;
+  if (!object) return;
+  if (object.mask.isEmpty && !object.pendingClicks.length) {
+    showToast("This object is empty. Click on it before you finish it.");
   } else {
-    page.work.finish();
+    state.session.finishObject();
   }
 }
 
-function step(by) {
-  const { work } = page;
-  if (!work?.items.length) return;
-  const at = work.items.indexOf(work.current);
-  const to = at < 0 && by < 0 ? work.items.length - 1 : at + by;
-  work.select(work.items[Math.min(Math.max(to, 0), work.items.length - 1)]);
+/** Selects the next (1) or the previous (-1) object. */
+function stepObject(step) {
+  const { session } = state;
+  if (!session?.objects.length) return;
+  const lastIndex = session.objects.length - 1;
+  const currentIndex = session.objects.indexOf(session.currentObject);
+  // Without a current object, the previous one is the last.
+  const nextIndex = currentIndex < 0 && step < 0 ? lastIndex : currentIndex + step;
+  session.selectObject(session.objects[Math.min(Math.max(nextIndex, 0), lastIndex)]);
 }
 
-function resize(by) {
-  const size = Math.min(100, Math.max(1, settings.size + by));
-  byId("size").value = size;
-  change({ size });
+function resizeBrush(sizeChange) {
+  const brushSize = Math.min(100, Math.max(1, settings.brushSize + sizeChange));
+  elementById("brush-size").value = brushSize;
+  changeSettings({ brushSize });
 }
 
-function showTokens() {
-  if (!page.about.has_tokens) {
-    return say("This model looks at everything; it chooses no tokens.");
+function toggleTokens() {
+  if (!state.serverInfo.has_token_selection) {
+    return showToast("This model has no token selection.");
   }
-  change({ tokens: !settings.tokens });
-  if (settings.tokens && !page.work?.current?.clicks.length) {
-    say("Click on an object; then you see what the model looks at.");
+  changeSettings({ showTokens: !settings.showTokens });
+  if (settings.showTokens && !state.session?.currentObject?.clicks.length) {
+    showToast("Click on an object to see the tokens that the model selects.");
   }
 }

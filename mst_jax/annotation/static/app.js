@@ -1,145 +1,182 @@
-/** The page begins: everything is put together here. */
+/** Entry point of the page, loaded by index.html: connects modules, opens images. */
 
-import { change, makeActions, remove, save, setSign, setTool } from "./actions.js";
-import { Refusal, json } from "./api.js";
-import { byId, nameButtons } from "./dom.js";
-import { follow } from "./extras.js";
-import { brushAt, useCanvas } from "./hand.js";
-import { explain, listen as listenToKeys } from "./keys.js";
-import { say } from "./notice.js";
-import { listenToFiles } from "./open.js";
-import { changed, drawWith, page } from "./page.js";
-import { show as showObjects } from "./panel.js";
-import { Rail, sessionOf } from "./rail.js";
-import { draw } from "./scene.js";
-import { recall, remember, settings } from "./settings.js";
-import { showStatus } from "./status.js";
-import { Work } from "./work.js";
+import {
+  changeSettings, createActions, deleteObject, exportMasks, setClickSign, setTool,
+} from "./actions.js";
+import { RequestRejected, requestJson } from "./api_client.js";
+import { brushCursor, connectCanvas } from "./canvas_events.js";
+import { elementById, labelButtons } from "./dom.js";
+import { listenForFiles } from "./file_input.js";
+import { ImageList, getOrCreateSession } from "./image_list.js";
+import { renderObjectList } from "./object_list.js";
+import { updateOverlays } from "./overlay_loader.js";
+import { updateControls } from "./page_controls.js";
+import { renderScene } from "./render.js";
+import { AnnotationSession } from "./session.js";
+import { loadValue, settings, storeValue } from "./settings.js";
+import { fillShortcutList, listenForShortcuts } from "./shortcuts.js";
+import { requestRender, setRenderCallback, state } from "./state.js";
+import { showToast } from "./toast.js";
 
-const WARMING = 700; // ms between two looks whether the model is ready
-const canvas = byId("canvas");
-const pen = canvas.getContext("2d");
-const rail = new Rail((picture) => open(picture));
-const tell = { change: changed, fail };
+const READY_POLL_MS = 700; // interval of asking whether the model is compiled
+const canvas = elementById("canvas");
+const context = canvas.getContext("2d");
+const imageList = new ImageList((entry) => openImage(entry));
+const sessionCallbacks = { onChange: requestRender, onError: showError };
 
-drawWith(() => {
-  follow();
-  draw(pen, { ...page, settings, brush: brushAt() });
-  showObjects(page.work, { remove, hover });
-  showStatus();
+setRenderCallback(() => {
+  updateOverlays();
+  renderScene(context, { ...state, settings, brushCursor: brushCursor() });
+  const handlers = { onDelete: deleteObject, onHoverClick: setHoveredClick };
+  renderObjectList(state.session, handlers);
+  updateControls();
 });
-nameButtons();
-explain(byId("keys"));
-useCanvas(canvas);
-listenToAll();
-begin().catch(fail);
+labelButtons();
+fillShortcutList(elementById("shortcut-list"));
+connectCanvas(canvas);
+connectControls();
+openFirstImage().catch(showError);
 
-/** Shows what was open last, else the first picture of the folder. */
-async function begin() {
-  page.about = await json("GET", "/about");
-  if (!page.about.ready) warm();
-  await rail.start(page.about.folder);
-  const named = new URLSearchParams(location.hash.slice(1)).get("s");
-  const id = named ?? recall("session", null);
-  const last = id && rail.ofSession(id, "");
-  await open(last || rail.pictures[0]);
+/** Opens the session of the URL, else the last session, else the first image. */
+async function openFirstImage() {
+  state.serverInfo = await requestJson("GET", "/about");
+  if (!state.serverInfo.ready) pollUntilReady();
+  await imageList.load(state.serverInfo.has_image_folder);
+  const urlParameters = new URLSearchParams(location.hash.slice(1));
+  const sessionId = urlParameters.get("session") ?? loadValue("session", null);
+  const lastEntry = sessionId && imageList.entryOfSession(sessionId);
+  await openImage(lastEntry || imageList.entries[0]);
 }
 
-async function warm() {
-  while (!page.about.ready) {
-    await new Promise((wake) => setTimeout(wake, WARMING));
-    page.about = await json("GET", "/about").catch(() => page.about);
-    changed();
+/** Updates the progress bar until the model is compiled. */
+async function pollUntilReady() {
+  while (!state.serverInfo.ready) {
+    await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
+    // While the server is unreachable, the last progress stays visible.
+    state.serverInfo = await requestJson("GET", "/about").catch(() => state.serverInfo);
+    requestRender();
   }
 }
 
-/** Goes to a picture of the rail, with all that was done to it before. */
-async function open(picture) {
-  if (!picture || picture === rail.current) return;
-  page.opening = picture.name || "the picture";
-  rail.current = picture;
-  changed();
-  await page.work?.queue.idle();
+/**
+ * Opens an image of the list with its earlier annotations.
+ * @param {?ImageEntry} entry
+ */
+async function openImage(entry) {
+  if (!entry || entry === imageList.currentEntry) return;
+  state.openingImageName = entry.name || "the image";
+  imageList.currentEntry = entry;
+  requestRender();
+  // 1. Save the annotations of the previous image.
+  await state.session?.requestQueue.whenIdle();
   try {
-    const work = await workOn(picture);
-    if (rail.current !== picture) return; // the annotator went on
-    arrive(work, picture);
+    // 2. Open the image, unless the user has selected another one in the meantime.
+    const session = await openSession(entry);
+    if (imageList.currentEntry !== entry) return;
+    showSession(session, entry);
   } catch (error) {
-    fail(error);
-    if (rail.current === picture) rail.current = null;
+    showError(error);
+    if (imageList.currentEntry === entry) imageList.currentEntry = null;
   } finally {
-    page.opening = null;
-    rail.show();
-    changed();
+    state.openingImageName = null;
+    imageList.render();
+    requestRender();
   }
 }
 
-async function workOn(picture) {
-  const before = picture.session;
+/** Opens the session of an image; a session that the server has closed is replaced. */
+async function openSession(entry) {
+  const storedSessionId = entry.sessionId;
   try {
-    return await Work.open(await sessionOf(picture), tell);
+    const sessionId = await getOrCreateSession(entry);
+    return await AnnotationSession.open(sessionId, sessionCallbacks);
   } catch (error) {
-    if (!(error instanceof Refusal) || error.status !== 404 || !before) throw error;
-    rail.forget(before);
-    if (picture.folder || picture.file) return Work.open(await sessionOf(picture), tell);
-    throw new Refusal("That session is over; open the picture again.", 404);
+    const isClosed = error instanceof RequestRejected && error.status === 404;
+    if (!isClosed || !storedSessionId) throw error;
+    imageList.forgetSession(storedSessionId);
+    // An upload of an earlier page load is gone with its session.
+    if (!entry.isInFolder && !entry.file) {
+      throw new RequestRejected("This session has ended. Open the image again.", 404);
+    }
+    return AnnotationSession.open(await getOrCreateSession(entry), sessionCallbacks);
   }
 }
 
-function arrive(work, picture) {
-  Object.assign(page, { work, stroke: null, hovered: null, latency: null, extras: {} });
-  page.camera.open(work.picture);
-  picture.name = work.name;
-  rail.keep();
-  remember("session", work.id);
-  history.replaceState(null, "", `${location.pathname}#s=${work.id}`);
-  document.title = work.name;
+function showSession(session, entry) {
+  // 1. Replace all state of the previous image.
+  Object.assign(state, {
+    session, activeStroke: null, hoveredClick: null, clickLatency: null, overlays: {},
+  });
+  state.viewport.setImageSize(session.image);
+  // 2. Remember the session, so that a reload opens it again.
+  entry.name = session.imageName;
+  imageList.store();
+  storeValue("session", session.sessionId);
+  history.replaceState(null, "", `${location.pathname}#session=${session.sessionId}`);
+  document.title = session.imageName;
 }
 
-function fail(error) {
-  say(error.message);
-  if (!(error instanceof Refusal)) console.warn(error);
+function showError(error) {
+  showToast(error.message);
+  // Everything but a rejected request is unexpected.
+  if (!(error instanceof RequestRejected)) console.warn(error);
 }
 
-function hover(click) {
-  page.hovered = click;
-  changed();
+function setHoveredClick(click) {
+  state.hoveredClick = click;
+  requestRender();
 }
 
-function listenToAll() {
-  const actions = makeActions({ turn: (step) => open(rail.beside(step)) });
+function setMasksHidden(isHidden) {
+  state.masksHidden = isHidden;
+  requestRender();
+}
+
+function focusCanvas() {
+  canvas.focus({ preventScroll: true });
+}
+
+function connectControls() {
+  const actions = createActions((step) => openImage(imageList.neighborEntry(step)));
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (!button) return;
-    const { do: name, tool, view, sign, export: form } = button.dataset;
-    if (name) actions[name]();
-    if (tool) setTool(tool);
-    if (view) change({ view });
-    if (sign) setSign(sign === "positive");
-    if (form) save(form);
-    if (button.closest("[popover]")) byId("menu").hidePopover();
-    // After a click of the mouse the space bar belongs to the picture again.
-    if (event.detail > 0 && !button.hasAttribute("popovertarget") && name !== "help") {
-      canvas.focus({ preventScroll: true });
-    }
+    if (button) handleButtonClick(button, event, actions);
   });
-  for (const name of ["opacity", "size"]) {
-    byId(name).value = settings[name];
-    byId(name).addEventListener("input", ({ target }) =>
-      change({ [name]: Number(target.value) }));
-    byId(name).addEventListener("pointerup", () => canvas.focus({ preventScroll: true }));
-  }
-  const bare = (on) => {
-    page.bare = on;
-    changed();
-  };
-  listenToKeys(actions, { tool: () => page.tool, setTool, bare });
-  listenToFiles({
-    pictures: (files) => open(rail.add(files)),
-    masks: (file) => page.work.loadMasks(file),
-    canLoadMasks: () => page.work !== null,
+  connectSlider("mask-opacity", "maskOpacity");
+  connectSlider("brush-size", "brushSize");
+  const getTool = () => state.activeTool;
+  listenForShortcuts(actions, { getTool, setTool, setMasksHidden });
+  listenForFiles({
+    onImages: (files) => openImage(imageList.addFiles(files)),
+    onLabelMap: (file) => state.session.loadLabelMap(file),
+    canLoadMasks: () => state.session !== null,
   });
+  // The browser asks before it discards actions that are not saved.
   addEventListener("beforeunload", (event) => {
-    if (page.work?.queue.waiting) event.preventDefault();
+    if (state.session?.requestQueue.numPending) event.preventDefault();
   });
+}
+
+/** Runs what the data attributes of a button name. */
+function handleButtonClick(button, event, actions) {
+  const { action, tool, view, sign, exportFormat } = button.dataset;
+  if (action) actions[action]();
+  if (tool) setTool(tool);
+  if (view) changeSettings({ maskView: view });
+  if (sign) setClickSign(sign === "positive");
+  if (exportFormat) exportMasks(exportFormat);
+  if (button.closest("[popover]")) elementById("export-menu").hidePopover();
+  // After a mouse click (detail > 0) Space finishes the object; it does not press the
+  // button a second time.
+  const opensPopup = button.hasAttribute("popovertarget") || action === "showHelp";
+  if (event.detail > 0 && !opensPopup) focusCanvas();
+}
+
+/** Connects a slider with the setting of the same meaning. */
+function connectSlider(elementId, settingName) {
+  const slider = elementById(elementId);
+  slider.value = settings[settingName];
+  slider.addEventListener("input", ({ target }) =>
+    changeSettings({ [settingName]: Number(target.value) }));
+  slider.addEventListener("pointerup", focusCanvas);
 }

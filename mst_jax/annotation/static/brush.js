@@ -1,43 +1,53 @@
-/** Painting by hand: a stroke changes a copy of the mask until it ends. */
+/** Brush strokes: painted on a copy of a mask until they end. Used by canvas_events.js;
+ * render.js draws the stroke in progress. */
 
-import { fromCanvas } from "./masks.js";
+import { maskFromCanvas } from "./binary_mask.js";
 
-export class Stroke {
+export class BrushStroke {
   /**
-   * @param {{width: number, height: number}} picture in pixels
-   * @param {{mask: Mask, colour: string}} item the object that is corrected
-   * @param {{erases: boolean, width: number}} how width in pixels of the picture
+   * @param {{width: number, height: number}} imageSize image pixels
+   * @param {{mask: BinaryMask, color: string}} targetObject object that is corrected
+   * @param {{isEraser: boolean, lineWidth: number}} options width in image pixels
    */
-  constructor({ width, height }, item, { erases, width: thickness }) {
-    this.item = item;
+  constructor({ width, height }, targetObject, { isEraser, lineWidth }) {
+    this.targetObject = targetObject;
     this.canvas = new OffscreenCanvas(width, height);
-    const pen = this.canvas.getContext("2d", { willReadFrequently: true });
-    if (!item.mask.empty) {
-      pen.drawImage(item.mask.tinted(item.colour), item.mask.left, item.mask.top);
-    }
-    pen.globalCompositeOperation = erases ? "destination-out" : "source-over";
-    Object.assign(pen, { lineCap: "round", lineJoin: "round" });
-    Object.assign(pen, { lineWidth: thickness, strokeStyle: item.colour });
-    this.pen = pen;
+    const context = this.canvas.getContext("2d", { willReadFrequently: true });
+    // 1. Start with the current mask.
+    const { mask, color } = targetObject;
+    if (!mask.isEmpty) context.drawImage(mask.tintedCanvas(color), mask.left, mask.top);
+    // 2. Lines add to it or erase from it.
+    context.globalCompositeOperation = isEraser ? "destination-out" : "source-over";
+    Object.assign(context, { lineCap: "round", lineJoin: "round" });
+    Object.assign(context, { lineWidth, strokeStyle: color });
+    this.context = context;
+    this.lastPoint = null;
   }
 
-  /** Goes on to a point of the picture; the first point makes a dot. */
-  to({ x, y }) {
-    const from = this.at ?? { x, y };
-    this.pen.beginPath();
-    this.pen.moveTo(from.x, from.y);
-    this.pen.lineTo(x, y);
-    this.pen.stroke();
-    this.at = { x, y };
+  /**
+   * Draws a line to a point; the first point makes a dot.
+   * @param {{x: number, y: number}} point image pixels
+   */
+  extendTo({ x, y }) {
+    const startPoint = this.lastPoint ?? { x, y };
+    this.context.beginPath();
+    this.context.moveTo(startPoint.x, startPoint.y);
+    this.context.lineTo(x, y);
+    this.context.stroke();
+    this.lastPoint = { x, y };
   }
 
-  /** The mask that the stroke leaves. */
-  end() {
-    return fromCanvas(this.canvas);
+  /** @returns {BinaryMask} mask with the stroke */
+  toMask() {
+    return maskFromCanvas(this.canvas);
   }
 }
 
-/** Width of the brush on the screen in pixels: 2 to about 200, finer when small. */
-export function brushWidth(size) {
-  return 2 + (size / 100) ** 2 * 198;
+/**
+ * Converts a brush size to a diameter; small sizes are spaced more finely.
+ * @param {number} brushSize 1 to 100
+ * @returns {number} diameter in CSS pixels, 2 to 200
+ */
+export function brushDiameter(brushSize) {
+  return 2 + (brushSize / 100) ** 2 * 198;
 }

@@ -1,30 +1,51 @@
-/** Small elements of the page. */
+/** Finds and creates HTML elements. Used by all modules that change the page. */
 
-export const byId = (id) => document.getElementById(id);
+/**
+ * @param {string} id
+ * @returns {?HTMLElement}
+ */
+export const elementById = (id) => document.getElementById(id);
 
-/** Makes an element: `make("li", {className: "row"}, child, "text")`. */
-export function make(tag, values = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), values);
+/**
+ * Creates an element: `createElement("li", {className: "row"}, child, "text")`.
+ * @param {string} tagName
+ * @param {object} [properties] properties of the element
+ * @param {...(Node|string)} children
+ * @returns {HTMLElement}
+ */
+export function createElement(tagName, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tagName), properties);
   element.append(...children);
   return element;
 }
 
-/** A button with an icon of the sprite and a name for those who cannot see it. */
-export function iconButton(icon, label, onclick) {
-  const button = make("button", { className: "icon", title: label, onclick });
+/**
+ * Creates a button that shows only an icon.
+ * @param {string} iconName symbol `icon-NAME` of index.html
+ * @param {string} label tooltip, also for screen readers
+ * @param {(event: MouseEvent) => void} onclick
+ * @returns {HTMLButtonElement}
+ */
+export function createIconButton(iconName, label, onclick) {
+  const button = createElement("button", {
+    className: "icon-button", title: label, onclick,
+  });
   button.setAttribute("aria-label", label);
-  button.innerHTML = `<svg aria-hidden="true"><use href="#i-${icon}"/></svg>`;
+  button.innerHTML = `<svg aria-hidden="true"><use href="#icon-${iconName}"/></svg>`;
   return button;
 }
 
-/** Gives the buttons of the page the names and keys that they are marked with. */
-export function nameButtons() {
-  for (const button of document.querySelectorAll("button[data-key], button.icon")) {
-    const label = button.querySelector("span")?.textContent ?? button.textContent.trim();
-    const { key } = button.dataset;
-    button.title = key ? `${label} (${key})` : label;
-    if (button.classList.contains("icon")) button.setAttribute("aria-label", label);
-    button.querySelector("span")?.remove();
+/** Turns the labels and shortcuts of the buttons in index.html into tooltips. */
+export function labelButtons() {
+  const selector = "button[data-shortcut], button.icon-button";
+  for (const button of document.querySelectorAll(selector)) {
+    const labelElement = button.querySelector("span");
+    const label = labelElement?.textContent ?? button.textContent.trim();
+    const { shortcut } = button.dataset;
+    button.title = shortcut ? `${label} (${shortcut})` : label;
+    const hasIconOnly = button.classList.contains("icon-button");
+    if (hasIconOnly) button.setAttribute("aria-label", label);
+    labelElement?.remove();
     button.querySelector("svg")?.setAttribute("aria-hidden", "true");
   }
 }

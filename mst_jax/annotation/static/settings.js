@@ -1,45 +1,62 @@
-/** What the annotator prefers, remembered by the browser. */
+/** User settings and other values kept in the browser's localStorage. Used by all. */
 
-const PREFIX = "mst_jax.";
+const KEY_PREFIX = "mst_jax.";
 
-/** A remembered value, or `otherwise`; never an error. */
-export function recall(name, otherwise) {
+/**
+ * Reads a stored value; never throws.
+ * @param {string} name
+ * @param {any} defaultValue returned if nothing is stored or storage is forbidden
+ * @returns {any}
+ */
+export function loadValue(name, defaultValue) {
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + name)) ?? otherwise;
+    return JSON.parse(localStorage.getItem(KEY_PREFIX + name)) ?? defaultValue;
   } catch {
-    return otherwise;
+    return defaultValue;
   }
 }
 
-/** Remembers a value; a full or forbidden store only means that it is forgotten. */
-export function remember(name, value) {
+/**
+ * Stores a value as JSON; never throws.
+ * @param {string} name
+ * @param {any} value
+ */
+export function storeValue(name, value) {
   try {
-    localStorage.setItem(PREFIX + name, JSON.stringify(value));
-  } catch { /* the server keeps the work itself */ }
+    localStorage.setItem(KEY_PREFIX + name, JSON.stringify(value));
+  } catch { /* full or forbidden: the server keeps the annotations anyway */ }
 }
 
-/** `opacity` 0 to 100, brush `size` in steps of 1 to 100, `view` of the masks. */
+/** Settings of the user; changed only by `updateSettings`. */
 export const settings = {
-  view: "fill",
-  opacity: 45,
-  size: 30,
-  tokens: false,
-  ...recall("settings", {}),
+  /** "fill", "outline" or "probability". */
+  maskView: "fill",
+  /** Percent, 0 to 100. */
+  maskOpacity: 45,
+  /** Steps of the slider, 1 to 100; see `brushDiameter`. */
+  brushSize: 30,
+  /** Whether the boxes of selected tokens are drawn. */
+  showTokens: false,
+  ...loadValue("settings", {}),
 };
 
-/** Changes some settings and remembers all. */
-export function set(changes) {
+/**
+ * Changes some settings and stores all of them.
+ * @param {Partial<typeof settings>} changes
+ */
+export function updateSettings(changes) {
   Object.assign(settings, changes);
-  remember("settings", settings);
+  storeValue("settings", settings);
 }
 
-/** Changes from light to dark or back, whatever the system prefers. */
+/** Switches between the light and the dark theme, whatever the system prefers. */
 export function switchTheme() {
   const root = document.documentElement;
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const now = root.dataset.theme || (dark ? "dark" : "light");
-  root.dataset.theme = now === "dark" ? "light" : "dark";
+  const systemIsDark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const currentTheme = root.dataset.theme || (systemIsDark ? "dark" : "light");
+  root.dataset.theme = currentTheme === "dark" ? "light" : "dark";
   try {
-    localStorage.setItem(`${PREFIX}theme`, root.dataset.theme);
-  } catch { /* forgotten with the page */ }
+    // Stored as plain text, not JSON, because theme.js reads it before any module.
+    localStorage.setItem(`${KEY_PREFIX}theme`, root.dataset.theme);
+  } catch { /* the theme lasts until the page is closed */ }
 }

@@ -1,4 +1,5 @@
-/* Runs before the page is drawn, so that it never flashes in the other colours. */
+/* Sets the stored theme before the first paint, so that the page never flashes in the
+   other one. A classic script of index.html; settings.js stores the theme. */
 try {
   document.documentElement.dataset.theme = localStorage.getItem("mst_jax.theme") ?? "";
-} catch { /* a forbidden store: as the system prefers */ }
+} catch { /* localStorage is forbidden: the system's preference applies */ }

@@ -1,4 +1,4 @@
-"""One TFDS builder per data set, from the layout in which it is published."""
+"""TFDS builders, one for each dataset, that read the layout its authors publish."""
 
 from mst_jax.data.builders.berkeley import Berkeley
 from mst_jax.data.builders.brats import Brats
@@ -9,6 +9,7 @@ from mst_jax.data.builders.coco_mval import CocoMval
 from mst_jax.data.builders.davis import Davis
 from mst_jax.data.builders.davis2017 import Davis2017
 from mst_jax.data.builders.folder import Folder
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
 from mst_jax.data.builders.grabcut import Grabcut
 from mst_jax.data.builders.hqseg44k import Hqseg44k
 from mst_jax.data.builders.love_da import LoveDa
@@ -18,7 +19,8 @@ from mst_jax.data.builders.sbd import Sbd
 from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.builders.sstem import Sstem
 
-BUILDERS = {
+# By the name that TFDS derives from the class: it is the folder of the prepared set.
+BUILDERS: dict[str, type[FolderDatasetBuilder] | type[Shapes]] = {
     "berkeley": Berkeley,
     "brats": Brats,
     "bsds500": Bsds500,

@@ -1,4 +1,4 @@
-"""Berkeley: 96 pictures, 100 objects; a test set."""
+"""Berkeley: 96 images, 100 objects; a test set."""
 
 from __future__ import annotations
 
@@ -9,60 +9,76 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.builders.discovery import Item, find_by_stem
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.formats.images import PICTURE_SUFFIXES, read_foreground
+from mst_jax.data.builders.discovery import SourceItem, find_by_stem
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.formats.images import IMAGE_SUFFIXES
+from mst_jax.data.formats.label_maps import read_binary_mask
 
-_THRESHOLD = 127
-_NUMBERED = re.compile(r"(?P<id>\d+)[a-z]?")  # 189011, 189011a, 189011b
+_OBJECT_THRESHOLD = 127  # brighter pixels of a mask are the object
+_MASK_STEM = re.compile(r"(?P<id>\d+)[a-z]?")  # 189011, 189011a, 189011b
 
 
-class Berkeley(SourceSet):
+class Berkeley(FolderDatasetBuilder):
     """Reads `images/` and `masks/`; split `test`.
 
-    Several masks may belong to one picture ID: ID, IDa, IDb, each a layer. Some copies of
-    the set repeat the picture under the mask's name; those are one picture here too.
+    Several masks may belong to one image ID: ID, IDa, IDb, each a layer. Some copies of
+    the dataset repeat the image under the mask's name; they count as one image here.
 
     Source: McGuinness, O'Connor, A comparative evaluation of interactive segmentation
-    algorithms, Pattern Recognition 2010; pictures from BSDS.
+    algorithms, Pattern Recognition 2010; images from BSDS.
     """
 
-    ABOUT = "Berkeley: 96 pictures, 100 objects."
-    LAYOUT = "images/ID.jpg and masks/ID.png, IDa.png, IDb.png"
-    NEEDED = ("images", "masks")
-    NESTED = ("Berkeley",)
+    DESCRIPTION = "Berkeley: 96 images, 100 objects."
+    SOURCE_LAYOUT = "images/ID.jpg and masks/ID.png, IDa.png, IDb.png"
+    REQUIRED_PATHS = ("images", "masks")
+    ARCHIVE_FOLDERS = ("Berkeley",)
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """Pictures with all masks of their number."""
-        pictures = find_by_stem(
-            self.root / "images", self.faults, suffixes=PICTURE_SUFFIXES, kind="picture"
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List the images, each with all masks of its ID."""
+        image_paths = find_by_stem(
+            self.source_dir / "images",
+            self.errors,
+            suffixes=IMAGE_SUFFIXES,
+            file_type="image",
         )
-        masks = find_by_stem(
-            self.root / "masks", self.faults, suffixes=(".png", ".bmp"), kind="mask"
-        )
-        of_picture: dict[str, list[Path]] = defaultdict(list)
-        for stem, path in masks.items():
-            of_picture[_number(stem)].append(path)
-        items, seen = [], set()
-        for stem, path in sorted(pictures.items()):
-            number = _number(stem)
-            if number in seen:
-                self.faults.remark("copies of a picture under the name of a mask")
-            elif number not in of_picture:
-                self.faults.add(path, f"has no mask masks/{number}.png")
+        masks_by_id = self._group_masks()
+        source_items, seen_ids = [], set()
+        # In sorted order, 189011 comes before its copies 189011a and 189011b.
+        for stem, path in sorted(image_paths.items()):
+            image_id = _image_id(stem)
+            if image_id in seen_ids:
+                self.errors.count_skipped("copies of an image under the name of a mask")
+            elif image_id not in masks_by_id:
+                self.errors.add_error(path, f"has no mask masks/{image_id}.png")
             else:
-                items.append(Item(number, path, tuple(of_picture[number])))
-            seen.add(number)
-        for number in of_picture.keys() - seen:
-            for path in of_picture[number]:
-                self.faults.add(path, "mask without picture")
-        return {"test": items}
+                mask_paths = tuple(masks_by_id[image_id])
+                source_items.append(SourceItem(image_id, path, mask_paths))
+            seen_ids.add(image_id)
+        # Masks that no image used.
+        for image_id in masks_by_id.keys() - seen_ids:
+            for path in masks_by_id[image_id]:
+                self.errors.add_error(path, "mask without image")
+        return {"test": source_items}
 
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """Bright is object."""
-        return [read_foreground(mask, above=_THRESHOLD).astype(np.uint16)]
+    def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
+        """Read one object: the pixels brighter than 127."""
+        is_object = read_binary_mask(mask_path, threshold=_OBJECT_THRESHOLD)
+        return [is_object.astype(np.uint16)]
+
+    def _group_masks(self) -> dict[str, list[Path]]:
+        mask_paths = find_by_stem(
+            self.source_dir / "masks",
+            self.errors,
+            suffixes=(".png", ".bmp"),
+            file_type="mask",
+        )
+        masks_by_id: dict[str, list[Path]] = defaultdict(list)
+        for stem, path in mask_paths.items():
+            masks_by_id[_image_id(stem)].append(path)
+        return masks_by_id
 
 
-def _number(stem: str) -> str:
-    numbered = _NUMBERED.fullmatch(stem)
-    return numbered["id"] if numbered else stem
+def _image_id(stem: str) -> str:
+    """Return the ID in a stem such as `189011a`, or the stem itself."""
+    matched_stem = _MASK_STEM.fullmatch(stem)
+    return matched_stem["id"] if matched_stem else stem

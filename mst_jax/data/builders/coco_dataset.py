@@ -1,84 +1,125 @@
-"""What sets that a COCO file lists have in common."""
+"""Base class of the datasets whose images and objects are listed in COCO files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt16
 
-from mst_jax.data.builders.discovery import Item
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.formats.coco import Listed, open_objects, read_coco
-from mst_jax.data.formats.images import read_picture
-from mst_jax.data.overlap_layers import find_wholes, list_parts, stack_layers
-from mst_jax.data.record import make_record
+from mst_jax.data.builders.discovery import SourceItem
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.formats.coco import CocoImage, decode_objects, read_coco_images
+from mst_jax.data.formats.images import read_image
+from mst_jax.data.formats.instance_masks import (
+    find_parents,
+    list_part_rows,
+    stack_layers,
+)
+from mst_jax.data.record import encode_record
 
 
-class _Entry(NamedTuple):
-    listed: Listed
-    coco: Path
+class _ListedImage(NamedTuple):
+    """An image and the COCO file that lists it."""
+
+    coco_image: CocoImage
+    coco_path: Path
 
 
-class ListedSet(SourceSet, skip_registration=True):
-    """A set whose pictures and objects are listed in files of COCO's form.
+class CocoDatasetBuilder(FolderDatasetBuilder, skip_registration=True):
+    """Builder of a dataset whose images and objects are listed in COCO files.
 
-    Objects that overlap stand in different layers; an object that lies in another to more
-    than 80 % is its part.
+    Objects that overlap are in different layers; an object of which more than 80 % lies
+    in another is a part of it.
     """
 
-    def list_pictures(self, coco: Path, folders: Sequence[Path]) -> list[Item]:
-        """The pictures of a COCO file, each in the first folder that has it.
+    def __init__(self, **builder_options: Any) -> None:
+        """Find the source folder; see `FolderDatasetBuilder`."""
+        self._listed_images: dict[Path, _ListedImage] = {}
+        super().__init__(**builder_options)
+
+    def list_images(
+        self, coco_path: Path, image_folders: Sequence[Path]
+    ) -> list[SourceItem]:
+        """List the images of a COCO file.
+
+        Args:
+            coco_path: The COCO file.
+            image_folders: Folders to search; each image is taken from the first that
+                has it.
 
         Raises:
-            ValueError: the file is not of COCO's form.
+            ValueError: The file is not of COCO's form.
         """
-        self._entries: dict[Path, _Entry] = getattr(self, "_entries", {})
-        items: dict[str, Item] = {}
-        for listed in read_coco(coco):
-            paths = (folder / listed.file for folder in folders)
-            path = next((path for path in paths if path.is_file()), None)
-            file = f"{coco.name}, picture {listed.file}"
-            if path is None:
-                self.faults.add(file, "is missing")
-            elif listed.id in items:
-                self.faults.add(file, "is listed twice")
+        items_by_id: dict[str, SourceItem] = {}
+        for coco_image in read_coco_images(coco_path):
+            # The same image may be in a folder of its split and in a common one.
+            candidate_paths = (
+                folder / coco_image.file_name for folder in image_folders
+            )
+            image_path = next(
+                (path for path in candidate_paths if path.is_file()), None
+            )
+            entry_name = f"{coco_path.name}, image {coco_image.file_name}"
+            # Errors name the entry: there may be no file to name.
+            if image_path is None:
+                self.errors.add_error(entry_name, "is missing")
+            elif coco_image.id in items_by_id:
+                self.errors.add_error(entry_name, "is listed twice")
             else:
-                items[listed.id] = Item(listed.id, path, (coco,))
-                self._entries[path] = _Entry(listed, coco)
-        return list(items.values())
+                item = SourceItem(coco_image.id, image_path, (coco_path,))
+                items_by_id[coco_image.id] = item
+                self._listed_images[image_path] = _ListedImage(coco_image, coco_path)
+        return list(items_by_id.values())
 
-    def open_masks(
-        self, listed: Listed, coco: Path
+    def read_masks(
+        self, coco_image: CocoImage, coco_path: Path
     ) -> Sequence[Bool[np.ndarray, "h w"]]:
-        """The objects of a picture."""
-        return open_objects(listed, coco, self.faults)
+        """Decode the objects of an image.
 
-    def open_stuff(
+        Args:
+            coco_image: The entry of the image in the COCO file.
+            coco_path: The COCO file.
+        """
+        return decode_objects(coco_image, coco_path, self.errors)
+
+    def read_stuff(
         self,
-        listed: Listed,
-        coco: Path,
+        coco_image: CocoImage,
+        coco_path: Path,
         masks: Sequence[Bool[np.ndarray, "h w"]],
     ) -> Sequence[UInt16[np.ndarray, "h w"]]:
-        """Label maps of what is no object in a picture with these objects: none."""
+        """Read label maps of regions that are not objects; the default is none.
+
+        Args:
+            coco_image: The entry of the image in the COCO file.
+            coco_path: The COCO file.
+            masks: [h w] masks of the objects in the image.
+        """
         return ()
 
-    def read(self, item: Item) -> Iterator[dict[str, object]]:
-        """Yields the record of a picture, or none if it has no object."""
-        listed, coco = self._entries[item.picture]
-        picture = read_picture(item.picture)
-        if (picture.height, picture.width) != (listed.height, listed.width):
+    def read_records(self, item: SourceItem) -> Iterator[dict[str, Any]]:
+        """Yield the record of an image, or none if it has no object."""
+        coco_image, coco_path = self._listed_images[item.image_path]
+        encoded_image = read_image(item.image_path)
+        # 1. Masks are drawn at the listed size, so a wrong one would shift them.
+        image_size = encoded_image.height, encoded_image.width
+        if image_size != (coco_image.height, coco_image.width):
             raise ValueError(
-                f"is {picture.height}x{picture.width}, {coco.name} says "
-                f"{listed.height}x{listed.width} (height x width)"
+                f"is {encoded_image.height}x{encoded_image.width}, {coco_path.name} "
+                f"lists {coco_image.height}x{coco_image.width} (height x width)"
             )
-        masks = self.open_masks(listed, coco)
+        # 2. The objects; an image without any is skipped before it is stacked.
+        masks = self.read_masks(coco_image, coco_path)
         if not masks:
-            self.faults.remark("pictures without an object")
+            self.errors.count_skipped("images without an object")
             return
-        layers, places = stack_layers(masks)
-        parts = list_parts(find_wholes(masks), places)
-        stuff = self.open_stuff(listed, coco, masks)
-        yield make_record(item.id, picture.data, layers, parts=parts, stuff=stuff)
+        # 3. Layers keep overlapping objects apart; part rows refer to their labels.
+        layers, object_ids = stack_layers(masks)
+        part_rows = list_part_rows(find_parents(masks), object_ids)
+        stuff_layers = self.read_stuff(coco_image, coco_path, masks)
+        yield encode_record(
+            item.id, encoded_image.data, layers, parts=part_rows, stuff=stuff_layers
+        )

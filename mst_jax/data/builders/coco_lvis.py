@@ -1,131 +1,185 @@
-"""COCO+LVIS: 99 thousand pictures, 1.5 million objects; the large training set."""
+"""COCO+LVIS: 99 thousand images, 1.5 million objects; the large training set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt16
 
-from mst_jax.data.builders.coco_dataset import ListedSet
-from mst_jax.data.builders.discovery import Item
-from mst_jax.data.errors import BadFile
-from mst_jax.data.formats.coco import Listed
-from mst_jax.data.formats.coco_panoptic import Segments, open_segments, read_panoptic
-from mst_jax.data.formats.ritm_pickle import Note, find_packed, read_packed
-from mst_jax.data.overlap_layers import find_doubles, find_known, stack_layers
+from mst_jax.data.builders.coco_dataset import CocoDatasetBuilder
+from mst_jax.data.builders.discovery import SourceItem
+from mst_jax.data.builders.ritm_dataset import (
+    ANNOTATION_FILE,
+    find_ritm_items,
+    read_ritm_records,
+)
+from mst_jax.data.file_errors import BadFileError
+from mst_jax.data.formats.coco import CocoImage
+from mst_jax.data.formats.coco_panoptic import (
+    PanopticSegments,
+    decode_segments,
+    read_panoptic_file,
+)
+from mst_jax.data.formats.instance_masks import (
+    find_duplicates,
+    find_known_objects,
+    stack_layers,
+)
+from mst_jax.data.formats.ritm_pickle import RitmAnnotation
 
-_PACKED = "hannotation.pickle"
-_LISTS = ("lvis_v1_{}.json", "annotations/lvis_v1_{}.json")
-_PANOPTIC = ("annotations/panoptic_{}2017", "panoptic_{}2017")  # .json, and a folder
-# As in the published combination: pixels of an object, of stuff; overlap from which an
-# object of LVIS is one listed twice, and one of COCO is known to LVIS.
-_LEAST_AREA, _LEAST_STUFF, _DOUBLE, _KNOWN = 80, 501, 0.85, 0.7
+_SPLIT_NAMES = ("train", "val")
+_LVIS_FILES = ("lvis_v1_{}.json", "annotations/lvis_v1_{}.json")
+# Each stands for a file with the suffix .json and for a folder of PNGs.
+_PANOPTIC_PATHS = ("annotations/panoptic_{}2017", "panoptic_{}2017")
+
+# As in the published combination of COCO and LVIS.
+_MIN_OBJECT_AREA = 80  # pixels
+_MIN_STUFF_AREA = 501  # pixels
+_DUPLICATE_IOU = 0.85  # from which an object of LVIS is one that is listed twice
+_KNOWN_IOU = 0.7  # from which an object of COCO is one that LVIS has
 
 
-class CocoLvis(ListedSet):
+class CocoLvis(CocoDatasetBuilder):
     """Reads the packed form of the click literature, or LVIS v1; splits `train`, `val`.
 
     Packed: objects of COCO and LVIS with their parts, and stuff. From LVIS v1 itself:
     its objects from 80 pixels on, each once, parts by how much of one lies in another;
-    with COCO's panoptic annotations beside it also the objects that LVIS lacks, and stuff.
+    with COCO's panoptic annotations beside it also the objects that LVIS lacks, and
+    stuff.
 
     Source: Gupta et al., LVIS, CVPR 2019; packed by Sofiiuk et al., RITM, ICIP 2022.
     """
 
-    ABOUT = "COCO+LVIS: pictures with very many objects, their parts, and stuff."
-    LAYOUT = (
+    DESCRIPTION = "COCO+LVIS: images with very many objects, their parts, and stuff."
+    SOURCE_LAYOUT = (
         "train/images/ID.jpg, train/masks/ID.pickle, train/hannotation.pickle (val/ "
-        "likewise), or lvis_v1_train.json, lvis_v1_val.json with COCO's train2017/ID.jpg "
-        "and val2017/ID.jpg (one split will do); for stuff also annotations/"
-        "panoptic_train2017.json and the folder panoptic_train2017/ beside it"
+        "likewise), or lvis_v1_train.json, lvis_v1_val.json with COCO's "
+        "train2017/ID.jpg and val2017/ID.jpg (or only one split); for stuff also "
+        "annotations/panoptic_train2017.json and the folder panoptic_train2017/ beside "
+        "it"
     )
-    NEEDED = (
+    REQUIRED_PATHS = (
         "|".join(
             path
-            for split in ("train", "val")
-            for path in (f"{split}/{_PACKED}", *(name.format(split) for name in _LISTS))
+            for split in _SPLIT_NAMES
+            for path in (
+                f"{split}/{ANNOTATION_FILE}",
+                *(name.format(split) for name in _LVIS_FILES),
+            )
         ),
     )
-    NESTED = ("LVIS", "lvis", "COCO_LVIS")
+    ARCHIVE_FOLDERS = ("LVIS", "lvis", "COCO_LVIS")
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """The pictures of each split, packed or listed."""
-        self._notes: dict[Path, Note] = {}
-        self._segments: dict[tuple[Path, str], tuple[Path, Segments]] = {}
-        items = {}
-        for split in ("train", "val"):
-            lists = [self.root / name.format(split) for name in _LISTS]
-            there = [path for path in lists if path.is_file()]
-            if (self.root / split / _PACKED).is_file():
-                items[split], notes = find_packed(self.root / split)
-                self._notes |= {item.picture: notes[item.id] for item in items[split]}
-            elif there:
-                folders = (self.root, self.root / "images", self.root.parent)
-                items[split] = self.list_pictures(there[0], folders)
-                self._find_segments(there[0], split, items[split])
-        return items
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List the images of each split, from the packed form or from LVIS."""
+        self._annotations: dict[Path, RitmAnnotation] = {}
+        self._segments: dict[tuple[Path, str], tuple[Path, PanopticSegments]] = {}
+        items_by_split = {}
+        for split in _SPLIT_NAMES:
+            lvis_paths = [self.source_dir / name.format(split) for name in _LVIS_FILES]
+            lvis_path = next((path for path in lvis_paths if path.is_file()), None)
+            # The packed form takes precedence: it holds COCO's objects as well.
+            if (self.source_dir / split / ANNOTATION_FILE).is_file():
+                items, annotations = find_ritm_items(self.source_dir / split)
+                self._annotations |= {
+                    item.image_path: annotations[item.id] for item in items
+                }
+                items_by_split[split] = items
+            elif lvis_path is not None:
+                source = self.source_dir
+                image_folders = (source, source / "images", source.parent)
+                items_by_split[split] = self.list_images(lvis_path, image_folders)
+                self._find_segments(lvis_path, split, items_by_split[split])
+        return items_by_split
 
-    def read(self, item: Item) -> Iterator[dict[str, object]]:
-        """Yields the record of a picture, packed or listed."""
-        if item.picture in self._notes:
-            yield from read_packed(item, self._notes[item.picture], self.faults)
+    def read_records(self, item: SourceItem) -> Iterator[dict[str, Any]]:
+        """Yield the record of an image, packed or listed."""
+        if item.image_path in self._annotations:
+            annotation = self._annotations[item.image_path]
+            yield from read_ritm_records(item, annotation, self.errors)
         else:
-            yield from super().read(item)
+            yield from super().read_records(item)
 
-    def open_masks(
-        self, listed: Listed, coco: Path
+    def read_masks(
+        self, coco_image: CocoImage, coco_path: Path
     ) -> Sequence[Bool[np.ndarray, "h w"]]:
-        """The objects of LVIS and those of COCO that LVIS lacks; none too small."""
-        masks = super().open_masks(listed, coco)
-        large = [mask for mask in masks if np.count_nonzero(mask) >= _LEAST_AREA]
-        self.faults.remark("objects of under 80 pixels", len(masks) - len(large))
-        things = self._open(listed, coco, things=True)
-        things = [mask for mask in things if np.count_nonzero(mask) >= _LEAST_AREA]
-        known = find_known(things, large, least_iou=_KNOWN)
-        doubles = find_doubles(large, least_iou=_DOUBLE)
-        self.faults.remark("objects listed twice", len(doubles))
-        return [mask for number, mask in enumerate(things) if number not in known] + [
-            mask for number, mask in enumerate(large) if number not in doubles
+        """Decode the objects of LVIS and those of COCO that LVIS lacks.
+
+        Objects below the minimum area are left out.
+        """
+        # 1. The objects of LVIS that are large enough.
+        lvis_masks = super().read_masks(coco_image, coco_path)
+        large_masks = [mask for mask in lvis_masks if _is_large_object(mask)]
+        num_small = len(lvis_masks) - len(large_masks)
+        self.errors.count_skipped("objects of under 80 pixels", num_small)
+        # 2. COCO's things that repeat none of them.
+        thing_masks = self._read_segments(coco_image, coco_path, is_thing=True)
+        thing_masks = [mask for mask in thing_masks if _is_large_object(mask)]
+        known_things = find_known_objects(thing_masks, large_masks, min_iou=_KNOWN_IOU)
+        # 3. LVIS lists some objects twice; the last of them is kept.
+        duplicate_indices = find_duplicates(large_masks, min_iou=_DUPLICATE_IOU)
+        self.errors.count_skipped("objects listed twice", len(duplicate_indices))
+        return [
+            mask for index, mask in enumerate(thing_masks) if index not in known_things
+        ] + [
+            mask
+            for index, mask in enumerate(large_masks)
+            if index not in duplicate_indices
         ]
 
-    def open_stuff(
+    def read_stuff(
         self,
-        listed: Listed,
-        coco: Path,
+        coco_image: CocoImage,
+        coco_path: Path,
         masks: Sequence[Bool[np.ndarray, "h w"]],
     ) -> Sequence[UInt16[np.ndarray, "h w"]]:
-        """COCO's stuff where no object is, in one layer."""
-        regions = self._open(listed, coco, things=False)
-        free = ~np.logical_or.reduce(masks)
-        cut = (region & free for region in regions)
-        kept = [region for region in cut if np.count_nonzero(region) >= _LEAST_STUFF]
-        return stack_layers(kept)[0] if kept else ()
+        """Read COCO's stuff where no object is, in one layer."""
+        stuff_masks = self._read_segments(coco_image, coco_path, is_thing=False)
+        # Objects are drawn over stuff, as in the published combination.
+        is_free = ~np.logical_or.reduce(masks)
+        visible_masks = [mask & is_free for mask in stuff_masks]
+        large_masks = [
+            mask for mask in visible_masks if np.count_nonzero(mask) >= _MIN_STUFF_AREA
+        ]
+        return stack_layers(large_masks)[0] if large_masks else ()
 
-    def _open(
-        self, listed: Listed, coco: Path, *, things: bool
+    def _read_segments(
+        self, coco_image: CocoImage, coco_path: Path, *, is_thing: bool
     ) -> list[Bool[np.ndarray, "h w"]]:
-        """COCO's own objects or stuff in a picture; none where it is not known."""
-        if (coco, listed.id) not in self._segments:
+        """Read COCO's things or stuff of an image, none if it has no annotation."""
+        if (coco_path, coco_image.id) not in self._segments:
             return []
-        path, segments = self._segments[coco, listed.id]
+        # A bad PNG is reported by its own name, not by that of the image.
+        png_path, segments = self._segments[coco_path, coco_image.id]
+        image_size = coco_image.height, coco_image.width
         try:
-            numbers = segments.things if things else segments.stuff
-            size = listed.height, listed.width
-            return open_segments(path, numbers, size=size)
+            segment_ids = segments.thing_ids if is_thing else segments.stuff_ids
+            return decode_segments(png_path, segment_ids, size=image_size)
         except ValueError as error:
-            raise BadFile(path, error) from error
+            raise BadFileError(png_path, error) from error
 
-    def _find_segments(self, coco: Path, split: str, items: Sequence[Item]) -> None:
-        places = [self.root / name.format(split) for name in _PANOPTIC]
-        lists = [place.with_name(f"{place.name}.json") for place in places]
-        listing = next((path for path in lists if path.is_file()), None)
-        folder = next((place for place in places if place.is_dir()), None)
-        if listing is None or folder is None:
+    def _find_segments(
+        self, coco_path: Path, split: str, items: Sequence[SourceItem]
+    ) -> None:
+        """Find the panoptic annotations of a split's images, if they are there."""
+        # Both are needed: the json lists the segments, the PNGs draw them.
+        png_folders = [self.source_dir / name.format(split) for name in _PANOPTIC_PATHS]
+        json_paths = [folder.with_name(f"{folder.name}.json") for folder in png_folders]
+        json_path = next((path for path in json_paths if path.is_file()), None)
+        png_folder = next((path for path in png_folders if path.is_dir()), None)
+        if json_path is None or png_folder is None:
             return
-        found = read_panoptic(listing)
+        segments_by_id = read_panoptic_file(json_path)
         for item in items:
-            if item.id.isdecimal() and int(item.id) in found:
-                segments = found[int(item.id)]
-                self._segments[coco, item.id] = (folder / segments.file, segments)
+            # COCO names its images by number: 000000000139.
+            if item.id.isdecimal() and int(item.id) in segments_by_id:
+                segments = segments_by_id[int(item.id)]
+                png_path = png_folder / segments.file_name
+                self._segments[coco_path, item.id] = (png_path, segments)
+
+
+def _is_large_object(mask: Bool[np.ndarray, "h w"]) -> bool:
+    return bool(np.count_nonzero(mask) >= _MIN_OBJECT_AREA)

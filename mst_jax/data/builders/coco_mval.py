@@ -1,4 +1,4 @@
-"""COCO_MVal: 800 pictures of COCO, one object each; a test set."""
+"""COCO_MVal: 800 images of COCO, one object each; a test set."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.builders.discovery import Item, find_pairs
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.formats.images import read_foreground
+from mst_jax.data.builders.discovery import SourceItem, find_pairs
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.formats.label_maps import read_binary_mask
 
 
-class CocoMval(SourceSet):
+class CocoMval(FolderDatasetBuilder):
     """Reads `img/` and `gt/`; split `test`.
 
     Source: Lin et al., COCO, ECCV 2014; the 10 objects of each of 80 classes that
-    Sofiiuk et al., f-BRS, CVPR 2020 chose from the validation pictures.
+    Sofiiuk et al., f-BRS, CVPR 2020 selected from the validation images.
     """
 
-    ABOUT = "COCO_MVal: 800 pictures with one object each, 10 of each COCO class."
-    LAYOUT = "img/CLASSNN_ID.jpg and gt/CLASSNN_ID.png (not black = object)"
-    NEEDED = ("img", "gt")
-    NESTED = ("COCO_MVal",)
+    DESCRIPTION = "COCO_MVal: 800 images with one object each, 10 of each COCO class."
+    SOURCE_LAYOUT = "img/CLASSNN_ID.jpg and gt/CLASSNN_ID.png (not black = object)"
+    REQUIRED_PATHS = ("img", "gt")
+    ARCHIVE_FOLDERS = ("COCO_MVal",)
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """Pairs of picture and mask."""
-        return {"test": find_pairs(self.root / "img", self.root / "gt", self.faults)}
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List pairs of image and mask."""
+        image_folder, mask_folder = self.source_dir / "img", self.source_dir / "gt"
+        return {"test": find_pairs(image_folder, mask_folder, self.errors)}
 
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """Whatever is not background is the object."""
-        return [read_foreground(mask).astype(np.uint16)]
+    def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
+        """Read one object: every pixel that is not black."""
+        return [read_binary_mask(mask_path).astype(np.uint16)]

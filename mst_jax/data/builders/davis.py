@@ -7,27 +7,30 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.builders.discovery import Item, find_pairs
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.formats.images import read_foreground
+from mst_jax.data.builders.discovery import SourceItem, find_pairs
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.formats.label_maps import read_binary_mask
 
 
-class Davis(SourceSet):
+class Davis(FolderDatasetBuilder):
     """Reads `img/` and `gt/`; split `test`; every label is part of the one object.
 
     Source: Perazzi et al., DAVIS, CVPR 2016; the frames that Jang and Kim, BRS, CVPR
-    2019 chose, a tenth of each sequence.
+    2019 selected, a tenth of each sequence.
     """
 
-    ABOUT = "DAVIS: 345 frames with one object each."
-    LAYOUT = "img/STEM.jpg and gt/STEM.png (palette, grey or RGB; not black = object)"
-    NEEDED = ("img", "gt")
-    NESTED = ("DAVIS",)
+    DESCRIPTION = "DAVIS: 345 frames with one object each."
+    SOURCE_LAYOUT = (
+        "img/STEM.jpg and gt/STEM.png (palette, gray or RGB; not black = object)"
+    )
+    REQUIRED_PATHS = ("img", "gt")
+    ARCHIVE_FOLDERS = ("DAVIS",)
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """Pairs of picture and mask."""
-        return {"test": find_pairs(self.root / "img", self.root / "gt", self.faults)}
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List pairs of image and mask."""
+        image_folder, mask_folder = self.source_dir / "img", self.source_dir / "gt"
+        return {"test": find_pairs(image_folder, mask_folder, self.errors)}
 
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """Whatever is not background is the object."""
-        return [read_foreground(mask).astype(np.uint16)]
+    def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
+        """Read one object: every pixel that is not black."""
+        return [read_binary_mask(mask_path).astype(np.uint16)]

@@ -1,4 +1,4 @@
-"""Looking into the folder that a user names as the source of a data set."""
+"""Find the source folder of a dataset, and the image and mask files in it."""
 
 from __future__ import annotations
 
@@ -6,159 +6,194 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mst_jax.data.errors import Faults
-from mst_jax.data.formats.images import PICTURE_SUFFIXES
+from mst_jax.data.file_errors import ErrorCollector
+from mst_jax.data.formats.images import IMAGE_SUFFIXES
 
-_CLUTTER = {"thumbs.db", "desktop.ini"}  # what desktops leave in folders of pictures
+_DESKTOP_FILES = {"thumbs.db", "desktop.ini"}  # written by Windows into image folders
+# PNG first: a missing mask is reported with the first suffix.
+_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg")
 
 
-class Item(NamedTuple):
-    """A picture that is still to be read, and the files that hold its objects.
+class SourceItem(NamedTuple):
+    """Files of one image that is not read yet.
 
     Attributes:
-        id: name of the picture within its split.
-        picture: its file.
-        masks: files with one or more layers each.
+        id: Name of the image, unique within its split.
+        image_path: File of the image, or of the volume.
+        mask_paths: Files with one or more layers of objects each.
     """
 
     id: str
-    picture: Path
-    masks: tuple[Path, ...]
+    image_path: Path
+    mask_paths: tuple[Path, ...]
 
 
-def find_root(
-    source: Path, needed: Sequence[str], *, nested: Sequence[str] = (), layout: str
+def find_source_dir(
+    source: Path,
+    required_paths: Sequence[str],
+    *,
+    archive_folders: Sequence[str] = (),
+    source_layout: str,
 ) -> Path:
-    """The source, or the folder inside it that an archive unpacks to.
+    """Return the source, or the folder inside it to which an archive unpacks.
 
     Args:
-        source: what the user names.
-        needed: files and folders that must be there, as patterns; `a|b` is satisfied
-            by either.
-        nested: folders in which to look when the source itself does not hold them.
-        layout: what the source should hold, for the error.
+        source: Folder that the user names.
+        required_paths: Glob patterns of files and folders that must exist; `a|b` is
+            satisfied by either.
+        archive_folders: Folders inside the source, tried after the source itself.
+        source_layout: What the source should hold, for the error message.
 
     Raises:
-        ValueError: something is missing; says what was looked for and the layout.
+        ValueError: A required path is missing; the message names it and the layout.
     """
-    for root in (source, *(source / folder for folder in nested)):
-        if not _missing(root, needed):
-            return root
-    first = _missing(source, needed).split("|")
-    looked = " or ".join(str(source / name) for name in first)
+    # An archive often unpacks to a folder of its own, sometimes to a nested one.
+    for candidate_dir in (source, *(source / folder for folder in archive_folders)):
+        if _first_missing(candidate_dir, required_paths) is None:
+            return candidate_dir
+    # The error names what is missing in the source itself, not in a nested folder.
+    missing_path = _first_missing(source, required_paths) or ""
+    expected_paths = " or ".join(str(source / name) for name in missing_path.split("|"))
     raise ValueError(
-        f"looked for {looked} and did not find it; --source must hold {layout}"
+        f"looked for {expected_paths} and did not find it; --source must hold "
+        f"{source_layout}"
     )
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Files and folders of a folder by name, without hidden ones and desktop clutter."""
+    """Return the sorted entries of a folder without hidden and desktop files."""
     return sorted(
         path
         for path in folder.iterdir()
-        if not path.name.startswith(".") and path.name.lower() not in _CLUTTER
+        if not path.name.startswith(".") and path.name.lower() not in _DESKTOP_FILES
     )
 
 
-def read_names(path: Path) -> list[str]:
-    """The names in a list of pictures, one a line, first word; empty lines are left out.
+def read_name_list(path: Path) -> list[str]:
+    """Read the image names in a text file: the first word of each non-empty line.
+
+    Args:
+        path: Text file with one image per line.
+
+    Returns:
+        The names in their order, each once.
 
     Raises:
-        ValueError: not a text, or a name that leads out of the folder.
+        ValueError: The file is not a text, or a name leads out of the folder.
     """
     try:
-        lines = path.read_text().splitlines()
+        text_lines = path.read_text().splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is no text: {error.reason}") from error
-    names = [line.split()[0] for line in lines if line.strip()]
-    for name in names:
-        if ".." in name or name.startswith("/"):
+        raise ValueError(f"{path.name} is not a text file: {error.reason}") from error
+    image_names = [
+        text_line.split()[0] for text_line in text_lines if text_line.strip()
+    ]
+    for image_name in image_names:
+        # The names become paths, so a list from elsewhere must not reach other folders.
+        if ".." in image_name or image_name.startswith("/"):
             raise ValueError(
-                f"{path.name} names {name!r}, expected a name of a picture"
+                f"{path.name} names {image_name!r}, expected the name of an image"
             )
-    return list(dict.fromkeys(names))
+    # dict.fromkeys drops repeated names and keeps the order.
+    return list(dict.fromkeys(image_names))
 
 
 def find_by_stem(
     folder: Path,
-    faults: Faults,
+    errors: ErrorCollector,
     *,
     suffixes: Sequence[str],
-    kind: str,
-    passed_over: Sequence[str] = (),
+    file_type: str,
+    ignored_suffixes: Sequence[str] = (),
 ) -> dict[str, Path]:
-    """Files by stem; what has another suffix or the same stem is noted as a fault.
+    """Map the stems of a folder's files to their paths.
+
+    A file with another suffix, or with the stem of an earlier one, is recorded as an
+    error.
 
     Args:
-        folder: where to look.
-        faults: where faults are noted.
-        suffixes: what the files may be.
-        kind: what they are called in the note.
-        passed_over: suffixes of files that are there for something else.
+        folder: Folder to list.
+        errors: Collects the files that cannot be used.
+        suffixes: Accepted suffixes, in lower case.
+        file_type: What the files are, "image" or "mask", for the error message.
+        ignored_suffixes: Suffixes of files in the folder that serve another purpose.
     """
-    found: dict[str, Path] = {}
+    paths_by_stem: dict[str, Path] = {}
+    # Sorted, so that of two files of one stem the same is always kept.
     for path in list_files(folder):
-        if path.suffix.lower() in passed_over:
+        if path.suffix.lower() in ignored_suffixes:
             continue
         if path.suffix.lower() not in suffixes or path.is_dir():
-            faults.add(path, f"not a {kind} file ({', '.join(suffixes)})")
-        elif path.stem in found:
-            faults.add(path, f"has the same stem as {found[path.stem].name}")
+            errors.add_error(
+                path, f"not one of the {file_type} formats {', '.join(suffixes)}"
+            )
+        elif path.stem in paths_by_stem:
+            errors.add_error(
+                path, f"has the same stem as {paths_by_stem[path.stem].name}"
+            )
         else:
-            found[path.stem] = path
-    return found
+            paths_by_stem[path.stem] = path
+    return paths_by_stem
 
 
 def find_pairs(
-    pictures: Path,
-    masks: Path,
-    faults: Faults,
+    image_folder: Path,
+    mask_folder: Path,
+    errors: ErrorCollector,
     *,
-    picture_suffixes: Sequence[str] = PICTURE_SUFFIXES,
-    mask_suffixes: Sequence[str] = (".png", ".bmp", ".tif", ".tiff", ".jpg"),
-    prefix: str = "",
-) -> list[Item]:
-    """Pictures of one folder with the masks of the same stem in another.
+    image_suffixes: Sequence[str] = IMAGE_SUFFIXES,
+    mask_suffixes: Sequence[str] = _MASK_SUFFIXES,
+    id_prefix: str = "",
+) -> list[SourceItem]:
+    """Pair the images of one folder with the masks of the same stem in another.
 
-    A picture without mask and a mask without picture are noted as faults.
+    An image without a mask and a mask without an image are recorded as errors.
 
     Args:
-        pictures: folder of the pictures.
-        masks: folder of the masks; may be the same if the suffixes differ.
-        faults: where faults are noted.
-        picture_suffixes: what pictures may be.
-        mask_suffixes: what masks may be; the first is named when one is missing.
-        prefix: put before the stems, to make the ids.
+        image_folder: Folder of the images.
+        mask_folder: Folder of the masks; may be the same if the suffixes differ.
+        errors: Collects the files that cannot be used.
+        image_suffixes: Accepted suffixes of images, in lower case.
+        mask_suffixes: Accepted suffixes of masks; a missing mask is reported with the
+            first.
+        id_prefix: Text put before the stem to make the id of an image.
     """
-    shared = pictures == masks
-    images = find_by_stem(
-        pictures,
-        faults,
-        suffixes=picture_suffixes,
-        kind="picture",
-        passed_over=mask_suffixes if shared else (),
+    # 1. Images and masks by stem; in a shared folder the suffix distinguishes them.
+    same_folder = image_folder == mask_folder
+    image_paths = find_by_stem(
+        image_folder,
+        errors,
+        suffixes=image_suffixes,
+        file_type="image",
+        ignored_suffixes=mask_suffixes if same_folder else (),
     )
-    maps = find_by_stem(
-        masks,
-        faults,
+    mask_paths = find_by_stem(
+        mask_folder,
+        errors,
         suffixes=mask_suffixes,
-        kind="mask",
-        passed_over=picture_suffixes if shared else (),
+        file_type="mask",
+        ignored_suffixes=image_suffixes if same_folder else (),
     )
-    for stem in maps.keys() - images.keys():
-        faults.add(maps[stem], "mask without picture")
-    items = []
-    for stem, path in images.items():
-        if stem in maps:
-            items.append(Item(prefix + stem, path, (maps[stem],)))
+    # 2. Masks without an image, then images with and without a mask.
+    for stem in mask_paths.keys() - image_paths.keys():
+        errors.add_error(mask_paths[stem], "mask without image")
+    source_items = []
+    for stem, path in image_paths.items():
+        if stem in mask_paths:
+            source_items.append(SourceItem(id_prefix + stem, path, (mask_paths[stem],)))
         else:
-            faults.add(path, f"has no mask {masks.name}/{stem}{mask_suffixes[0]}")
-    return items
+            errors.add_error(
+                path, f"has no mask {mask_folder.name}/{stem}{mask_suffixes[0]}"
+            )
+    return source_items
 
 
-def _missing(root: Path, needed: Sequence[str]) -> str:
-    """The first of the needed files that is not there, or an empty string."""
-    for choice in needed:
-        if not any(any(root.glob(pattern)) for pattern in choice.split("|")):
-            return choice
-    return ""
+def _first_missing(folder: Path, required_paths: Sequence[str]) -> str | None:
+    """Return the first required pattern that matches nothing in the folder."""
+    for alternative_patterns in required_paths:
+        if not any(
+            any(folder.glob(glob_pattern))
+            for glob_pattern in alternative_patterns.split("|")
+        ):
+            return alternative_patterns
+    return None

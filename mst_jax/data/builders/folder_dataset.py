@@ -1,154 +1,206 @@
-"""What every data set that is read from a folder has in common.
+"""Base class of the datasets that are read from a folder on disk.
 
-A builder says what its folder must hold, lists the pictures of each split with the files
-that belong to them, and opens those files as label maps. Reading, checking, reporting and
-writing are done here.
+A subclass declares what the folder must hold, lists the images of each split with their
+mask files, and decodes the mask files to label maps. The base class reads, checks,
+reports and writes.
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt16
 
 from mst_jax.data import record
-from mst_jax.data.builders.discovery import Item, find_root
-from mst_jax.data.errors import Faults
-from mst_jax.data.example import IGNORED
-from mst_jax.data.formats.images import EncodedPicture, read_labels, read_picture
+from mst_jax.data.builders.discovery import SourceItem, find_source_dir
+from mst_jax.data.example import IGNORE_LABEL
+from mst_jax.data.file_errors import ErrorCollector
+from mst_jax.data.formats.images import EncodedImage, read_image
+from mst_jax.data.formats.label_maps import read_label_map
 
-ANY = "any"  # variants of a user's own naming
+ElementT = TypeVar("ElementT")
 
 
-class SourceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A data set that is read from a folder.
+@runtime_checkable  # the tests check argument types at run time
+class ProgressFn(Protocol):
+    """Wraps an iterable to show how far its iteration is, as `tqdm` does."""
+
+    def __call__(self, iterable: Iterable[ElementT], /) -> Iterable[ElementT]:
+        """Return an iterable over the same elements."""
+        ...
+
+
+class FolderDatasetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """TFDS builder of a dataset that is read from a folder.
 
     Attributes:
-        ABOUT: one sentence about the set.
-        LAYOUT: what the folder must hold, in words.
-        NEEDED: files and folders that must be there, see `find_root`.
-        NESTED: folders to which its archive unpacks, tried after the source itself.
-        VARIANTS: names of the set's variants, or ANY.
-        MAY_BE_EMPTY: are pictures without an object left out silently, or a fault?
-        root: the folder that holds what is needed.
-        faults: the files left out, once the set is written.
+        DESCRIPTION: One sentence about the dataset.
+        SOURCE_LAYOUT: What the folder must hold, in words.
+        REQUIRED_PATHS: Files and folders that must exist, see `find_source_dir`.
+        ARCHIVE_FOLDERS: Folders to which the dataset's archive unpacks, tried after
+            the source itself.
+        VARIANT_NAMES: Names of the dataset's variants, empty where it has none.
+        ANY_VARIANT_NAME: True where the user names the variants.
+        ALLOW_EMPTY_MASKS: True where images without an object are skipped and counted,
+            False where they are errors.
+        source_dir: Folder that holds the required paths.
+        errors: Files that were left out, complete once the dataset is written.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    ABOUT: ClassVar[str]
-    LAYOUT: ClassVar[str]
-    NEEDED: ClassVar[tuple[str, ...]]
-    NESTED: ClassVar[tuple[str, ...]] = ()
-    VARIANTS: ClassVar[tuple[str, ...] | str] = ()
-    MAY_BE_EMPTY: ClassVar[bool] = False
+    DESCRIPTION: ClassVar[str]
+    SOURCE_LAYOUT: ClassVar[str]
+    REQUIRED_PATHS: ClassVar[tuple[str, ...]]
+    ARCHIVE_FOLDERS: ClassVar[tuple[str, ...]] = ()
+    VARIANT_NAMES: ClassVar[tuple[str, ...]] = ()
+    ANY_VARIANT_NAME: ClassVar[bool] = False
+    ALLOW_EMPTY_MASKS: ClassVar[bool] = False
 
     def __init__(
         self,
         *,
         source: str,
         skip_bad: bool = False,
-        progress: Callable[[Iterable], Iterable] = iter,
-        **kwargs: object,
+        progress_fn: ProgressFn = iter,
+        **builder_options: Any,
     ) -> None:
-        self.root = find_root(
-            Path(source), self.NEEDED, nested=self.NESTED, layout=self.LAYOUT
-        )
-        self._skip_bad, self._progress = skip_bad, progress
-        self.faults = Faults(self.root)
-        super().__init__(**kwargs)
+        """Find the source folder; nothing is read yet.
 
-    @abc.abstractmethod
-    def find_items(self) -> Mapping[str, Sequence[Item]]:
-        """The pictures of each split; faults of listing go to `self.faults`."""
-
-    def open_layers(self, mask: Path) -> Sequence[UInt16[np.ndarray, "h w"]]:
-        """Opens a file of a picture as label maps, none if nothing in it is wanted.
-
-        As it stands: a label map as `read_labels` knows them.
+        Args:
+            source: Folder that the user names.
+            skip_bad: True to leave bad files out instead of raising an error.
+            progress_fn: Wraps the iteration over the images of a split.
+            **builder_options: Arguments of `tfds.core.GeneratorBasedBuilder`.
 
         Raises:
-            ValueError: the file is damaged or not what it should be.
+            ValueError: The source does not hold the required paths.
         """
-        return [read_labels(mask)]
+        self.source_dir = find_source_dir(
+            Path(source),
+            self.REQUIRED_PATHS,
+            archive_folders=self.ARCHIVE_FOLDERS,
+            source_layout=self.SOURCE_LAYOUT,
+        )
+        self._skip_bad, self._progress = skip_bad, progress_fn
+        self.errors = ErrorCollector(self.source_dir)
+        super().__init__(**builder_options)
 
-    def read(self, item: Item) -> Iterator[dict[str, object]]:
-        """Yields the record of a picture, or none if the picture or all masks are bad."""
-        picture, layers = None, []
-        with self.faults.caught(item.picture):
-            picture = read_picture(item.picture)
-        for mask in item.masks:
-            with self.faults.caught(mask):
-                opened = self.open_layers(mask)
-                if picture is not None:
-                    check_size(opened, picture)
-                layers += self._with_objects(opened)
-        if picture is not None and layers:
-            yield record.make_record(item.id, picture.data, layers)
+    @abc.abstractmethod
+    def find_items(self) -> Mapping[str, Sequence[SourceItem]]:
+        """List the images of each split; errors of listing go to `self.errors`."""
 
-    def _with_objects(
+    def read_layers(self, mask_path: Path) -> Sequence[UInt16[np.ndarray, "h w"]]:
+        """Read a mask file of an image as label maps.
+
+        The default reads one label map, see `read_label_map`.
+
+        Args:
+            mask_path: One of the mask files of an image.
+
+        Returns:
+            [h w] label maps, none if the file holds only objects that are skipped.
+
+        Raises:
+            ValueError: The file is damaged or not of the expected form.
+        """
+        return [read_label_map(mask_path)]
+
+    def read_records(self, item: SourceItem) -> Iterator[dict[str, Any]]:
+        """Yield the record of an image, or none if the image or all masks are bad."""
+        # An error inside `collect_errors` is recorded, and the code after it runs.
+        encoded_image, object_layers = None, []
+        with self.errors.collect_errors(item.image_path):
+            encoded_image = read_image(item.image_path)
+        # The masks of a bad image are read too, so that all bad files are reported.
+        for mask_path in item.mask_paths:
+            with self.errors.collect_errors(mask_path):
+                mask_layers = self.read_layers(mask_path)
+                if encoded_image is not None:
+                    check_layer_sizes(mask_layers, encoded_image)
+                object_layers += self._drop_empty_layers(mask_layers)
+        if encoded_image is not None and object_layers:
+            yield record.encode_record(item.id, encoded_image.data, object_layers)
+
+    def _drop_empty_layers(
         self, layers: Sequence[UInt16[np.ndarray, "h w"]]
     ) -> list[UInt16[np.ndarray, "h w"]]:
-        kept = [labels for labels in layers if has_object(labels)]
-        if layers and not kept and not self.MAY_BE_EMPTY:
+        # A mask file without any object is most often a mistake, unless declared usual.
+        object_layers = [labels for labels in layers if contains_object(labels)]
+        if layers and not object_layers and not self.ALLOW_EMPTY_MASKS:
             raise ValueError("has no object (every pixel is background or ignored)")
-        self.faults.remark("label maps without an object", len(layers) - len(kept))
-        return kept
+        num_empty = len(layers) - len(object_layers)
+        self.errors.count_skipped("label maps without an object", num_empty)
+        return object_layers
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return record.describe(self, self.ABOUT)
+        return record.make_dataset_info(self, self.DESCRIPTION)
 
-    def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
-        items = {
-            split: self._unique(found) for split, found in self.find_items().items()
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+        items_by_split = {
+            split: self._drop_duplicate_ids(items)
+            for split, items in self.find_items().items()
         }
-        return {split: self._generate_examples(split, items) for split in items}
+        return {
+            split: self._generate_examples(split, items_by_split)
+            for split in items_by_split
+        }
 
-    def _unique(self, items: Sequence[Item]) -> list[Item]:
-        first: dict[str, Item] = {}
+    def _drop_duplicate_ids(self, items: Sequence[SourceItem]) -> list[SourceItem]:
+        items_by_id: dict[str, SourceItem] = {}
+        # Ids are the keys of the records, which TFDS requires to be unique.
         for item in items:
-            if first.setdefault(item.id, item) is not item:
-                other = first[item.id].picture
-                self.faults.add(item.picture, f"has the same name as {other}")
-        return list(first.values())
+            first_item = items_by_id.setdefault(item.id, item)
+            if first_item is not item:
+                reason = f"has the same name as {first_item.image_path}"
+                self.errors.add_error(item.image_path, reason)
+        return list(items_by_id.values())
 
     def _generate_examples(
-        self, split: str, items: Mapping[str, Sequence[Item]]
-    ) -> Iterator[tuple[str, dict[str, object]]]:
-        num_good = 0
-        for row in self._rows(items[split]):
-            num_good += 1
-            yield row["id"], row
-        rest = list(items)[list(items).index(split) + 1 :]
-        if rest and num_good:
+        self, split: str, items_by_split: Mapping[str, Sequence[SourceItem]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        # 1. Write the good images of the split.
+        num_usable = 0
+        for encoded_record in self._read_split(items_by_split[split]):
+            num_usable += 1
+            yield encoded_record["id"], encoded_record
+        # 2. Errors are raised after the last split, so that they are in one list.
+        split_names = list(items_by_split)
+        later_splits = split_names[split_names.index(split) + 1 :]
+        if later_splits and num_usable:
             return
-        for other in rest:  # nothing can be written, but all faults are to be told
-            for _ in self._rows(items[other]):
+        # 3. TFDS stops at a split without examples: read the later splits here, only
+        #    for their errors.
+        for later_split in later_splits:
+            for _ in self._read_split(items_by_split[later_split]):
                 pass
-        self.faults.settle(skip=self._skip_bad, num_good=num_good)
+        self.errors.raise_if_errors(skip_bad=self._skip_bad, num_usable=num_usable)
 
-    def _rows(self, items: Sequence[Item]) -> Iterator[dict[str, object]]:
+    def _read_split(self, items: Sequence[SourceItem]) -> Iterator[dict[str, Any]]:
         for item in self._progress(items):
-            with self.faults.caught(item.picture):
-                yield from self.read(item)
+            # One bad image does not end the reading.
+            with self.errors.collect_errors(item.image_path):
+                yield from self.read_records(item)
 
 
-def check_size(
-    layers: Sequence[UInt16[np.ndarray, "_ _"]], picture: EncodedPicture
+def check_layer_sizes(
+    layers: Sequence[UInt16[np.ndarray, "_ _"]], encoded_image: EncodedImage
 ) -> None:
-    """Raises ValueError unless label maps and picture are of one size."""
+    """Raise a ValueError unless label maps and image are of one size."""
     for labels in layers:
-        if labels.shape != (picture.height, picture.width):
+        if labels.shape != (encoded_image.height, encoded_image.width):
             raise ValueError(
-                f"is {labels.shape[0]}x{labels.shape[1]}, its picture "
-                f"{picture.height}x{picture.width} (height x width)"
+                f"is {labels.shape[0]}x{labels.shape[1]}, its image "
+                f"{encoded_image.height}x{encoded_image.width} (height x width)"
             )
 
 
-def has_object(labels: UInt16[np.ndarray, "h w"]) -> bool:
-    """Is any pixel neither background nor ignored?"""
-    return bool(((labels > 0) & (labels < IGNORED)).any())
+def contains_object(labels: UInt16[np.ndarray, "h w"]) -> bool:
+    """Return True if any pixel is neither background nor ignored."""
+    return bool(((labels > 0) & (labels < IGNORE_LABEL)).any())

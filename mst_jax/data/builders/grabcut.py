@@ -1,4 +1,4 @@
-"""GrabCut: 50 pictures, one object each; a test set."""
+"""GrabCut: 50 images, one object each; a test set."""
 
 from __future__ import annotations
 
@@ -7,41 +7,49 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.builders.discovery import Item, find_pairs
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.example import IGNORED
-from mst_jax.data.formats.images import read_labels
+from mst_jax.data.builders.discovery import SourceItem, find_pairs
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.example import IGNORE_LABEL
+from mst_jax.data.formats.label_maps import read_label_map
 
-_OBJECT, _UNSURE = 255, 128
+# Pixels near the border are marked as unsure; scores ignore them.
+_OBJECT_VALUE, _UNSURE_VALUE = 255, 128
 
 
-class Grabcut(SourceSet):
+class Grabcut(FolderDatasetBuilder):
     """Reads `data_GT/` and `boundary_GT/`; split `test`.
 
     Source: Rother, Kolmogorov, Blake, GrabCut, SIGGRAPH 2004.
     """
 
-    ABOUT = "GrabCut: 50 pictures with one object each."
-    LAYOUT = "data_GT/STEM.jpg or .bmp (pictures) and boundary_GT/STEM.bmp (masks)"
-    NEEDED = ("data_GT", "boundary_GT")
-    NESTED = ("GrabCut",)
+    DESCRIPTION = "GrabCut: 50 images with one object each."
+    SOURCE_LAYOUT = "data_GT/STEM.jpg or .bmp (images) and boundary_GT/STEM.bmp (masks)"
+    REQUIRED_PATHS = ("data_GT", "boundary_GT")
+    ARCHIVE_FOLDERS = ("GrabCut",)
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """Pairs of picture and mask."""
-        pictures, masks = self.root / "data_GT", self.root / "boundary_GT"
-        suffixes = (".bmp", ".png")
-        return {
-            "test": find_pairs(pictures, masks, self.faults, mask_suffixes=suffixes)
-        }
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List pairs of image and mask."""
+        source_items = find_pairs(
+            self.source_dir / "data_GT",
+            self.source_dir / "boundary_GT",
+            self.errors,
+            mask_suffixes=(".bmp", ".png"),
+        )
+        return {"test": source_items}
 
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """255 = object, 128 = unsure, 0 = background; ValueError for other values."""
-        values = read_labels(mask)
-        strange = np.setdiff1d(values, [0, _UNSURE, _OBJECT])
-        if strange.size:
+    def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
+        """Read one object: 255 = object, 128 = unsure, 0 = background.
+
+        Raises:
+            ValueError: The mask has other values.
+        """
+        # Other values mean that the masks of another dataset are in the folder.
+        mask_values = read_label_map(mask_path)
+        unknown_values = np.setdiff1d(mask_values, [0, _UNSURE_VALUE, _OBJECT_VALUE])
+        if unknown_values.size:
             raise ValueError(
-                f"has values {strange[:5].tolist()}, expected 0, 128 and 255"
+                f"has values {unknown_values[:5].tolist()}, expected 0, 128 and 255"
             )
-        labels = (values == _OBJECT).astype(np.uint16)
-        labels[values == _UNSURE] = IGNORED
+        labels = (mask_values == _OBJECT_VALUE).astype(np.uint16)
+        labels[mask_values == _UNSURE_VALUE] = IGNORE_LABEL
         return [labels]

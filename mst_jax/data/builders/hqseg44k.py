@@ -1,94 +1,114 @@
-"""HQSeg-44K: 44,320 pictures to train with, 1,537 to test with, one fine mask each."""
+"""HQSeg-44K: 44,320 training and 1,537 test images with one fine mask each."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.builders.discovery import Item, find_pairs
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.formats.images import read_foreground
+from mst_jax.data.builders.discovery import SourceItem, find_pairs
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.formats.label_maps import read_binary_mask
 
-# Name, folder of the pictures, folder of the masks.
-_PARTS = {
+
+class _PartSet(NamedTuple):
+    """One of the datasets of which HQSeg-44K consists."""
+
+    name: str
+    image_folder: str
+    mask_folder: str
+
+
+_THIN_OBJECTS = "thin_object_detection"
+# The layout of the archives that SAM-HQ publishes.
+_PART_SETS = {
     "train": (
-        ("DIS5K-TR", "DIS5K/DIS-TR/im", "DIS5K/DIS-TR/gt"),
-        (
+        _PartSet("DIS5K-TR", "DIS5K/DIS-TR/im", "DIS5K/DIS-TR/gt"),
+        _PartSet(
             "ThinObject5K-TR",
-            "thin_object_detection/ThinObject5K/images_train",
-            "thin_object_detection/ThinObject5K/masks_train",
+            f"{_THIN_OBJECTS}/ThinObject5K/images_train",
+            f"{_THIN_OBJECTS}/ThinObject5K/masks_train",
         ),
-        ("FSS", "cascade_psp/fss_all", "cascade_psp/fss_all"),
-        ("DUTS-TR", "cascade_psp/DUTS-TR", "cascade_psp/DUTS-TR"),
-        ("DUTS-TE", "cascade_psp/DUTS-TE", "cascade_psp/DUTS-TE"),
-        ("ECSSD", "cascade_psp/ecssd", "cascade_psp/ecssd"),
-        ("MSRA-10K", "cascade_psp/MSRA_10K", "cascade_psp/MSRA_10K"),
+        _PartSet("FSS", "cascade_psp/fss_all", "cascade_psp/fss_all"),
+        _PartSet("DUTS-TR", "cascade_psp/DUTS-TR", "cascade_psp/DUTS-TR"),
+        _PartSet("DUTS-TE", "cascade_psp/DUTS-TE", "cascade_psp/DUTS-TE"),
+        _PartSet("ECSSD", "cascade_psp/ecssd", "cascade_psp/ecssd"),
+        _PartSet("MSRA-10K", "cascade_psp/MSRA_10K", "cascade_psp/MSRA_10K"),
     ),
     "val": (
-        ("DIS5K-VD", "DIS5K/DIS-VD/im", "DIS5K/DIS-VD/gt"),
-        (
+        _PartSet("DIS5K-VD", "DIS5K/DIS-VD/im", "DIS5K/DIS-VD/gt"),
+        _PartSet(
             "ThinObject5K-TE",
-            "thin_object_detection/ThinObject5K/images_test",
-            "thin_object_detection/ThinObject5K/masks_test",
+            f"{_THIN_OBJECTS}/ThinObject5K/images_test",
+            f"{_THIN_OBJECTS}/ThinObject5K/masks_test",
         ),
-        (
-            "COIFT",
-            "thin_object_detection/COIFT/images",
-            "thin_object_detection/COIFT/masks",
+        _PartSet(
+            "COIFT", f"{_THIN_OBJECTS}/COIFT/images", f"{_THIN_OBJECTS}/COIFT/masks"
         ),
-        (
+        _PartSet(
             "HRSOD",
-            "thin_object_detection/HRSOD/images",
-            "thin_object_detection/HRSOD/masks_max255",
+            f"{_THIN_OBJECTS}/HRSOD/images",
+            f"{_THIN_OBJECTS}/HRSOD/masks_max255",
         ),
     ),
 }
 
 
-class Hqseg44k(SourceSet):
-    """Reads the eleven sets it is made of; splits `train`, `val`.
+class Hqseg44k(FolderDatasetBuilder):
+    """Reads the eleven datasets of which it consists; splits `train`, `val`.
 
-    A split none of whose sets is there is left out; where only some are missing, each is
-    a fault.
+    A split is left out if none of its datasets is there; if only some are missing,
+    each is an error.
 
     Source: Ke et al., Segment anything in high quality, NeurIPS 2023.
     """
 
-    ABOUT = "HQSeg-44K: pictures with one finely drawn object each."
-    LAYOUT = (
-        "DIS5K/, thin_object_detection/ and cascade_psp/ with pictures STEM.jpg and "
+    DESCRIPTION = "HQSeg-44K: images with one finely annotated object each."
+    SOURCE_LAYOUT = (
+        "DIS5K/, thin_object_detection/ and cascade_psp/ with images STEM.jpg and "
         "masks STEM.png, as SAM-HQ publishes them"
     )
-    NEEDED = ("DIS5K|thin_object_detection|cascade_psp",)
-    NESTED = ("data", "HQSeg-44K", "sam-hq-training")
+    REQUIRED_PATHS = ("DIS5K|thin_object_detection|cascade_psp",)
+    ARCHIVE_FOLDERS = ("data", "HQSeg-44K", "sam-hq-training")
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """Pairs of picture and mask, set by set."""
-        found = {split: self._find_split(parts) for split, parts in _PARTS.items()}
-        return {split: items for split, items in found.items() if items is not None}
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List pairs of image and mask, dataset by dataset."""
+        items_by_split = {
+            split: self._find_split(part_sets)
+            for split, part_sets in _PART_SETS.items()
+        }
+        return {
+            split: items for split, items in items_by_split.items() if items is not None
+        }
 
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """Whatever is not black is the object, as SegNext and MST have it."""
-        return [read_foreground(mask).astype(np.uint16)]
+    def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
+        """Read one object: every pixel that is not black, as in SegNext and MST."""
+        return [read_binary_mask(mask_path).astype(np.uint16)]
 
-    def _find_split(self, parts: tuple[tuple[str, str, str], ...]) -> list[Item] | None:
-        there = [part for part in parts if (self.root / part[1]).is_dir()]
-        if not there:
+    def _find_split(self, part_sets: tuple[_PartSet, ...]) -> list[SourceItem] | None:
+        """List the images of a split, None if none of its datasets is there."""
+        # No dataset: the split was not downloaded. Some: it is incomplete, an error.
+        has_images = [
+            (self.source_dir / part_set.image_folder).is_dir() for part_set in part_sets
+        ]
+        if not any(has_images):
             return None
-        items = []
-        for part in parts:
-            name, pictures, masks = part
-            if part not in there or not (self.root / masks).is_dir():
-                self.faults.add(self.root / masks, f"{name} is missing or not whole")
+        source_items = []
+        for part_set, part_has_images in zip(part_sets, has_images, strict=True):
+            mask_folder = self.source_dir / part_set.mask_folder
+            if not part_has_images or not mask_folder.is_dir():
+                reason = f"{part_set.name} is missing or incomplete"
+                self.errors.add_error(mask_folder, reason)
                 continue
-            items += find_pairs(
-                self.root / pictures,
-                self.root / masks,
-                self.faults,
-                picture_suffixes=(".jpg", ".jpeg"),
+            # Some of the datasets keep images and masks in one folder, hence suffixes.
+            source_items += find_pairs(
+                self.source_dir / part_set.image_folder,
+                mask_folder,
+                self.errors,
+                image_suffixes=(".jpg", ".jpeg"),
                 mask_suffixes=(".png",),
-                prefix=f"{name}-",
+                id_prefix=f"{part_set.name}-",
             )
-        return items
+        return source_items

@@ -1,4 +1,4 @@
-"""Pascal VOC 2012, segmentation: 1,464 pictures to train with, 1,449 to test with."""
+"""Pascal VOC 2012, segmentation: 1,464 training and 1,449 validation images."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.builders.discovery import Item, read_names
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.example import IGNORED
-from mst_jax.data.formats.images import read_labels
+from mst_jax.data.builders.discovery import SourceItem, read_name_list
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.example import IGNORE_LABEL
+from mst_jax.data.formats.label_maps import read_label_map
 
-_VOID = (255, 220)  # as an entry of the palette, and where it was turned into grey
-_LISTS = "ImageSets/Segmentation"
+_VOID_VALUES = (255, 220)  # as a palette index, and in copies converted to gray
+_LIST_FOLDER = "ImageSets/Segmentation"
 
 
-class PascalVoc(SourceSet):
+class PascalVoc(FolderDatasetBuilder):
     """Reads `JPEGImages/`, `SegmentationObject/` and the lists; splits `train`, `val`.
 
     The border around objects is void: ignored.
@@ -24,33 +24,40 @@ class PascalVoc(SourceSet):
     Source: Everingham et al., The Pascal VOC challenge, IJCV 2010.
     """
 
-    ABOUT = "Pascal VOC 2012: every object of 20 classes."
-    LAYOUT = (
+    DESCRIPTION = "Pascal VOC 2012: every object of 20 classes."
+    SOURCE_LAYOUT = (
         "JPEGImages/ID.jpg, SegmentationObject/ID.png and ImageSets/Segmentation/"
         "train.txt, val.txt (or one of them), as in VOCdevkit/VOC2012"
     )
-    NEEDED = (
+    REQUIRED_PATHS = (
         *("JPEGImages", "SegmentationObject"),
-        f"{_LISTS}/train.txt|{_LISTS}/val.txt",
+        f"{_LIST_FOLDER}/train.txt|{_LIST_FOLDER}/val.txt",
     )
-    NESTED = ("VOC2012", "VOCdevkit/VOC2012")
+    ARCHIVE_FOLDERS = ("VOC2012", "VOCdevkit/VOC2012")
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """The pictures of each list."""
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List the images of each split's list."""
+        # Most of the images are for detection only, so the lists decide.
+        list_paths = {
+            split: self.source_dir / _LIST_FOLDER / f"{split}.txt"
+            for split in ("train", "val")
+        }
         return {
             split: [
-                Item(
-                    name,
-                    self.root / "JPEGImages" / f"{name}.jpg",
-                    (self.root / "SegmentationObject" / f"{name}.png",),
+                SourceItem(
+                    image_name,
+                    self.source_dir / "JPEGImages" / f"{image_name}.jpg",
+                    (self.source_dir / "SegmentationObject" / f"{image_name}.png",),
                 )
-                for name in read_names(self.root / _LISTS / f"{split}.txt")
+                for image_name in read_name_list(list_path)
             ]
-            for split in ("train", "val")
-            if (self.root / _LISTS / f"{split}.txt").exists()
+            for split, list_path in list_paths.items()
+            if list_path.exists()
         }
 
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """The objects; void becomes ignored."""
-        labels = read_labels(mask)
-        return [np.where(np.isin(labels, _VOID), np.uint16(IGNORED), labels)]
+    def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
+        """Read the objects; void pixels become ignored."""
+        labels = read_label_map(mask_path)
+        # Void borders are ignored, not background: either side may be right.
+        is_void = np.isin(labels, _VOID_VALUES)
+        return [np.where(is_void, np.uint16(IGNORE_LABEL), labels)]

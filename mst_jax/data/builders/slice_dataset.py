@@ -1,52 +1,71 @@
-"""What medical sets have in common: pictures of slices, or whole volumes."""
+"""Base class of the medical datasets: images of slices, or whole NIfTI volumes."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt16
 
 from mst_jax.data import record
-from mst_jax.data.builders.discovery import Item
-from mst_jax.data.builders.folder_dataset import SourceSet, has_object
+from mst_jax.data.builders.discovery import SourceItem
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder, contains_object
 from mst_jax.data.formats.images import encode_png
 from mst_jax.data.formats.nifti import is_volume, read_slices
 
 
-class SliceSet(SourceSet, skip_registration=True):
-    """A set whose items are pictures with masks or NIfTI volumes with labels.
+class SliceDatasetBuilder(FolderDatasetBuilder, skip_registration=True):
+    """Builder of a dataset of images with masks, or of NIfTI volumes with labels.
 
     Slices without an object are left out.
     """
 
-    MAY_BE_EMPTY = True
+    ALLOW_EMPTY_MASKS = True
 
     @abc.abstractmethod
-    def open_labels(self, mask: Path) -> UInt16[np.ndarray, "h w"]:
-        """Opens the mask of a picture; ValueError if it is damaged."""
+    def read_slice_labels(self, mask_path: Path) -> UInt16[np.ndarray, "h w"]:
+        """Read the mask file of a slice that is stored as an image.
+
+        Args:
+            mask_path: The mask file.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
 
     @abc.abstractmethod
-    def choose_objects(
+    def select_objects(
         self, labels: UInt16[np.ndarray, "h w"]
     ) -> UInt16[np.ndarray, "h w"]:
-        """The objects among the labels of a picture or slice."""
+        """Select the objects among the labels of a slice.
 
-    def open_layers(self, mask: Path) -> Sequence[UInt16[np.ndarray, "h w"]]:
-        """The objects of a picture's mask."""
-        return [self.choose_objects(self.open_labels(mask))]
+        Args:
+            labels: [h w] labels as the dataset stores them.
 
-    def read(self, item: Item) -> Iterator[dict[str, object]]:
-        """Yields the record of a picture, or of each slice of a volume."""
-        if not is_volume(item.picture):
-            yield from super().read(item)
+        Returns:
+            [h w] label map.
+        """
+
+    def read_layers(self, mask_path: Path) -> Sequence[UInt16[np.ndarray, "h w"]]:
+        """Read the objects in the mask file of a slice."""
+        return [self.select_objects(self.read_slice_labels(mask_path))]
+
+    def read_records(self, item: SourceItem) -> Iterator[dict[str, Any]]:
+        """Yield the record of an image, or of each slice of a volume."""
+        if not is_volume(item.image_path):
+            yield from super().read_records(item)
             return
-        for number, image, labels in read_slices(item.picture, *item.masks):
-            if not has_object(labels):
-                self.faults.remark("slices without an object")
+        for volume_slice in read_slices(item.image_path, *item.mask_paths):
+            if not contains_object(volume_slice.labels):
+                self.errors.count_skipped("slices without an object")
                 continue
-            grey = encode_png(np.repeat(image[..., None], 3, axis=-1))
-            name = f"{item.id}-{number:03d}"
-            yield record.make_record(name, grey, [self.choose_objects(labels)])
+            # Each slice becomes an example. Models read RGB: repeat the gray values.
+            rgb_image = np.repeat(volume_slice.image[..., None], 3, axis=-1)
+            yield record.encode_record(
+                f"{item.id}-{volume_slice.index:03d}",
+                encode_png(rgb_image),
+                [self.select_objects(volume_slice.labels)],
+            )

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 
-from mst_jax.data.builders.discovery import Item, find_pairs
-from mst_jax.data.builders.folder_dataset import SourceSet
-from mst_jax.data.formats.images import read_foreground
-from mst_jax.data.formats.label_maps import part_regions
+from mst_jax.data.builders.discovery import SourceItem, find_pairs
+from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.formats.label_maps import read_binary_mask, split_components
 
 
-class Sstem(SourceSet):
+class Sstem(FolderDatasetBuilder):
     """Reads `stack1/raw/` and `stack1/mitochondria/`; split `test`.
 
     Each 4-connected region of a mask is an object, as SimpleClick counts them: two
@@ -23,17 +22,22 @@ class Sstem(SourceSet):
     figshare 2013.
     """
 
-    ABOUT = "ssTEM: mitochondria in sections of neural tissue."
-    LAYOUT = "stack1/raw/NN.tif and stack1/mitochondria/NN.png (not black = object)"
-    NEEDED = ("stack1/raw", "stack1/mitochondria")
-    NESTED = ("ssTEM", "groundtruth-drosophila-vnc")
+    DESCRIPTION = "ssTEM: mitochondria in sections of neural tissue."
+    SOURCE_LAYOUT = (
+        "stack1/raw/NN.tif and stack1/mitochondria/NN.png (not black = object)"
+    )
+    REQUIRED_PATHS = ("stack1/raw", "stack1/mitochondria")
+    ARCHIVE_FOLDERS = ("ssTEM", "groundtruth-drosophila-vnc")
 
-    def find_items(self) -> dict[str, list[Item]]:
-        """Pairs of section and mask."""
-        stack = self.root / "stack1"
-        pairs = find_pairs(stack / "raw", stack / "mitochondria", self.faults)
-        return {"test": pairs}
+    def find_items(self) -> dict[str, list[SourceItem]]:
+        """List pairs of section and mask."""
+        stack_folder = self.source_dir / "stack1"
+        item_pairs = find_pairs(
+            stack_folder / "raw", stack_folder / "mitochondria", self.errors
+        )
+        return {"test": item_pairs}
 
-    def open_layers(self, mask: Path) -> list[UInt16[np.ndarray, "h w"]]:
-        """Each region is an object."""
-        return [part_regions(read_foreground(mask), diagonal=False)]
+    def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
+        """Read each connected region as an object."""
+        # Touching at a corner does not join two regions.
+        return [split_components(read_binary_mask(mask_path), diagonal=False)]

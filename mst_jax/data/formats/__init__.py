@@ -1,1 +1,1 @@
-"""TODO."""
+"""Decoders of the image, mask, annotation and volume file formats of the datasets."""

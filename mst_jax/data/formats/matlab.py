@@ -1,4 +1,4 @@
-"""MATLAB files, as Berkeley publishes its segmentations."""
+"""Read variables of MATLAB files, in which Berkeley publishes its segmentations."""
 
 from __future__ import annotations
 
@@ -9,26 +9,42 @@ import numpy as np
 import scipy.io
 
 
-def read_variable(path: Path, name: str) -> np.ndarray:
-    """One variable of a .mat file, structs and cells as arrays of objects.
+def read_variable(path: Path, variable_name: str) -> np.ndarray:
+    """Read one variable of a .mat file.
+
+    Args:
+        path: Path of the .mat file.
+        variable_name: Name of the variable in the file.
+
+    Returns:
+        The array; structs and cells are arrays of objects.
 
     Raises:
-        ValueError: damaged, not a .mat file, or without that variable.
+        ValueError: The file is damaged, no .mat file, or lacks that variable.
     """
-    file = io.BytesIO(path.read_bytes())
+    mat_file = io.BytesIO(path.read_bytes())
     try:
-        return scipy.io.loadmat(file, variable_names=[name])[name]
+        return scipy.io.loadmat(mat_file, variable_names=[variable_name])[variable_name]
     except KeyError as error:
-        raise ValueError(f"has no variable {name!r}") from error
-    except Exception as error:  # SciPy meets damage with errors of a dozen kinds
+        raise ValueError(f"has no variable {variable_name!r}") from error
+    except Exception as error:  # SciPy raises errors of a dozen types for damage
         raise ValueError(f"not a .mat file that can be read ({error})") from error
 
 
-def read_field(struct: np.ndarray, name: str) -> np.ndarray:
-    """A field of a struct of size 1x1; ValueError if there is none such."""
-    struct = np.asarray(struct)
-    if struct.dtype.names is None or name not in struct.dtype.names:
-        raise ValueError(f"has no field {name!r}, it holds {struct.dtype}")
-    if struct.size != 1:
-        raise ValueError(f"holds {struct.size} structs, expected one")
-    return struct[name].item()
+def read_field(struct_array: np.ndarray, field_name: str) -> np.ndarray:
+    """Return a field of a struct.
+
+    Args:
+        struct_array: Array of one struct, as `read_variable` returns it.
+        field_name: Name of the field.
+
+    Raises:
+        ValueError: The array is not a struct, has no such field, or its size is not 1.
+    """
+    struct_array = np.asarray(struct_array)
+    if struct_array.dtype.names is None or field_name not in struct_array.dtype.names:
+        raise ValueError(f"has no field {field_name!r}, it holds {struct_array.dtype}")
+    if struct_array.size != 1:
+        raise ValueError(f"holds {struct_array.size} structs, expected one")
+    # MATLAB wraps every value in an array of 1x1.
+    return struct_array[field_name].item()

@@ -1,87 +1,122 @@
-"""NIfTI volumes (MRI, CT) -> pictures and label maps, slice by slice."""
+"""Read NIfTI volumes (MRI, CT) as images and label maps, slice by slice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Float32, UInt8, UInt16
 
-from mst_jax.data.errors import BadFile
-from mst_jax.data.formats.images import as_labels
+from mst_jax.data.file_errors import BadFileError
+from mst_jax.data.formats.label_maps import to_label_map
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
-_DARKEST, _BRIGHTEST = 0.5, 99.5  # percent of the voxels that are not 0
+
+# Percentiles of the nonzero voxels that become black and white.
+_BLACK_PERCENTILE, _WHITE_PERCENTILE = 0.5, 99.5
 
 
-class Slice(NamedTuple):
-    """One slice of a volume and of its labels."""
+class VolumeSlice(NamedTuple):
+    """One slice of a volume and of its labels.
 
-    number: int
+    Attributes:
+        index: Index of the slice along the cut axis, from 0.
+        image: [h w] uint8 gray values.
+        labels: [h w] uint16 label map.
+    """
+
+    index: int
     image: UInt8[np.ndarray, "h w"]
     labels: UInt16[np.ndarray, "h w"]
 
 
 def is_volume(path: Path) -> bool:
-    """Is it a NIfTI file, by its name?"""
+    """Return whether a file is a NIfTI volume, by its name."""
     return path.name.lower().endswith(VOLUME_SUFFIXES)
 
 
 def volume_stem(path: Path) -> str:
-    """The name without `.nii` or `.nii.gz`."""
+    """Return the name of a volume without `.nii` or `.nii.gz`."""
     return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
-def read_slices(volume: Path, labels: Path) -> Iterator[Slice]:
-    """Yields the slices of a volume, cut across its shortest axis.
+def read_slices(volume_path: Path, labels_path: Path) -> Iterator[VolumeSlice]:
+    """Yield the slices of a volume, cut across its shortest axis.
 
     Rows run against the second of the remaining axes, columns along the first, which
-    puts the front of the head on top in axial slices that are stored as usual. Grey
+    puts the front of the head on top in axial slices that are stored as usual. Gray
     values: 0.5 to 99.5 percent of the voxels other than 0 become 0 to 255.
 
+    Args:
+        volume_path: Path of the NIfTI file with the intensities.
+        labels_path: Path of the NIfTI file with the labels, of the same shape.
+
+    Yields:
+        The slices in their order.
+
     Raises:
-        BadFile: one of the two is damaged, or they are of different shapes.
+        BadFileError: One of the two is damaged, or they are of different shapes.
     """
-    voxels, marks = _read(volume), _read(labels)
-    if voxels.shape != marks.shape:
-        raise BadFile(
-            labels, f"is of shape {marks.shape}, its volume of {voxels.shape}"
+    voxels, label_voxels = _read_voxels(volume_path), _read_voxels(labels_path)
+    if voxels.shape != label_voxels.shape:
+        raise BadFileError(
+            labels_path,
+            f"is of shape {label_voxels.shape}, its volume of {voxels.shape}",
         )
-    axis = int(np.flatnonzero(np.array(voxels.shape) == min(voxels.shape))[-1])
-    voxels, marks = np.moveaxis(voxels, axis, 0), np.moveaxis(marks, axis, 0)
-    low, high = _window(voxels)
-    for number, (grey, mark) in enumerate(zip(voxels, marks, strict=True)):
-        scaled = (np.clip(grey, low, high) - low) / max(high - low, 1e-12) * 255.0
+    # Of axes of equal length the last one is cut.
+    cut_axis = int(np.flatnonzero(np.array(voxels.shape) == min(voxels.shape))[-1])
+    voxels = np.moveaxis(voxels, cut_axis, 0)
+    label_voxels = np.moveaxis(label_voxels, cut_axis, 0)
+    black_value, white_value = _intensity_range(voxels)
+    for index, (voxel_plane, label_plane) in enumerate(
+        zip(voxels, label_voxels, strict=True)
+    ):
+        scaled_plane = (
+            (np.clip(voxel_plane, black_value, white_value) - black_value)
+            / max(white_value - black_value, 1e-12)
+            * 255.0
+        )
         try:
-            upright = as_labels(np.ascontiguousarray(mark.T[::-1]))
+            # NIfTI's second axis points up, rows point down.
+            labels = to_label_map(np.ascontiguousarray(label_plane.T[::-1]))
         except ValueError as error:
-            raise BadFile(labels, error) from error
-        yield Slice(number, np.rint(scaled.T[::-1]).astype(np.uint8), upright)
+            raise BadFileError(labels_path, error) from error
+        image = np.rint(scaled_plane.T[::-1]).astype(np.uint8)
+        yield VolumeSlice(index, image, labels)
 
 
-def _read(path: Path) -> np.ndarray:
+def _read_voxels(path: Path) -> Float32[np.ndarray, "x y z"]:
+    """Read the voxels of a NIfTI file; BadFileError if they are not a finite volume."""
     try:
-        voxels = np.asarray(nibabel.load(path).dataobj, np.float32)
+        # nibabel's stubs do not know that NIfTI images have `dataobj`.
+        nifti_image: Any = nibabel.load(path)  # pyright: ignore[reportPrivateImportUsage]
+        voxels = np.asarray(nifti_image.dataobj, np.float32)
     except FileNotFoundError as error:
-        raise BadFile(path, "is missing") from error
+        raise BadFileError(path, "is missing") from error
     except MemoryError as error:
-        raise BadFile(path, "does not fit into memory (or is damaged)") from error
-    except Exception as error:  # damage is met with errors of a dozen kinds
-        raise BadFile(path, f"not a NIfTI volume that can be read ({error})") from error
+        # A damaged header may claim a huge volume.
+        raise BadFileError(path, "does not fit into memory (or is damaged)") from error
+    except Exception as error:  # nibabel raises errors of a dozen types for damage
+        raise BadFileError(
+            path, f"not a NIfTI volume that can be read ({error})"
+        ) from error
     if voxels.ndim != 3 or not voxels.size:
-        raise BadFile(path, f"is of shape {voxels.shape}, expected three axes")
+        raise BadFileError(path, f"is of shape {voxels.shape}, expected three axes")
     if not np.isfinite(voxels).all():
-        raise BadFile(path, "holds values that are no numbers")
+        raise BadFileError(path, "holds values that are not finite")
     return voxels
 
 
-def _window(voxels: np.ndarray) -> tuple[float, float]:
-    """The values that become black and white."""
-    filled = voxels[voxels != 0]
-    if not filled.size:
+def _intensity_range(voxels: Float32[np.ndarray, "x y z"]) -> tuple[float, float]:
+    """Return the intensities that become black and white."""
+    # Zero is the air around the body, which would pull both ends down.
+    nonzero_voxels = voxels[voxels != 0]
+    if not nonzero_voxels.size:
         return 0.0, 1.0
-    low, high = np.percentile(filled, (_DARKEST, _BRIGHTEST))
-    return float(low), float(high)
+    black_value, white_value = np.percentile(
+        nonzero_voxels, (_BLACK_PERCENTILE, _WHITE_PERCENTILE)
+    )
+    return float(black_value), float(white_value)

@@ -1,8 +1,10 @@
-"""The form in which the click literature publishes COCO+LVIS (and MST its LoveDA).
+"""Read the packed form of COCO+LVIS that RITM publishes.
+
+MST publishes LoveDA in this form, too.
 
 `SPLIT/hannotation.pickle`: id -> {"num_instance_masks": n, "hierarchy": {object: None or
 {"parent", "children", "node_level"}}}; `SPLIT/masks/ID.pickle`: ([PNG as uint8 array, one
-a layer], [(layer, label) of each object]). Objects from n on are stuff.
+per layer], [(layer, label) of each object]). Objects from n on are stuff.
 
 Source: Sofiiuk et al., Reviving iterative training with mask guidance for interactive
 segmentation, ICIP 2022, its published programs.
@@ -11,192 +13,210 @@ segmentation, ICIP 2022, its published programs.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt16
 
-from mst_jax.data.builders.discovery import Item
-from mst_jax.data.builders.folder_dataset import check_size, has_object
-from mst_jax.data.errors import BadFile, Faults
-from mst_jax.data.example import Place
-from mst_jax.data.formats.images import decode_labels, read_picture
-from mst_jax.data.plain_pickle import PlainArray, open_pickle
-from mst_jax.data.record import make_record
+from mst_jax.data.example import ObjectId
+from mst_jax.data.formats.instance_masks import join_object_ids
+from mst_jax.data.formats.label_maps import decode_label_map
+from mst_jax.safe_pickle import PickledArray, read_pickled_arrays
 
 
-class Note(NamedTuple):
-    """What `hannotation.pickle` says of a picture.
+class RitmAnnotation(NamedTuple):
+    """The entry of an image in `hannotation.pickle`.
 
     Attributes:
-        num_objects: the first so many are objects, the rest is stuff.
-        wholes: object -> the object it is a part of.
-        wanted: numbers of the objects to keep; None keeps all.
+        num_objects: Number of objects, which come first; all after them are stuff.
+        parents: Index of the whole object, by the index of its part.
+        selected: Indices of the objects to read; None reads all.
     """
 
     num_objects: int
-    wholes: dict[int, int]
-    wanted: frozenset[int] | None = None
+    parents: dict[int, int]
+    selected: frozenset[int] | None = None
 
 
-class Packed(NamedTuple):
-    """The objects of a picture, see `Example`."""
+class RitmMasks(NamedTuple):
+    """The objects of an image, in the form of `Example`.
+
+    Attributes:
+        layers: [h w] uint16 label maps of the objects.
+        parts: Layer and label of a part, then of its parent, one row per part.
+        stuff: [h w] uint16 label maps of areas that are not objects.
+    """
 
     layers: list[UInt16[np.ndarray, "h w"]]
     parts: list[tuple[int, int, int, int]]
     stuff: list[UInt16[np.ndarray, "h w"]]
 
 
-def find_packed(folder: Path) -> tuple[list[Item], dict[str, Note]]:
-    """The pictures of a split in the order of their ids, and what is said of each.
-
-    Raises:
-        ValueError: `hannotation.pickle` is damaged, harmful or something else.
-    """
-    notes = read_notes(folder / "hannotation.pickle")
-    items = [
-        Item(
-            name,
-            folder / "images" / f"{name}.jpg",
-            (folder / "masks" / f"{name}.pickle",),
-        )
-        for name in notes
-    ]
-    return items, notes
-
-
-def read_packed(item: Item, note: Note, faults: Faults) -> Iterator[dict[str, object]]:
-    """Yields the record of a picture, or none if nothing of it is wanted.
-
-    Raises:
-        BadFile: the picture or its masks are bad.
-    """
-    picture = read_picture(item.picture)
-    (masks,) = item.masks
-    try:
-        packed = open_packed(masks, note)
-        check_size([*packed.layers, *packed.stuff], picture)
-    except (ValueError, OSError) as error:
-        raise BadFile(masks, error) from error
-    if not any(has_object(labels) for labels in packed.layers):
-        faults.remark("pictures without an object")
-        return
-    yield make_record(
-        item.id,
-        picture.data,
-        packed.layers,
-        parts=packed.parts,
-        stuff=packed.stuff,
-    )
-
-
 def read_size_classes(path: Path) -> dict[str, dict[int, frozenset[int]]]:
-    """Opens MST's `lovedams.npy`: size class -> number of the picture -> objects.
+    """Read MST's `lovedams.npy`.
+
+    Args:
+        path: Path of the .npy file.
+
+    Returns:
+        Size class -> index of the image -> indices of its objects of that class.
 
     Raises:
-        ValueError: damaged, harmful or something else; names the file.
+        ValueError: The file is damaged, unsafe to unpickle, or of another format; the
+            message names it.
     """
-    with _opening(path), path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        (classes,) = open_pickle(file.read()).value
+    with _name_file_in_errors(path), path.open("rb") as npy_file:
+        # NumPy would unpickle the content; so only its header is read by NumPy.
+        np.lib.format.read_magic(npy_file)
+        np.lib.format.read_array_header_1_0(npy_file)
+        # A dict is pickled as an array of one object.
+        (size_classes,) = read_pickled_arrays(npy_file.read()).value
         return {
-            str(name): {
-                int(number): frozenset(int(k) for k in objects)
-                for number, objects in pictures.items()
+            str(class_name): {
+                int(image_index): frozenset(
+                    int(object_index) for object_index in object_indices
+                )
+                for image_index, object_indices in image_objects.items()
             }
-            for name, pictures in classes.items()
+            for class_name, image_objects in size_classes.items()
         }
 
 
-def read_notes(path: Path) -> dict[str, Note]:
-    """Opens `hannotation.pickle`: id of the picture -> what is said of it.
-
-    Raises:
-        ValueError: damaged, harmful or something else; names the file.
-    """
-    with _opening(path):
-        tree = open_pickle(path.read_bytes())
-        return {str(name): _note(entry) for name, entry in sorted(tree.items())}
-
-
-def open_packed(path: Path, note: Note) -> Packed:
-    """Opens the masks of a picture.
+def read_ritm_annotations(path: Path) -> dict[str, RitmAnnotation]:
+    """Read `hannotation.pickle`.
 
     Args:
-        path: `masks/ID.pickle`.
-        note: what `hannotation.pickle` says of it.
+        path: Path of the pickle.
+
+    Returns:
+        The annotation of each image, by the id of the image, in order of the ids.
 
     Raises:
-        ValueError: damaged, harmful, or at odds with the note.
+        ValueError: The file is damaged, unsafe to unpickle, or of another format; the
+            message names it.
+    """
+    with _name_file_in_errors(path):
+        file_content = read_pickled_arrays(path.read_bytes())
+        return {
+            str(image_id): _parse_annotation(pickled_entry)
+            for image_id, pickled_entry in sorted(file_content.items())
+        }
+
+
+def decode_ritm_masks(path: Path, annotation: RitmAnnotation) -> RitmMasks:
+    """Decode the masks of an image.
+
+    Args:
+        path: Path of `masks/ID.pickle`.
+        annotation: Entry of the image in `hannotation.pickle`.
+
+    Raises:
+        ValueError: The file is damaged, unsafe to unpickle, or contradicts the
+            annotation.
     """
     try:
-        encoded, mapping = open_pickle(path.read_bytes())
-        maps = [decode_labels(_bytes_of(item)) for item in encoded]
-        places = [Place(int(layer), int(label)) for layer, label in mapping]
+        encoded_layers, object_mapping = read_pickled_arrays(path.read_bytes())
+        label_maps = [
+            decode_label_map(_array_bytes(pickled_item))
+            for pickled_item in encoded_layers
+        ]
+        object_ids = [
+            ObjectId(int(layer), int(label)) for layer, label in object_mapping
+        ]
     except TypeError as error:
-        raise ValueError(f"does not nest as packed masks do ({error})") from error
-    strange = [p for p in places if not 0 <= p.layer < len(maps)]
-    if note.num_objects > len(places) or strange:
+        raise ValueError(f"has an unexpected structure ({error})") from error
+    # 1. Every object lies in a layer that exists, and none is missing.
+    has_bad_layer = any(
+        not 0 <= object_id.layer < len(label_maps) for object_id in object_ids
+    )
+    if annotation.num_objects > len(object_ids) or has_bad_layer:
         raise ValueError(
-            f"has {len(places)} objects in {len(maps)} layers, which is at odds with "
-            "itself or with hannotation.pickle"
+            f"has {len(object_ids)} objects in {len(label_maps)} layers, which "
+            "contradicts itself or hannotation.pickle"
         )
-    objects = set(range(note.num_objects))
-    kept = objects if note.wanted is None else objects & note.wanted
-    layers, moved = _only(maps, [places[k] for k in sorted(kept)])
-    stuff, _ = _only(maps, places[note.num_objects :])
+    # 2. The selected objects and the stuff, each in layers of their own.
+    selected = set(range(annotation.num_objects))
+    if annotation.selected is not None:
+        selected &= annotation.selected
+    selected_ids = [object_ids[object_index] for object_index in sorted(selected)]
+    layers, new_ids = _extract_objects(label_maps, selected_ids)
+    stuff, _ = _extract_objects(label_maps, object_ids[annotation.num_objects :])
+    # 3. Parts whose parent is selected as well, at their new positions.
     parts = [
-        (*moved[places[part]], *moved[places[whole]])
-        for part, whole in note.wholes.items()
-        if part in kept and whole in kept
+        join_object_ids(
+            new_ids[object_ids[part_index]], new_ids[object_ids[parent_index]]
+        )
+        for part_index, parent_index in annotation.parents.items()
+        if part_index in selected and parent_index in selected
     ]
-    return Packed(layers, parts, stuff)
+    return RitmMasks(layers, parts, stuff)
 
 
 @contextlib.contextmanager
-def _opening(path: Path) -> Iterator[None]:
-    """Names the file in whatever its content leads to."""
+def _name_file_in_errors(path: Path) -> Iterator[None]:
+    """Name the file in every error that its content causes in the `with` block."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} cannot be used: {error!r}") from error
 
 
-def _note(entry: Mapping) -> Note:
-    number = int(entry["num_instance_masks"])
-    wholes = {
-        int(part): int(info["parent"])
-        for part, info in entry["hierarchy"].items()
-        if info is not None and info["parent"] is not None
+def _parse_annotation(pickled_entry: Mapping[str, Any]) -> RitmAnnotation:
+    """Check an entry of `hannotation.pickle`."""
+    num_objects = int(pickled_entry["num_instance_masks"])
+    parents = {
+        int(part_index): int(hierarchy_node["parent"])
+        for part_index, hierarchy_node in pickled_entry["hierarchy"].items()
+        if hierarchy_node is not None and hierarchy_node["parent"] is not None
     }
-    strange = [k for pair in wholes.items() for k in pair if not 0 <= k < number]
-    if strange:
-        raise ValueError(f"hierarchy of {number} objects has an object {strange[0]}")
-    return Note(number, wholes)
+    # A parent that does not exist would fail much later.
+    unknown_indices = [
+        object_index
+        for index_pair in parents.items()
+        for object_index in index_pair
+        if not 0 <= object_index < num_objects
+    ]
+    if unknown_indices:
+        raise ValueError(
+            f"hierarchy of {num_objects} objects has an object {unknown_indices[0]}"
+        )
+    return RitmAnnotation(num_objects, parents)
 
 
-def _bytes_of(item: object) -> bytes:
-    if not isinstance(item, PlainArray) or isinstance(item.value, list):
-        raise TypeError("a layer is no array of bytes")
-    return item.value.astype(np.uint8).tobytes()
+def _array_bytes(pickled_item: Any) -> bytes:
+    """Return the bytes of an encoded PNG that the pickle holds as an array."""
+    if not isinstance(pickled_item, PickledArray) or isinstance(
+        pickled_item.value, list
+    ):
+        raise TypeError("a layer is not an array of bytes")
+    return pickled_item.value.astype(np.uint8).tobytes()
 
 
-def _only(
-    maps: list[UInt16[np.ndarray, "h w"]], places: list[Place]
-) -> tuple[list[UInt16[np.ndarray, "h w"]], dict[Place, Place]]:
-    """The label maps with nothing but these objects, empty ones left out.
+def _extract_objects(
+    label_maps: Sequence[UInt16[np.ndarray, "h w"]], object_ids: Sequence[ObjectId]
+) -> tuple[list[UInt16[np.ndarray, "h w"]], dict[ObjectId, ObjectId]]:
+    """Return the label maps with nothing but some objects, empty maps left out.
+
+    Args:
+        label_maps: [h w] label maps of all objects.
+        object_ids: Layers and labels of the objects to extract.
 
     Returns:
-        The label maps, and the new place of each object.
+        The label maps, and the new id of each object by its old one.
     """
-    used = sorted({place.layer for place in places})
-    kept = []
-    for layer in used:
-        labels = [place.label for place in places if place.layer == layer]
-        chosen: Bool[np.ndarray, "h w"] = np.isin(maps[layer], labels)
-        kept.append(np.where(chosen, maps[layer], np.uint16(0)))
-    moved = {place: Place(used.index(place.layer), place.label) for place in places}
-    return kept, moved
+    used_layers = sorted({object_id.layer for object_id in object_ids})
+    extracted_maps = []
+    for layer in used_layers:
+        labels = [
+            object_id.label for object_id in object_ids if object_id.layer == layer
+        ]
+        is_extracted: Bool[np.ndarray, "h w"] = np.isin(label_maps[layer], labels)
+        extracted_maps.append(np.where(is_extracted, label_maps[layer], np.uint16(0)))
+    # Labels stay; layers are renumbered without the empty ones.
+    new_ids = {
+        object_id: ObjectId(used_layers.index(object_id.layer), object_id.label)
+        for object_id in object_ids
+    }
+    return extracted_maps, new_ids

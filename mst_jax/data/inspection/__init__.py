@@ -1,1 +1,1 @@
-"""TODO."""
+"""Statistics and contact sheets that show what a prepared dataset holds."""

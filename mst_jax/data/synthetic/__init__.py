@@ -1,1 +1,1 @@
-"""TODO."""
+"""Synthetic images of textured, overlapping shapes with their label maps."""

@@ -1,4 +1,4 @@
-"""Surfaces of drawn objects and backgrounds, RGB 0 to 1."""
+"""Textures of synthetic objects and backgrounds, RGB 0 to 1."""
 
 from __future__ import annotations
 
@@ -12,96 +12,147 @@ from jaxtyping import Float
 def draw_texture(
     rng: np.random.Generator, *, size: int, palette: Float[np.ndarray, "n 3"]
 ) -> Float[np.ndarray, "h w 3"]:
-    """Draws a pattern between two colours near those of the palette.
+    """Draw a pattern between two colors near those of the palette.
 
     Args:
-        rng: source of chance.
-        size: height and width in pixels.
-        palette: [n 3] the scene's colours, 0 to 1; objects share them.
+        rng: Random number generator.
+        size: Height and width in pixels.
+        palette: [n 3] colors of the scene, 0 to 1; objects share them.
 
     Returns:
-        [h w 3] float32.
+        [h w 3] float32 RGB, 0 to 1.
     """
-    first, second = palette[rng.integers(len(palette), size=2)]
-    first = first + rng.normal(0.0, 0.06, 3)
-    strength = rng.uniform(0.15, 1.0)  # faint to strong pattern
-    second = first + strength * (second + rng.normal(0.0, 0.12, 3) - first)
-    pattern = _PATTERNS[int(rng.integers(len(_PATTERNS)))](rng, size)
-    colours = np.stack([first, second - first]).astype(np.float32)
-    return np.clip(colours[0] + pattern[..., None] * colours[1], 0.0, 1.0)
+    # 1. Two colors of the palette, with noise; they may be the same.
+    first_color, second_color = palette[rng.integers(len(palette), size=2)]
+    first_color = first_color + rng.normal(0.0, 0.06, 3)
+    pattern_strength = rng.uniform(0.15, 1.0)  # faint to strong pattern
+    second_color = first_color + pattern_strength * (
+        second_color + rng.normal(0.0, 0.12, 3) - first_color
+    )
+    # 2. The pattern interpolates between them.
+    draw_pattern = _PATTERN_FUNCTIONS[int(rng.integers(len(_PATTERN_FUNCTIONS)))]
+    pattern_values = draw_pattern(rng, size)
+    base_and_change = np.stack([first_color, second_color - first_color])
+    base_color, color_change = base_and_change.astype(np.float32)
+    return np.clip(base_color + pattern_values[..., None] * color_change, 0.0, 1.0)
 
 
-def shade(
+def add_shading(
     rng: np.random.Generator, surface: Float[np.ndarray, "h w 3"]
 ) -> Float[np.ndarray, "h w 3"]:
-    """Makes a surface brighter towards one side and adds soft stains and grain."""
+    """Add a brightness gradient, soft stains and grain to a surface.
+
+    Args:
+        rng: Random number generator.
+        surface: [h w 3] RGB, 0 to 1.
+
+    Returns:
+        [h w 3] RGB, 0 to 1.
+    """
     size = len(surface)
-    light = rng.uniform(0.0, 0.6) * (_ramp(rng, size) - 0.5)
-    light += rng.uniform(0.0, 0.3) * (smooth_noise(rng, size) - 0.5)
-    light += rng.uniform(0.0, 0.05) * rng.standard_normal((size, size), np.float32)
-    return np.clip(surface * (1.0 + light[..., None]), 0.0, 1.0)
+    brightness_change = rng.uniform(0.0, 0.6) * (_draw_ramp(rng, size) - 0.5)
+    brightness_change += rng.uniform(0.0, 0.3) * (draw_smooth_noise(rng, size) - 0.5)
+    grain_noise = rng.uniform(0.0, 0.05) * rng.standard_normal((size, size), np.float32)
+    brightness_change += grain_noise
+    return np.clip(surface * (1.0 + brightness_change[..., None]), 0.0, 1.0)
 
 
-def smooth_noise(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
-    """Clouds: random grids of 3, 6, 12, ... cells, each half as strong; 0 to 1."""
-    total = np.zeros((size, size), np.float32)
-    for octave in range(int(rng.integers(1, 5))):
-        cells = rng.random((3 * 2**octave + 1,) * 2, np.float32)
-        cells = cv2.resize(cells, (size, size), interpolation=cv2.INTER_CUBIC)
-        total += cells / 2**octave
-    return cv2.normalize(total, None, 0.0, 1.0, cv2.NORM_MINMAX)
+def draw_smooth_noise(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
+    """Draw cloudy noise from 1 to 4 octaves.
+
+    Octave i is a random grid of 3 * 2**i + 1 values per side, enlarged, with weight
+    1 / 2**i.
+
+    Args:
+        rng: Random number generator.
+        size: Height and width in pixels.
+
+    Returns:
+        [h w] float32, 0 to 1.
+    """
+    noise_sum = np.zeros((size, size), np.float32)
+    for octave_index in range(int(rng.integers(1, 5))):
+        noise_grid = rng.random((3 * 2**octave_index + 1,) * 2, np.float32)
+        # Cubic interpolation leaves no visible grid lines.
+        octave_noise = cv2.resize(
+            noise_grid, (size, size), interpolation=cv2.INTER_CUBIC
+        )
+        noise_sum += octave_noise / 2**octave_index
+    normalized_noise = np.empty_like(noise_sum)
+    return cv2.normalize(noise_sum, normalized_noise, 0.0, 1.0, cv2.NORM_MINMAX)
 
 
-def _ramp(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
-    """From 0 on one side of the picture to 1 on the other, in any direction."""
+def _draw_ramp(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
+    """Draw a ramp from 0 on one side of the image to 1 on the other, at any angle."""
     angle = rng.uniform(0.0, 2 * np.pi)
-    line = np.linspace(-0.5, 0.5, size, dtype=np.float32)
-    slope = np.float32(np.sin(angle)) * line[:, None] + np.float32(np.cos(angle)) * line
-    return np.clip(slope + 0.5, 0.0, 1.0)
+    sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
+    pixel_coordinate = np.linspace(-0.5, 0.5, size, dtype=np.float32)
+    ramp_values = sine * pixel_coordinate[:, None] + cosine * pixel_coordinate
+    return np.clip(ramp_values + 0.5, 0.0, 1.0)
 
 
-def _waves(
+def _draw_waves(
     rng: np.random.Generator, size: int
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-    """Two waves at right angles, warped a little; -1 to 1."""
-    angle, period = rng.uniform(0.0, np.pi), rng.uniform(0.03, 0.15) * size
-    line = np.arange(size, dtype=np.float32) * np.float32(2 * np.pi / period)
+    """Draw two waves at right angles, slightly warped, -1 to 1."""
+    angle, wave_period = rng.uniform(0.0, np.pi), rng.uniform(0.03, 0.15) * size
+    phase_ramp = np.arange(size, dtype=np.float32) * np.float32(2 * np.pi / wave_period)
     sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
-    bend = np.float32(rng.uniform(0.0, 4.0)) * smooth_noise(rng, size)
-    phase = np.float32(rng.uniform(0.0, 2 * np.pi))
-    first = sine * line[:, None] + cosine * line + bend + phase
-    second = cosine * line[:, None] - sine * line + bend
-    return np.sin(first), np.sin(second)
+    # The same smooth noise bends both waves.
+    phase_warp = np.float32(rng.uniform(0.0, 4.0)) * draw_smooth_noise(rng, size)
+    phase_shift = np.float32(rng.uniform(0.0, 2 * np.pi))
+    first_phase = (
+        sine * phase_ramp[:, None] + cosine * phase_ramp + phase_warp + phase_shift
+    )
+    second_phase = cosine * phase_ramp[:, None] - sine * phase_ramp + phase_warp
+    return np.sin(first_phase), np.sin(second_phase)
 
 
-def _sharpen(rng: np.random.Generator, wave: np.ndarray) -> Float[np.ndarray, "h w"]:
-    """Waves -1..1 -> 0..1 with soft or hard borders."""
-    hardness, middle = rng.uniform(1.0, 12.0), rng.uniform(-0.3, 0.3)
-    return np.clip(np.float32(hardness) * (wave - np.float32(middle)) + 0.5, 0.0, 1.0)
+def _sharpen_wave(
+    rng: np.random.Generator, wave_values: np.ndarray
+) -> Float[np.ndarray, "h w"]:
+    """Map a wave of about -1 to 1 to 0 to 1, with soft or hard edges."""
+    edge_steepness, edge_threshold = rng.uniform(1.0, 12.0), rng.uniform(-0.3, 0.3)
+    scaled_wave = (
+        np.float32(edge_steepness) * (wave_values - np.float32(edge_threshold)) + 0.5
+    )
+    return np.clip(scaled_wave, 0.0, 1.0)
 
 
-def _plain(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
+def _draw_plain(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
     return np.zeros((size, size), np.float32)
 
 
-def _stripes(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
-    return _sharpen(rng, _waves(rng, size)[0])
+def _draw_stripes(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
+    return _sharpen_wave(rng, _draw_waves(rng, size)[0])
 
 
-def _checks(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
-    first, second = _waves(rng, size)
-    return _sharpen(rng, 2.0 * first * second)
+def _draw_checks(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
+    # The product changes sign at the edges of a checkerboard.
+    first_wave, second_wave = _draw_waves(rng, size)
+    return _sharpen_wave(rng, 2.0 * first_wave * second_wave)
 
 
-def _spots(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
-    first, second = _waves(rng, size)
-    return _sharpen(rng, first + second - np.float32(rng.uniform(0.0, 1.0)))
+def _draw_spots(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
+    # The sum is high where both waves are: a grid of round spots.
+    first_wave, second_wave = _draw_waves(rng, size)
+    edge_threshold = np.float32(rng.uniform(0.0, 1.0))
+    return _sharpen_wave(rng, first_wave + second_wave - edge_threshold)
 
 
-def _clouds(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
-    return _sharpen(rng, 2.0 * smooth_noise(rng, size) - 1.0)
+def _draw_clouds(rng: np.random.Generator, size: int) -> Float[np.ndarray, "h w"]:
+    return _sharpen_wave(rng, 2.0 * draw_smooth_noise(rng, size) - 1.0)
 
 
-_PATTERNS: tuple[
+# All patterns are drawn equally often.
+_PATTERN_FUNCTIONS: tuple[
     Callable[[np.random.Generator, int], Float[np.ndarray, "h w"]], ...
-] = (_plain, _ramp, smooth_noise, _clouds, _stripes, _checks, _spots)
+] = (
+    _draw_plain,
+    _draw_ramp,
+    draw_smooth_noise,
+    _draw_clouds,
+    _draw_stripes,
+    _draw_checks,
+    _draw_spots,
+)

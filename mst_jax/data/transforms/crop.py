@@ -1,31 +1,33 @@
-"""Which part of a picture is seen: a square window, drawn, tilted and cut out.
+"""Draw a square crop of a training image, jitter it and extract it at the output size.
 
-Enlarging, padding, turning a little and cropping are one step: the window of the source
-that will be seen is drawn first, and only it is resized.
+Scaling, padding, small rotations and cropping are one step: the square of the source
+image that becomes visible is drawn first, and only it is resized.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mst_jax.data.example import Sample
+from mst_jax.data.example import TargetSample
 
-TILT_PROB = 0.75  # of shifting and rotating, from AdaptiveClick's published recipe
-WINDOW_TRIES = 5
+# Probability of shifting and rotating, from AdaptiveClick's published recipe.
+JITTER_PROB = 0.75
+CROP_TRIES = 5
 
 
-class Window(NamedTuple):
-    """A square of the source, in whole pixels; may reach beyond the picture.
+class CropBox(NamedTuple):
+    """A square of the source image, in whole pixels; it may reach beyond the image.
 
     Attributes:
-        top: first row.
-        left: first column.
-        side: rows and columns.
-        angle: degrees by which what is seen turns about the window's middle,
+        top: First row.
+        left: First column.
+        side: Number of rows and columns.
+        angle: Degrees by which the visible content turns about the center of the square,
             counter-clockwise.
     """
 
@@ -35,177 +37,243 @@ class Window(NamedTuple):
     angle: float = 0.0
 
 
-def draw_anchor(
+def sample_anchor(
     rng: np.random.Generator, target: Bool[np.ndarray, "h w"]
 ) -> tuple[int, int]:
-    """Draws (row, column) evenly among the target's pixels; it must not be empty."""
+    """Sample (row, column) uniformly among the pixels of the target.
+
+    Args:
+        rng: Random generator.
+        target: [h w] True on the target object.
+
+    Raises:
+        ValueError: The target is empty.
+    """
     pixels = np.flatnonzero(target)
     if not pixels.size:
-        raise ValueError("the target is empty; leave such pictures out of training")
-    row, column = divmod(int(pixels[rng.integers(pixels.size)]), target.shape[1])
-    return row, column
+        raise ValueError("the target is empty; leave such images out of training")
+    anchor_row, anchor_column = divmod(
+        int(pixels[rng.integers(pixels.size)]), target.shape[1]
+    )
+    return anchor_row, anchor_column
 
 
-def draw_window(
+def sample_crop(
     rng: np.random.Generator,
     target: Bool[np.ndarray, "h w"],
-    anchor: tuple[int, int],
+    anchor_yx: tuple[int, int],
     *,
     side: int,
-    min_kept: float = 0.25,
-) -> Window:
-    """Draws a square that contains the anchor and a fair part of the target.
+    min_visible: float = 0.25,
+) -> CropBox:
+    """Sample a square that contains the anchor and a fair part of the target.
 
-    Where the picture is shorter than the square, all of it is inside, at a place drawn
-    evenly; elsewhere the square stays within the picture.
+    Where the image is shorter than the square, all of it is inside, at a uniform random
+    position; elsewhere the square stays within the image.
 
     Args:
-        rng: source of chance.
-        target: [h w] the wanted object.
-        anchor: (row, column) that must be inside.
-        side: of the square, in pixels.
-        min_kept: wanted share of the target, or of the square where that is smaller; of
-            five squares drawn the first with so much is taken, else the one with most.
+        rng: Random generator.
+        target: [h w] True on the target object.
+        anchor_yx: (row, column) that must be inside.
+        side: Side of the square in pixels.
+        min_visible: Fraction of the target that should be visible, or of the square where
+            that is smaller. Of five squares the first with so much is taken, else the one
+            with most.
     """
-    wanted = min_kept * min(int(target.sum()), side**2)
-    best, most = None, -1
-    for _ in range(WINDOW_TRIES):
+    min_pixels = min_visible * min(int(target.sum()), side**2)
+    # A target at the border of the square is of little use: prefer much of it.
+    best_crop, max_pixels = None, -1
+    for _ in range(CROP_TRIES):
         top, left = (
-            _draw_start(rng, (at, at), size, side)
-            for at, size in zip(anchor, target.shape, strict=True)
+            _sample_start(rng, (anchor_position, anchor_position), axis_size, side)
+            for anchor_position, axis_size in zip(anchor_yx, target.shape, strict=True)
         )
         rows = slice(max(top, 0), top + side)
-        seen = int(np.count_nonzero(target[rows, max(left, 0) : left + side]))
-        if seen > most:
-            best, most = Window(top, left, side), seen
-        if seen >= wanted:
+        columns = slice(max(left, 0), left + side)
+        num_pixels = int(np.count_nonzero(target[rows, columns]))
+        if num_pixels > max_pixels:
+            best_crop, max_pixels = CropBox(top, left, side), num_pixels
+        if num_pixels >= min_pixels:
             break
-    return best
+    assert best_crop is not None  # the first try always replaces it
+    return best_crop
 
 
-def draw_close_window(
+def sample_object_crop(
     rng: np.random.Generator,
     target: Bool[np.ndarray, "h w"],
     *,
-    sides: tuple[float, float],
-) -> Window:
-    """Draws a square around all of the target, as zoom shows it after a click.
+    object_scale: tuple[float, float],
+) -> CropBox:
+    """Sample a square around all of the target, as zoom shows it after a click.
 
     Args:
-        rng: source of chance.
-        target: [h w] the wanted object; it must not be empty.
-        sides: least and most side, in longer sides of the target's box, 1 or more; its
-            logarithm is drawn evenly. The picture's longer side is the most in any case.
+        rng: Random generator.
+        target: [h w] True on the target object; it must not be empty.
+        object_scale: Min and max side of the square, as multiples (1 or more) of the
+            longer side of the target's bounding box; its logarithm is sampled uniformly.
+            The longer side of the image is the max in any case.
     """
-    ends = [np.flatnonzero(target.any(axis))[[0, -1]] for axis in (1, 0)]
-    box = max(int(last - first) + 1 for first, last in ends)
-    times = np.exp(rng.uniform(*np.log(sides)))
-    side = round(min(times * box, max(target.shape)))
-    top, left = (
-        _draw_start(rng, (int(first), int(last)), size, side)
-        for (first, last), size in zip(ends, target.shape, strict=True)
+    # First and last row, then first and last column of the target.
+    target_extents = [np.flatnonzero(target.any(axis))[[0, -1]] for axis in (1, 0)]
+    box_side = max(
+        int(last_pixel - first_pixel) + 1 for first_pixel, last_pixel in target_extents
     )
-    return Window(top, left, side)
+    # Uniform in the logarithm: halving and doubling are equally likely.
+    side_multiple = np.exp(rng.uniform(*np.log(object_scale)))
+    side = round(min(side_multiple * box_side, max(target.shape)))
+    top, left = (
+        _sample_start(rng, (int(first_pixel), int(last_pixel)), axis_size, side)
+        for (first_pixel, last_pixel), axis_size in zip(
+            target_extents, target.shape, strict=True
+        )
+    )
+    return CropBox(top, left, side)
 
 
-def tilt_window(
+def jitter_crop(
     rng: np.random.Generator,
-    window: Window,
-    shape: tuple[int, int],
+    crop_box: CropBox,
+    image_size: tuple[int, int],
     *,
     shift: float,
     rotate: float,
-) -> Window:
-    """Moves and turns a window a little, with probability 0.75.
+) -> CropBox:
+    """Shift and rotate a crop a little, with probability 0.75.
 
     Args:
-        rng: source of chance.
-        window: as drawn, upright.
-        shape: height and width of the picture in pixels.
-        shift: most movement along each axis, as a share of the picture.
-        rotate: most turn to either side, in degrees.
+        rng: Random generator.
+        crop_box: Upright crop.
+        image_size: Height and width of the image in pixels.
+        shift: Max shift along each axis, as a fraction of the image size.
+        rotate: Max rotation to either side, in degrees.
     """
-    moves = rng.uniform(-shift, shift, size=2)
+    # All numbers are drawn, so that the random stream does not depend on the outcome.
+    shift_fractions = rng.uniform(-shift, shift, size=2)
     angle = float(rng.uniform(-rotate, rotate))
-    if rng.random() >= TILT_PROB:
-        return window
-    down, right = (round(move * size) for move, size in zip(moves, shape, strict=True))
-    return Window(window.top + down, window.left + right, window.side, angle)
+    if rng.random() >= JITTER_PROB:
+        return crop_box
+    shift_down, shift_right = (
+        round(shift_fraction * axis_size)
+        for shift_fraction, axis_size in zip(shift_fractions, image_size, strict=True)
+    )
+    return CropBox(
+        crop_box.top + shift_down, crop_box.left + shift_right, crop_box.side, angle
+    )
 
 
-def cut_window(sample: Sample, window: Window, *, crop: int) -> Sample:
-    """Resizes a window of the sample to [crop crop]; what lies outside is padding.
+def extract_crop(
+    sample: TargetSample, crop_box: CropBox, *, crop_size: int
+) -> TargetSample:
+    """Resize a crop of a sample to the output size; what lies outside is padding.
 
-    The picture is smoothed between pixels, a role is that of the nearest pixel.
+    The image is interpolated between pixels, a mask has the value of the nearest pixel.
+
+    Args:
+        sample: Image with its masks.
+        crop_box: Square of the source image.
+        crop_size: Side of the output in pixels.
+
+    Returns:
+        [crop_size crop_size] arrays; padding is 0 and False.
     """
-    cut = _cut_turned if window.angle else _cut_upright
-    roles = (sample.target, sample.valid, sample.others)
-    planes = (sample.image, *(role.view(np.uint8) for role in roles))
-    image, *roles = cut(planes, window, crop)
-    return Sample(image, *(role.view(bool) for role in roles))
+    extract_arrays = _extract_rotated if crop_box.angle else _extract_upright
+    # OpenCV resizes bytes, not booleans.
+    masks = [mask.view(np.uint8) for mask in sample[1:]]
+    image, *masks = extract_arrays([sample.image, *masks], crop_box, crop_size)
+    return TargetSample(image, *(mask.view(bool) for mask in masks))
 
 
-def _cut_upright(
-    planes: tuple[np.ndarray, ...], window: Window, crop: int
+def _extract_upright(
+    source_arrays: Sequence[np.ndarray], crop_box: CropBox, crop_size: int
 ) -> list[np.ndarray]:
-    """Cuts, resizes and pads arrays [h w *c], the first of them smoothly."""
-    height, width = planes[0].shape[:2]
-    factor = crop / window.side
-    top, bottom = max(window.top, 0), min(window.top + window.side, height)
-    left, right = max(window.left, 0), min(window.left + window.side, width)
-    y0, y1 = _to_output(top - window.top, bottom - window.top, factor)
-    x0, x1 = _to_output(left - window.left, right - window.left, factor)
-    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    cut = []
-    for plane in planes:
-        how = cv2.INTER_NEAREST_EXACT if cut else smooth
-        empty = np.zeros((crop, crop, *plane.shape[2:]), np.uint8)
-        if bottom > top and right > left:  # else all is padding
-            empty[y0:y1, x0:x1] = cv2.resize(
-                plane[top:bottom, left:right], (x1 - x0, y1 - y0), interpolation=how
+    """Crop, resize and pad [h w *c] arrays; only the first is interpolated."""
+    height, width = source_arrays[0].shape[:2]
+    scale_factor = crop_size / crop_box.side
+    # 1. The part of the square that lies on the image, in source pixels.
+    top, bottom = max(crop_box.top, 0), min(crop_box.top + crop_box.side, height)
+    left, right = max(crop_box.left, 0), min(crop_box.left + crop_box.side, width)
+    # 2. The same part in output pixels.
+    rows = _output_slice(top - crop_box.top, bottom - crop_box.top, scale_factor)
+    columns = _output_slice(left - crop_box.left, right - crop_box.left, scale_factor)
+    part_size = (columns.stop - columns.start, rows.stop - rows.start)
+    # 3. Averaging when shrinking, else bilinear; masks take the nearest pixel.
+    image_interpolation = cv2.INTER_AREA if scale_factor < 1 else cv2.INTER_LINEAR
+    output_arrays = []
+    for source_array in source_arrays:
+        array_interpolation = (
+            cv2.INTER_NEAREST_EXACT if output_arrays else image_interpolation
+        )
+        output_array = np.zeros(
+            (crop_size, crop_size, *source_array.shape[2:]), np.uint8
+        )
+        # A square beside the image shows nothing but padding.
+        if bottom > top and right > left:
+            output_array[rows, columns] = cv2.resize(
+                source_array[top:bottom, left:right],
+                part_size,
+                interpolation=array_interpolation,
             )
-        cut.append(empty)
-    return cut
+        output_arrays.append(output_array)
+    return output_arrays
 
 
-def _cut_turned(
-    planes: tuple[np.ndarray, ...], window: Window, crop: int
+def _extract_rotated(
+    source_arrays: Sequence[np.ndarray], crop_box: CropBox, crop_size: int
 ) -> list[np.ndarray]:
-    """Reads arrays [h w *c] at turned places, the first of them smoothly."""
-    place = _to_source(window, crop)
-    cut = []
-    for plane in planes:
-        how = cv2.INTER_NEAREST if cut else cv2.INTER_LINEAR
-        flags = how | cv2.WARP_INVERSE_MAP
-        cut.append(cv2.warpAffine(plane, place, (crop, crop), flags=flags))
-    return cut
+    """Sample [h w *c] arrays at rotated positions; only the first is interpolated."""
+    source_matrix = _output_to_source(crop_box, crop_size)
+    output_arrays = []
+    for source_array in source_arrays:
+        array_interpolation = cv2.INTER_NEAREST if output_arrays else cv2.INTER_LINEAR
+        # The matrix leads from the output to the source already.
+        flags = array_interpolation | cv2.WARP_INVERSE_MAP
+        output_arrays.append(
+            cv2.warpAffine(
+                source_array, source_matrix, (crop_size, crop_size), flags=flags
+            )
+        )
+    return output_arrays
 
 
-def _to_source(window: Window, crop: int) -> Float[np.ndarray, "2 3"]:
-    """Matrix from output pixels (x, y, 1) to the source's (x, y), as OpenCV has them."""
-    angle, step = np.deg2rad(window.angle), window.side / crop
-    turn = step * np.array(
+def _output_to_source(crop_box: CropBox, crop_size: int) -> Float[np.ndarray, "2 3"]:
+    """Return the matrix from output (x, y, 1) to source (x, y), as OpenCV takes it."""
+    angle, pixel_size = np.deg2rad(crop_box.angle), crop_box.side / crop_size
+    rotation_matrix = pixel_size * np.array(
         [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     )
-    middle = np.array([window.left, window.top]) + (window.side - 1) / 2
-    offset = middle - turn @ np.full(2, (crop - 1) / 2)
-    return np.column_stack([turn, offset])
+    # The center of the output falls on the center of the square.
+    crop_center = np.array([crop_box.left, crop_box.top]) + (crop_box.side - 1) / 2
+    source_offset = crop_center - rotation_matrix @ np.full(2, (crop_size - 1) / 2)
+    return np.column_stack([rotation_matrix, source_offset])
 
 
-def _draw_start(
-    rng: np.random.Generator, wanted: tuple[int, int], size: int, side: int
+def _sample_start(
+    rng: np.random.Generator, required_range: tuple[int, int], axis_size: int, side: int
 ) -> int:
-    """Start of `side` pixels along one axis, the first and the last wanted among them.
+    """Sample where `side` pixels start along one axis.
 
-    Within the picture where that is longer, else around all of it.
+    Args:
+        rng: Random generator.
+        required_range: First and last pixel that must be inside.
+        axis_size: Size of the image along the axis in pixels.
+        side: Number of pixels to choose.
+
+    Returns:
+        A start within the image where that is longer, else around all of it.
     """
-    if side >= size:
-        return int(rng.integers(size - side, 1))
-    first, last = wanted
-    return int(rng.integers(max(0, last - side + 1), min(first, size - side) + 1))
+    # The whole axis fits: only the amount of padding before it is random.
+    if side >= axis_size:
+        return int(rng.integers(axis_size - side, 1))
+    first_pixel, last_pixel = required_range
+    return int(
+        rng.integers(
+            max(0, last_pixel - side + 1), min(first_pixel, axis_size - side) + 1
+        )
+    )
 
 
-def _to_output(start: int, stop: int, factor: float) -> tuple[int, int]:
-    """The output rows that a piece of the window fills, at least one."""
-    last = max(round(stop * factor), 1)
-    return min(round(start * factor), last - 1), last
+def _output_slice(part_start: int, part_stop: int, scale_factor: float) -> slice:
+    """Return the output pixels that a part of the crop fills, one or more."""
+    last_pixel = max(round(part_stop * scale_factor), 1)
+    return slice(min(round(part_start * scale_factor), last_pixel - 1), last_pixel)

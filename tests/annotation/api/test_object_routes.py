@@ -2,107 +2,115 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from pycocotools import mask as rle
+from pycocotools import mask as coco_mask
 
-from mst_jax.data.formats.images import decode_labels, encode_png
+from mst_jax.data.formats.images import encode_png
+from mst_jax.data.formats.label_maps import decode_label_map
 from mst_jax.inference.predictor import Predictor
-from tests.helpers.analytic_network import bumps
-from tests.helpers.annotation_client import IMAGE, VIEW, open_picture, send
+from tests.helpers.analytic_network import analytic_model
+from tests.helpers.annotation_client import IMAGE, ZOOM, open_image, send_bytes
 
-CLICKS = [dict(x=42, y=20), dict(x=75, y=50), dict(x=4, y=3.5, positive=False)]
+CLICKS = [
+    {"x": 42, "y": 20},
+    {"x": 75, "y": 50},
+    {"x": 4, "y": 3.5, "positive": False},
+]
 same = np.testing.assert_array_equal
 
 
 @pytest.fixture
-def address(client):
-    return open_picture(client) + "/objects/1"
+def object_url(client):
+    return open_image(client) + "/objects/1"
 
 
-def mask_of(answer) -> np.ndarray:
-    """The mask in an answer that must be one."""
-    assert answer.status_code == 200, answer.text
-    runs = rle.frPyObjects(answer.json()["mask"], 60, 84)
-    return rle.decode(runs).astype(bool)
+def decode_mask(response) -> np.ndarray:
+    """Return the mask in a response that must have one."""
+    assert response.status_code == 200, response.text
+    run_lengths = coco_mask.frPyObjects(response.json()["mask"], 60, 84)
+    return coco_mask.decode(run_lengths).astype(bool)
 
 
-def click(client, address, **where):
-    return client.post(f"{address}/clicks", json=where)
+def post_click(client, object_url, **click):
+    return client.post(f"{object_url}/clicks", json=click)
 
 
-def test_clicks_make_the_masks_of_the_predictor(client, address):
-    predictor = Predictor(bumps, **VIEW)
+def test_clicks_give_the_masks_of_the_predictor(client, object_url):
+    predictor = Predictor(analytic_model, zoom=ZOOM)
     predictor.set_image(IMAGE)
-    for one in CLICKS:
-        answer = click(client, address, **one)
-        want = predictor.click(one["y"], one["x"], one.get("positive", True))
-        same(mask_of(answer), want)
-        assert answer.json()["area"] == want.sum()
-    assert answer.json()["clicks"] == [{"positive": True} | one for one in CLICKS]
-    same(mask_of(client.post(f"{address}/undo")), predictor.undo())
-    same(mask_of(client.post(f"{address}/redo")), predictor.redo())
-    png = client.get(f"{address}/mask")
+    for click in CLICKS:
+        response = post_click(client, object_url, **click)
+        expected = predictor.click(click["y"], click["x"], click.get("positive", True))
+        same(decode_mask(response), expected)
+        assert response.json()["area"] == expected.sum()
+    assert response.json()["clicks"] == [{"positive": True} | click for click in CLICKS]
+    same(decode_mask(client.post(f"{object_url}/undo")), predictor.undo())
+    same(decode_mask(client.post(f"{object_url}/redo")), predictor.redo())
+    png = client.get(f"{object_url}/mask")
     assert png.headers["content-type"] == "image/png"
-    same(decode_labels(png.content), predictor.mask * 255)
-    sure = client.get(f"{address}/mask?form=probability").content
-    near = decode_labels(sure) - 255.0 * predictor.prob
-    assert np.abs(near).max() <= 0.5001
-    same(mask_of(client.post(f"{address}/reset")), np.zeros((60, 84), bool))
+    same(decode_label_map(png.content), predictor.mask * 255)
+    probability = client.get(f"{object_url}/mask?values=probability").content
+    difference = decode_label_map(probability) - 255.0 * predictor.prob
+    assert np.abs(difference).max() <= 0.5001
+    same(decode_mask(client.post(f"{object_url}/reset")), np.zeros((60, 84), bool))
 
 
-def test_a_click_is_removed(client, address):
-    for one in CLICKS:
-        click(client, address, **one)
-    removed = client.delete(f"{address}/clicks/1")
-    other = client.post(address[: -len("/1")], json={}).json()["number"]
-    other = address[:-1] + str(other)
-    for one in (CLICKS[0], CLICKS[2]):
-        answer = click(client, other, **one)
-    same(mask_of(removed), mask_of(answer))
-    assert removed.json()["clicks"] == answer.json()["clicks"]
-    assert client.delete(f"{address}/clicks/2").status_code == 404
+def test_removed_click_leaves_the_mask_of_the_others(client, object_url):
+    for click in CLICKS:
+        post_click(client, object_url, **click)
+    removed = client.delete(f"{object_url}/clicks/1")
+    objects_url = object_url[: -len("/1")]
+    other_id = client.post(objects_url, json={}).json()["object_id"]
+    for click in (CLICKS[0], CLICKS[2]):
+        response = post_click(client, f"{objects_url}/{other_id}", **click)
+    same(decode_mask(removed), decode_mask(response))
+    assert removed.json()["clicks"] == response.json()["clicks"]
+    assert client.delete(f"{object_url}/clicks/2").status_code == 404
 
 
-def test_a_mask_is_loaded_corrected_and_taken_back(client, address):
+def test_loaded_mask_is_corrected_and_undone(client, object_url):
     mask = np.zeros((60, 84), np.uint8)
     mask[10:30, 20:50] = 255
-    click(client, address, **CLICKS[0])
-    answer = send(client, f"{address}/mask", encode_png(mask), method="PUT")
-    same(mask_of(answer), mask > 0)
-    assert answer.json()["clicks"] == []
-    assert (mask_of(click(client, address, **CLICKS[2])) != (mask > 0)).any()
-    client.post(f"{address}/undo")
-    assert client.post(f"{address}/undo").json()["clicks"][0]["x"] == 42
+    post_click(client, object_url, **CLICKS[0])
+    response = send_bytes(client, f"{object_url}/mask", encode_png(mask), method="PUT")
+    same(decode_mask(response), mask > 0)
+    assert response.json()["clicks"] == []
+    corrected = decode_mask(post_click(client, object_url, **CLICKS[2]))
+    assert (corrected != (mask > 0)).any()
+    client.post(f"{object_url}/undo")
+    assert client.post(f"{object_url}/undo").json()["clicks"][0]["x"] == 42
 
 
-def test_objects_are_named_finished_and_removed(client, address):
-    objects = address[: -len("/1")]
-    made = client.post(objects, json={"name": "cat", "colour": "#00ff00"})
-    assert made.status_code == 201
-    assert (made.json()["name"], made.json()["colour"]) == ("cat", "#00ff00")
-    assert client.post(objects).json()["number"] == 3
-    changed = client.patch(f"{objects}/2", json={"finished": True}).json()
-    assert changed == made.json() | {"finished": True}
-    assert client.delete(f"{objects}/1").status_code == 204
-    session = client.get(objects[: -len("/objects")]).json()
-    assert [one["number"] for one in session["objects"]] == [2, 3]
+def test_objects_are_named_finished_and_removed(client, object_url):
+    objects_url = object_url[: -len("/1")]
+    created = client.post(objects_url, json={"name": "cat", "color": "#00ff00"})
+    assert created.status_code == 201
+    assert (created.json()["name"], created.json()["color"]) == ("cat", "#00ff00")
+    assert client.post(objects_url).json()["object_id"] == 3
+    changed = client.patch(f"{objects_url}/2", json={"finished": True}).json()
+    assert changed == created.json() | {"finished": True}
+    assert client.delete(f"{objects_url}/1").status_code == 204
+    session = client.get(objects_url[: -len("/objects")]).json()
+    assert [item["object_id"] for item in session["objects"]] == [2, 3]
 
 
-def test_many_who_click_at_once_get_what_they_get_alone(client):
-    addresses = [open_picture(client) + "/objects/1" for _ in range(5)]
+def test_concurrent_users_get_the_masks_of_single_users(client):
+    object_urls = [open_image(client) + "/objects/1" for _ in range(5)]
 
-    def clicks(address: str) -> list[np.ndarray]:
-        return [mask_of(click(client, address, **one)) for one in CLICKS]
+    def click_masks(object_url: str) -> list[np.ndarray]:
+        return [
+            decode_mask(post_click(client, object_url, **click)) for click in CLICKS
+        ]
 
     with ThreadPoolExecutor(5) as pool:
-        together = list(pool.map(clicks, addresses))
-    client.post(f"{addresses[0]}/reset")
-    alone = clicks(addresses[0])
-    for masks in together:
-        same(masks, alone)
+        concurrent_masks = list(pool.map(click_masks, object_urls))
+    client.post(f"{object_urls[0]}/reset")
+    single_masks = click_masks(object_urls[0])
+    for masks in concurrent_masks:
+        same(masks, single_masks)
 
 
 @pytest.mark.parametrize(
-    ("where", "status"),
+    ("click", "status"),
     [
         ({"x": 84, "y": 0}, 400),
         ({"x": 0, "y": -1}, 400),
@@ -113,43 +121,45 @@ def test_many_who_click_at_once_get_what_they_get_alone(client):
     ],
     ids=str,
 )
-def test_clicks_that_cannot_be_are_refused(client, address, where, status):
-    answer = click(client, address, **where)
-    assert answer.status_code == status and answer.json()["error"]
+def test_invalid_clicks_are_rejected(client, object_url, click, status):
+    response = post_click(client, object_url, **click)
+    assert response.status_code == status and response.json()["error"]
 
 
 @pytest.mark.parametrize(
     "body", [b'{"x": NaN, "y": 1}', b'{"x": 1e999, "y": 1}', b"", b"3"]
 )
-def test_bodies_that_are_no_click_are_refused(client, address, body):
-    answer = send(client, f"{address}/clicks", body, "application/json")
-    assert answer.status_code == 422 and answer.json()["error"]
+def test_bodies_that_are_no_clicks_are_rejected(client, object_url, body):
+    response = send_bytes(client, f"{object_url}/clicks", body, "application/json")
+    assert response.status_code == 422 and response.json()["error"]
 
 
-def test_what_is_not_there_is_refused(client, address):
-    objects = address[: -len("/1")]
-    for answer in (
-        click(client, f"{objects}/2", **CLICKS[0]),
-        client.post(f"{objects}/0/undo"),
-        client.delete(f"{objects}/-1"),
-        client.get(f"{objects}/{10**30}/mask"),
-        client.get(f"{address}/tokens"),
-        click(client, "/api/sessions/" + "x" * 24 + "/objects/1", **CLICKS[0]),
+def test_unknown_objects_and_sessions_are_rejected(client, object_url):
+    objects_url = object_url[: -len("/1")]
+    for response in (
+        post_click(client, f"{objects_url}/2", **CLICKS[0]),
+        client.post(f"{objects_url}/0/undo"),
+        client.delete(f"{objects_url}/-1"),
+        client.get(f"{objects_url}/{10**30}/mask"),
+        client.get(f"{object_url}/tokens"),
+        post_click(client, "/api/sessions/" + "x" * 24 + "/objects/1", **CLICKS[0]),
     ):
-        assert answer.status_code == 404 and answer.json()["error"]
-    wrong = client.get(f"{address}/mask?form=colour")
-    assert wrong.status_code == 422 and "form" in wrong.json()["error"]
+        assert response.status_code == 404 and response.json()["error"]
+    response = client.get(f"{object_url}/mask?values=color")
+    assert response.status_code == 422 and "values" in response.json()["error"]
 
 
 @pytest.mark.parametrize(
-    ("mask", "kind", "status"),
+    ("mask", "content_type", "status"),
     [
         (np.zeros((60, 84), np.uint8), "image/png", 400),
         (np.ones((84, 60), np.uint8), "image/png", 400),
         (np.ones((60, 84), np.uint8), "text/plain", 415),
     ],
-    ids=["empty", "turned", "text"],
+    ids=["empty", "transposed", "text"],
 )
-def test_masks_that_cannot_be_are_refused(client, address, mask, kind, status):
-    answer = send(client, f"{address}/mask", encode_png(mask), kind, "PUT")
-    assert answer.status_code == status and answer.json()["error"]
+def test_invalid_masks_are_rejected(client, object_url, mask, content_type, status):
+    response = send_bytes(
+        client, f"{object_url}/mask", encode_png(mask), content_type, "PUT"
+    )
+    assert response.status_code == status and response.json()["error"]

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from pycocotools import mask as rle
+from pycocotools import mask as coco_mask
 from pydantic import ValidationError
 
-import mst_jax.annotation.api.schemas as say
-from mst_jax.annotation.sessions.history import Drawn, Moment
+from mst_jax.annotation.api import schemas
+from mst_jax.annotation.sessions.history import AnnotatedObject, ObjectSnapshot
 from mst_jax.inference.click_session import Click
-from mst_jax.inference.selected_tokens import Cells
+from mst_jax.inference.selected_tokens import TokenBoxes
 
 
 @pytest.mark.parametrize(
@@ -23,29 +23,33 @@ from mst_jax.inference.selected_tokens import Cells
 )
 def test_run_lengths_of_small_masks(mask, counts):
     mask = np.array(mask, bool)
-    assert say.run_lengths(mask).model_dump() == {"size": mask.shape, "counts": counts}
+    encoded = schemas.encode_run_lengths(mask).model_dump()
+    assert encoded == {"size": mask.shape, "counts": counts}
 
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
-def test_coco_reads_run_lengths(mask):
-    runs = say.run_lengths(mask)
-    packed = rle.frPyObjects(runs.model_dump(), *mask.shape)
-    np.testing.assert_array_equal(rle.decode(packed).astype(bool), mask)
+def test_pycocotools_decodes_run_lengths(mask):
+    encoded = schemas.encode_run_lengths(mask)
+    compressed = coco_mask.frPyObjects(encoded.model_dump(), *mask.shape)
+    np.testing.assert_array_equal(coco_mask.decode(compressed).astype(bool), mask)
 
 
-def test_only_here_rows_and_columns_become_y_and_x():
-    moment = Moment((Click(3.0, 7.5, True),), area=5)
-    drawn = Drawn(2, "cat", "#000000").then(moment, most=9)
-    message = say.describe(drawn).model_dump()
-    assert message["clicks"] == [{"x": 7.5, "y": 3.0, "positive": True}]
-    assert message["can_undo"] and not message["can_redo"] and message["area"] == 5
+def test_rows_and_columns_become_y_and_x():
+    snapshot = ObjectSnapshot((Click(3.0, 7.5, True),), area=5)
+    annotated_object = AnnotatedObject(2, "cat", "#000000")
+    annotated_object = annotated_object.append_snapshot(snapshot, max_snapshots=9)
+    response = schemas.object_response(annotated_object).model_dump()
+    assert response["object_id"] == 2
+    assert response["clicks"] == [{"x": 7.5, "y": 3.0, "positive": True}]
+    assert response["can_undo"] and not response["can_redo"]
+    assert response["area"] == 5
 
 
-def test_tokens_are_boxes_by_their_upper_left_corner():
-    cells = Cells(np.array([[10.0, 20.0, 14.0, 29.0]]), np.array([0.9]))
-    nothing = Cells(np.zeros((0, 4)), np.zeros(0))
-    tokens = say.describe_tokens(cells, nothing)
-    assert tokens.fine == [(20.0, 10.0, 9.0, 4.0)] and tokens.coarse == []
+def test_token_boxes_begin_at_their_upper_left_corner():
+    fine = TokenBoxes(np.array([[10.0, 20.0, 14.0, 29.0]]), np.array([0.9]))
+    coarse = TokenBoxes(np.zeros((0, 4)), np.zeros(0))
+    response = schemas.token_boxes_response(fine, coarse)
+    assert response.fine == [(20.0, 10.0, 9.0, 4.0)] and response.coarse == []
 
 
 @pytest.mark.parametrize(
@@ -56,14 +60,14 @@ def test_tokens_are_boxes_by_their_upper_left_corner():
     ],
     ids=str,
 )
-def test_clicks_that_are_none(body):
+def test_invalid_clicks_are_rejected(body):
     with pytest.raises(ValidationError):
-        say.NewClick.model_validate(body)
+        schemas.ClickRequest.model_validate(body)
 
 
-def test_a_change_says_only_what_is_to_be_other():
-    change = say.Change.model_validate({"name": "cat"})
-    assert change.model_dump(exclude_unset=True) == {"name": "cat"}
-    for wrong in ({"colour": "red"}, {"name": ""}, {"finished": None}, {"clicks": []}):
+def test_update_holds_the_sent_attributes_only():
+    update = schemas.UpdateObjectRequest.model_validate({"name": "cat"})
+    assert update.model_dump(exclude_unset=True) == {"name": "cat"}
+    for body in ({"color": "red"}, {"name": ""}, {"finished": None}, {"clicks": []}):
         with pytest.raises(ValidationError):
-            say.Change.model_validate(wrong)
+            schemas.UpdateObjectRequest.model_validate(body)

@@ -1,104 +1,109 @@
+"""Open images in every way, and recover from bad files and lost connections."""
+
 import pytest
 
 pytestmark = pytest.mark.browser
 
 
-def test_pictures_come_by_drop_and_by_paste(annotator, files):
-    for kind in ("drop", "paste"):
-        before = annotator.session
-        annotator.tab.evaluate(
-            """async ([bytes, kind]) => {
+def test_images_are_opened_by_drop_and_by_paste(page, image_dir):
+    for event_type in ("drop", "paste"):
+        previous_session = page.session_id
+        page.tab.evaluate(
+            """async ([bytes, eventType]) => {
               const data = new DataTransfer();
-              const file = new File([new Uint8Array(bytes)], `${kind}.png`,
+              const file = new File([new Uint8Array(bytes)], `${eventType}.png`,
                 {type: "image/png"});
               data.items.add(file);
-              const how = {bubbles: true, dataTransfer: data, clipboardData: data};
-              document.body.dispatchEvent(kind === "drop"
-                ? new DragEvent("drop", how) : new ClipboardEvent("paste", how));
+              const init = {bubbles: true, dataTransfer: data, clipboardData: data};
+              document.body.dispatchEvent(eventType === "drop"
+                ? new DragEvent("drop", init) : new ClipboardEvent("paste", init));
             }""",
-            [list((files / "scene.png").read_bytes()), kind],
+            [list((image_dir / "scene.png").read_bytes()), event_type],
         )
-        annotator.wait_for_session(other_than=before)
-        assert annotator.tab.locator("#name").inner_text().startswith(f"{kind}.png")
+        page.wait_for_session(other_than=previous_session)
+        image_name = page.tab.locator("#image-name").inner_text()
+        assert image_name.startswith(f"{event_type}.png")
 
 
-def test_a_bad_file_is_one_sentence_and_the_work_goes_on(annotator, tmp_path):
-    annotator.click(42, 20)
-    before = annotator.session
-    (tmp_path / "no picture.png").write_text("hello")
-    annotator.tab.set_input_files("#file", tmp_path / "no picture.png")
-    annotator.tab.wait_for_selector(".notice")
-    assert annotator.notice().count(".") <= 2
-    assert annotator.session == before
-    annotator.click(10, 50)
-    assert len(annotator.current["clicks"]) == 2
-    annotator.tab.wait_for_selector(".notice", state="detached", timeout=9000)
-    # Chromium itself notes each refused request on the console.
-    assert all("400" in fault or "415" in fault for fault in annotator.faults)
-    annotator.faults.clear()
+def test_bad_file_shows_one_message_and_keeps_the_session(page, tmp_path):
+    page.click(42, 20)
+    session_id = page.session_id
+    (tmp_path / "no image.png").write_text("hello")
+    page.tab.set_input_files("#image-file-input", tmp_path / "no image.png")
+    page.tab.wait_for_selector(".toast")
+    assert page.last_toast().count(".") <= 2
+    assert page.session_id == session_id
+    # The old session still works, and the message disappears by itself.
+    page.click(10, 50)
+    assert len(page.current_object["clicks"]) == 2
+    page.tab.wait_for_selector(".toast", state="detached", timeout=9000)
+    # Chromium itself logs every rejected request.
+    assert all("400" in error or "415" in error for error in page.console_errors)
+    page.console_errors.clear()
 
 
-def test_clicks_made_while_the_server_is_away_arrive_in_order(annotator, context):
-    annotator.click(42, 20)
+def test_clicks_made_offline_arrive_in_order(page, context):
+    page.click(42, 20)
     context.set_offline(True)
     for x in (10, 20, 30):
-        annotator.tab.mouse.click(*annotator.at(x, 50))
-    # The line is drawn with the next frame, which may come after the last click.
-    annotator.tab.wait_for_selector("#saved.silent:has-text('3 kept here')")
+        page.tab.mouse.click(*page.window_position(x, 50))
+    # The status is drawn with the next frame, which may come after the last click.
+    page.tab.wait_for_selector("#save-status.offline:has-text('3 not saved yet')")
     context.set_offline(False)
-    annotator.tab.wait_for_selector("#saved:not(.silent)")
-    annotator.settle()
-    assert [click["x"] for click in annotator.state()["objects"][0]["clicks"]] == [
-        *(42, 10, 20, 30)
-    ]
-    assert all("INTERNET_DISCONNECTED" in fault for fault in annotator.faults)
-    annotator.faults.clear()
+    page.tab.wait_for_selector("#save-status:not(.offline)")
+    page.wait_until_saved()
+    clicks = page.fetch_session()["objects"][0]["clicks"]
+    assert [click["x"] for click in clicks] == [42, 10, 20, 30]
+    assert all("INTERNET_DISCONNECTED" in error for error in page.console_errors)
+    page.console_errors.clear()
 
 
-def test_an_answer_that_was_lost_does_not_repeat_the_click(annotator, context):
-    lost = []
+def test_lost_responses_do_not_repeat_actions(page, context):
+    lost_statuses = []
 
-    def lose(route):
-        if route.request.method == "POST" and len(lost) < 2:
-            lost.append(route.fetch().status)
+    def lose_response(route):
+        if route.request.method == "POST" and len(lost_statuses) < 2:
+            # The request reaches the server, but its response never arrives.
+            lost_statuses.append(route.fetch().status)
             route.abort()
         else:
             route.continue_()
 
-    context.route("**/objects", lose)
-    context.route("**/clicks", lose)
-    annotator.click(42, 20)
-    annotator.click(10, 50)
-    assert lost == [201, 200]  # the object was begun, the click was made
-    (one,) = annotator.state()["objects"]
-    assert [click["x"] for click in one["clicks"]] == [42, 10]
-    assert [one["clicks"] for one in annotator.shown] == [
-        [[42, 20, True], [10, 50, True]]
-    ]
-    assert all("ERR_FAILED" in fault for fault in annotator.faults)
-    annotator.faults.clear()
+    context.route("**/objects", lose_response)
+    context.route("**/clicks", lose_response)
+    page.click(42, 20)
+    page.click(10, 50)
+    # The server has created the object and applied the click.
+    assert lost_statuses == [201, 200]
+    (item,) = page.fetch_session()["objects"]
+    assert [click["x"] for click in item["clicks"]] == [42, 10]
+    page_clicks = [item["clicks"] for item in page.objects]
+    assert page_clicks == [[[42, 20, True], [10, 50, True]]]
+    assert all("ERR_FAILED" in error for error in page.console_errors)
+    page.console_errors.clear()
 
 
-def test_a_session_that_is_over_is_told_and_a_picture_of_the_folder_opens_anew(
-    annotator,
-):
-    def end_session():
-        address = f"{annotator.url}api/sessions/{annotator.session}"
-        assert annotator.tab.request.delete(address).ok
+def test_closed_session_is_reported_and_folder_images_are_reopened(page):
+    def close_session():
+        session_url = f"{page.server_url}api/sessions/{page.session_id}"
+        assert page.tab.request.delete(session_url).ok
 
-    annotator.click(42, 20)
-    end_session()
-    annotator.tab.reload()
-    annotator.tab.wait_for_selector(".notice")
-    assert "session is over" in annotator.notice()
-    tile = annotator.tab.locator("#pictures .tile").nth(1)
-    before = annotator.session
-    tile.click()
-    annotator.wait_for_session(other_than=before)
-    end_session()
-    annotator.tab.goto(annotator.url)
-    annotator.wait_for_session(other_than=None)
-    assert annotator.tab.locator("#name").inner_text().startswith("scene 1.png")
-    assert annotator.shown == []
-    assert all("404" in fault for fault in annotator.faults)
-    annotator.faults.clear()
+    # 1. An uploaded image cannot be opened again.
+    page.click(42, 20)
+    close_session()
+    page.tab.reload()
+    page.tab.wait_for_selector(".toast")
+    assert "session has ended" in page.last_toast()
+    # 2. An image of the folder gets a new session.
+    thumbnail = page.tab.locator("#image-list .thumbnail").nth(1)
+    closed_session = page.session_id
+    thumbnail.click()
+    page.wait_for_session(other_than=closed_session)
+    close_session()
+    page.tab.goto(page.server_url)
+    page.wait_for_session(other_than=None)
+    image_name = page.tab.locator("#image-name").inner_text()
+    assert image_name.startswith("scene 1.png")
+    assert page.objects == []
+    assert all("404" in error for error in page.console_errors)
+    page.console_errors.clear()

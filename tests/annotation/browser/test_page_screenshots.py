@@ -1,89 +1,103 @@
-"""Screenshots; `make pictures` keeps them, with a model that is worth looking at."""
+"""Take screenshots and check the layout.
+
+`make pictures` keeps the screenshots, taken with the bundled model.
+"""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.annotation.conftest import write_model
 from tests.helpers.browser import serve
-from tests.helpers.page_driver import Annotator
+from tests.helpers.page_driver import PageDriver
+from tests.helpers.token_model import write_token_model
 
 pytestmark = pytest.mark.browser
 
-MOST_BYTES = 300_000
-PHOTOGRAPHS = Path(__file__).parents[2] / "examples" / "photos"
-DESK = {"width": 1280, "height": 800}
-ON, OFF = "left", "right"
-SCENES = {
+MAX_BYTES = 300_000
+PHOTO_DIR = Path(__file__).parents[3] / "examples" / "photos"
+DESKTOP = {"width": 1280, "height": 800}
+TABLET = {"width": 834, "height": 1112}
+# Mouse buttons of positive and negative clicks.
+POSITIVE, NEGATIVE = "left", "right"
+SCREENSHOTS = {
     "page-light": (
-        dict(color_scheme="light", viewport=DESK),
+        dict(color_scheme="light", viewport=DESKTOP),
         "china",
-        [[(165, 160, ON), (330, 280, OFF)], [(420, 60, ON), (60, 300, OFF)]],
+        [
+            [(165, 160, POSITIVE), (330, 280, NEGATIVE)],
+            [(420, 60, POSITIVE), (60, 300, NEGATIVE)],
+        ],
     ),
     "page-dark": (
-        dict(color_scheme="dark", viewport=DESK),
+        dict(color_scheme="dark", viewport=DESKTOP),
         "flower",
-        [[(245, 178, ON), (280, 325, OFF), (250, 100, ON)]],
+        [[(245, 178, POSITIVE), (280, 325, NEGATIVE), (250, 100, POSITIVE)]],
     ),
     "page-tablet": (
-        dict(viewport={"width": 834, "height": 1112}, has_touch=True),
+        dict(viewport=TABLET, has_touch=True),
         "rocket",
-        [[(258, 200, ON), (155, 230, OFF)]],
+        [[(258, 200, POSITIVE), (155, 230, NEGATIVE)]],
     ),
 }
-"""Browser, photograph, and objects: clicks (x, y, on the object or beside it)."""
+"""Browser options, photo, and clicks (x, y, mouse button) of each object."""
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    given = os.environ.get("CHECKPOINT")
-    model = given or write_model(tmp_path_factory.mktemp("models") / "pictures model")
-    kept = tmp_path_factory.mktemp("photograph sessions")
-    with serve(model, "--sessions", kept, "--folder", PHOTOGRAPHS) as url:
-        yield url
+def photo_server_url(tmp_path_factory):
+    """Start a server with the photos of the examples; return its URL."""
+    models_dir = tmp_path_factory.mktemp("models")
+    checkpoint = os.environ.get("CHECKPOINT") or write_token_model(
+        models_dir / "screenshot model"
+    )
+    flags = ["--sessions", tmp_path_factory.mktemp("photo sessions")]
+    with serve(checkpoint, *flags, "--folder", PHOTO_DIR) as server_url:
+        yield server_url
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_the_page_looks_as_it_should(browser, url, name, tmp_path):
-    window, photograph, objects = SCENES[name]
-    with browser.new_context(**window) as context:
-        annotator = Annotator(context, url)
-        annotator.wait_for_session(other_than=None)
-        annotator.tab.locator(f"[title='{photograph}.jpg']").click()
-        annotator.tab.wait_for_function(
-            "name => document.title === name", arg=f"{photograph}.jpg"
+@pytest.mark.parametrize("name", SCREENSHOTS)
+def test_layout_fits_the_window(browser, photo_server_url, name, tmp_path):
+    context_options, photo, objects = SCREENSHOTS[name]
+    with browser.new_context(**context_options) as context:
+        # 1. Open the photo and annotate its objects.
+        page = PageDriver(context, photo_server_url)
+        page.wait_for_session(other_than=None)
+        page.tab.locator(f"[title='{photo}.jpg']").click()
+        page.tab.wait_for_function(
+            "title => document.title === title", arg=f"{photo}.jpg"
         )
-        annotator.settle()
+        page.wait_until_saved()
         for clicks in objects:
-            if annotator.shown:
-                annotator.press("Space")
+            if page.objects:
+                page.press_key("Space")
             for x, y, button in clicks:
-                annotator.click(x, y, button=button)
+                page.click(x, y, button=button)
+        # 2. Check the layout and take the screenshot, with the pointer on a click.
         x, y, _ = objects[-1][0]
-        annotator.tab.mouse.move(*annotator.at(x, y))
-        check_layout(annotator)
-        shot = annotator.tab.screenshot(type="jpeg", quality=85)
-        assert len(shot) < MOST_BYTES
-        folder = Path(os.environ.get("PICTURES", tmp_path))
-        (folder / f"{name}.jpg").write_bytes(shot)
-        assert annotator.faults == annotator.strangers == []
+        page.tab.mouse.move(*page.window_position(x, y))
+        check_layout(page)
+        screenshot = page.tab.screenshot(type="jpeg", quality=85)
+        assert len(screenshot) < MAX_BYTES
+        output_dir = Path(os.environ.get("PICTURES", tmp_path))
+        (output_dir / f"{name}.jpg").write_bytes(screenshot)
+        assert page.console_errors == page.external_requests == []
 
 
-def check_layout(annotator):
-    """Nothing overlaps, nothing needs scrolling, the picture has most of the room."""
-    boxes = annotator.tab.evaluate(
-        """() => Object.fromEntries(["bar", "rail", "stage", "panel", "status"].map(
-          (name) => [name, document.querySelector(`.${name}`).getBoundingClientRect()]))"""
+def check_layout(page):
+    """Check that nothing overlaps or scrolls, and that the image has most space."""
+    boxes = page.tab.evaluate(
+        """() => Object.fromEntries(
+          ["toolbar", "image-panel", "canvas-area", "object-panel", "status-bar"].map(
+            (name) =>
+              [name, document.querySelector(`.${name}`).getBoundingClientRect()]))"""
     )
-    size = annotator.tab.viewport_size
+    window_size = page.tab.viewport_size
+    window_area = window_size["width"] * window_size["height"]
     areas = {name: box["width"] * box["height"] for name, box in boxes.items()}
-    assert sum(areas.values()) == pytest.approx(
-        size["width"] * size["height"], rel=0.01
+    assert sum(areas.values()) == pytest.approx(window_area, rel=0.01)
+    assert areas["canvas-area"] > 0.55 * sum(areas.values())
+    scroll_width, client_width = page.tab.evaluate(
+        "() => { const toolbar = document.querySelector('.toolbar');"
+        " return [toolbar.scrollWidth, toolbar.clientWidth]; }"
     )
-    assert areas["stage"] > 0.55 * sum(areas.values())
-    bar = annotator.tab.evaluate(
-        "() => { const bar = document.querySelector('.bar');"
-        " return [bar.scrollWidth, bar.clientWidth]; }"
-    )
-    assert bar[0] <= bar[1], "buttons of the bar are out of sight"
+    assert scroll_width <= client_width, "some buttons of the toolbar are not visible"

@@ -1,3 +1,4 @@
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -6,110 +7,144 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from mst_jax.annotation.serving.engine import Engine, Scene, Shown
+from mst_jax.annotation.serving.compiled_steps import DeviceImage, MaskState
+from mst_jax.annotation.serving.engine import InferenceEngine
 from mst_jax.inference.click_session import Click
 from mst_jax.inference.predictor import Predictor
+from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.models.load import TrainedModel, load
 from mst_jax.models.mst import mst
-from tests.helpers.analytic_network import bumps
-from tests.helpers.annotation_client import IMAGE, VIEW
+from tests.helpers.analytic_network import analytic_model
+from tests.helpers.annotation_client import IMAGE, ZOOM
+from tests.helpers.random_models import random_params
 from tests.helpers.small_checkpoint import write_checkpoint
-from tests.inference.test_selected_tokens import SMALL
-from tests.models.test_simpleclick import drawn_params
 
 CLICKS = (Click(20, 42, True), Click(50, 75, True), Click(3.5, 4, False))
+SMALL_MST = {
+    **{"size": "nano", "crop": 32, "depth": 2, "width": 16, "num_heads": 2},
+    **{"pyramid_widths": (8,) * 4, "decoder_width": 8, "patch_size": 8},
+}
 same = np.testing.assert_array_equal
 
 
-def click(engine: Engine, scene: Scene, clicks: tuple[Click, ...]) -> list[Shown]:
-    """How an object stands after each click."""
-    shown = [engine.blank(scene)]
-    for number in range(len(clicks)):
-        seen = engine.ask(scene, clicks[: number + 1], shown[-1])
-        shown.append(engine.show(scene, seen))
-    return shown[1:]
+def make_clicks(
+    engine: InferenceEngine, device_image: DeviceImage, clicks: tuple[Click, ...]
+) -> list[MaskState]:
+    """Return the state of an object after each click."""
+    states = [engine.empty_state(device_image)]
+    for index in range(len(clicks)):
+        prediction = engine.predict(device_image, clicks[: index + 1], states[-1])
+        states.append(engine.paste_prediction(device_image, prediction))
+    return states[1:]
 
 
 @pytest.mark.parametrize(
-    "view", [VIEW, VIEW | {"zoom": None, "mirror": False}], ids=str
+    "zoom", [ZOOM, ZoomOptions(size=None, flip_tta=False)], ids=str
 )
-def test_clicks_make_the_masks_of_the_predictor(view):
-    engine, predictor = Engine(bumps, **view), Predictor(bumps, **view)
+def test_clicks_give_the_masks_of_the_predictor(zoom):
+    engine, predictor = (
+        InferenceEngine(analytic_model, zoom=zoom),
+        Predictor(analytic_model, zoom=zoom),
+    )
     predictor.set_image(IMAGE)
-    scene = engine.open(IMAGE)
-    for one, shown in zip(CLICKS, click(engine, scene, CLICKS), strict=True):
-        same(shown.mask, predictor.click(*one))
-        prob = np.asarray(shown.prob)[0, :60, :84]
+    states = make_clicks(engine, engine.load_image(IMAGE), CLICKS)
+    for click, state in zip(CLICKS, states, strict=True):
+        same(state.mask, predictor.click(*click))
+        prob = np.asarray(state.prob)[0, :60, :84]
         np.testing.assert_allclose(prob, predictor.prob, atol=1e-5)
 
 
-def test_a_loaded_mask_is_corrected_as_by_the_predictor(engine):
+def test_loaded_mask_is_corrected_as_by_the_predictor(engine):
     mask = np.zeros((60, 84), bool)
     mask[10:30, 20:50] = True
-    predictor = Predictor(bumps, **VIEW)
+    predictor = Predictor(analytic_model, zoom=ZOOM)
     predictor.set_image(IMAGE)
-    same(engine.loaded(engine.open(IMAGE), mask).mask, predictor.load_mask(mask))
-    scene = engine.open(IMAGE)
-    seen = engine.ask(scene, CLICKS[:1], engine.loaded(scene, mask))
-    same(engine.show(scene, seen).mask, predictor.click(*CLICKS[0]))
+    device_image = engine.load_image(IMAGE)
+    state = engine.state_from_mask(device_image, mask)
+    same(state.mask, predictor.load_mask(mask))
+    prediction = engine.predict(device_image, CLICKS[:1], state)
+    corrected = engine.paste_prediction(device_image, prediction)
+    same(corrected.mask, predictor.click(*CLICKS[0]))
 
 
-def test_no_click_waits_for_a_compiler(engine):
-    engine.compile((60, 84))
-    compiled = []
+def test_no_click_waits_for_the_compiler(engine):
+    engine.compile_sizes((60, 84))
+    compiled_events = []
 
-    def note(name: str, seconds: float, **rest: object) -> None:
+    def record_event(name: str, seconds: float, **options: object) -> None:
         if "backend_compile" in name:
-            compiled.append(name)
+            compiled_events.append(name)
 
-    jax.monitoring.register_event_duration_secs_listener(note)
+    jax.monitoring.register_event_duration_secs_listener(record_event)
     try:
-        scenes = [engine.open(np.roll(IMAGE, k, axis=0)) for k in range(11)]
+        device_images = [
+            engine.load_image(np.roll(IMAGE, k, axis=0)) for k in range(11)
+        ]
         clicks = tuple(Click(20.0 + k, 40.0, True) for k in range(8))
         with ThreadPoolExecutor(11) as pool:
-            together = list(pool.map(lambda s: click(engine, s, clicks), scenes))
+            concurrent_states = list(
+                pool.map(
+                    lambda image: make_clicks(engine, image, clicks), device_images
+                )
+            )
     finally:
-        jax.monitoring.unregister_event_duration_listener(note)
-    assert compiled == []
-    for scene, shown in zip(scenes, together, strict=True):
-        for got, want in zip(shown, click(engine, scene, clicks), strict=True):
-            np.testing.assert_allclose(got.prob, want.prob, atol=1e-5)
+        jax.monitoring.unregister_event_duration_listener(record_event)
+    assert compiled_events == []
+    for device_image, states in zip(device_images, concurrent_states, strict=True):
+        expected_states = make_clicks(engine, device_image, clicks)
+        for state, expected in zip(states, expected_states, strict=True):
+            np.testing.assert_allclose(state.prob, expected.prob, atol=1e-5)
 
 
-def test_another_size_compiles_no_network_again():
-    engine = Engine(bumps, **VIEW)
-    engine.expect((60, 84), (200, 84))
-    assert engine.missing == 4 + 2 and engine.compiled == []
-    engine.prepare(60, 84)
-    assert engine.compiled == ["1 at once", "pictures up to 128x128"]
-    engine.compile((60, 84), (200, 84))
-    assert engine.missing == 0 and len(engine.compiled) == 6
-    engine.prepare(128, 250)
-    assert engine.compiled[-1] == "pictures up to 128x256"
+def test_new_image_size_does_not_compile_the_network_again():
+    engine = InferenceEngine(analytic_model, zoom=ZOOM)
+    engine.request_sizes((60, 84), (200, 84))
+    assert engine.programs.progress() == ([], 4 + 2)
+    engine.compile_required(60, 84)
+    assert engine.programs.compiled == ["batch of 1", "images up to 128x128"]
+    engine.compile_sizes((60, 84), (200, 84))
+    assert engine.programs.num_pending == 0 and len(engine.programs.compiled) == 6
+    engine.compile_required(128, 250)
+    assert engine.programs.compiled[-1] == "images up to 128x256"
 
 
-def test_a_view_that_does_not_suit_the_model_is_refused(tmp_path):
+def test_zoom_size_that_the_network_does_not_accept_is_an_error(tmp_path):
     model = load(write_checkpoint(tmp_path / "model"))
     with pytest.raises(ValueError, match="patch"):
-        Engine(model, zoom=33)
-    engine = Engine(model, zoom=None)
-    assert engine.suits(32, 48) and not engine.suits(33, 48)
+        InferenceEngine(model, zoom=ZoomOptions(size=33))
+    engine = InferenceEngine(model, zoom=ZoomOptions(size=None))
+    assert engine.accepts_size(32, 48) and not engine.accepts_size(33, 48)
 
 
-def test_the_tokens_are_those_of_the_predictor():
-    module = mst(**SMALL)
+def test_token_boxes_are_those_of_the_predictor():
+    module = mst(**SMALL_MST)
     config = {"model": {"name": "mst", "size": "nano"}}
-    config["evaluation"] = {"zoom": 32, "zoom_min_side": 8}
-    model = TrainedModel(drawn_params(module), module, FrozenConfigDict(config))
-    engine, predictor = (make(model, mirror=False) for make in (Engine, Predictor))
-    assert engine.has_tokens and engine.name == "mst nano"
+    model = TrainedModel(random_params(module), module, FrozenConfigDict(config))
+    zoom = ZoomOptions(size=32, min_side=8, flip_tta=False)
+    engine, predictor = InferenceEngine(model, zoom=zoom), Predictor(model, zoom=zoom)
+    assert engine.has_token_selection and engine.model_name == "mst nano"
     predictor.set_image(IMAGE)
-    scene, num_tokens = engine.open(IMAGE), 0
-    for number, shown in enumerate(click(engine, scene, CLICKS)):
-        predictor.click(*CLICKS[number])
-        tokens = engine.tokens(scene, CLICKS[: number + 1], shown)
-        for got, want in zip(tokens, predictor.chosen()[-1], strict=True):
-            num_tokens += len(want.boxes)
-            np.testing.assert_allclose(got.boxes, want.boxes, atol=1e-4)
-            np.testing.assert_allclose(got.scores, want.scores, atol=1e-4)
+    device_image, num_tokens = engine.load_image(IMAGE), 0
+    for index, state in enumerate(make_clicks(engine, device_image, CLICKS)):
+        predictor.click(*CLICKS[index])
+        scales = engine.token_boxes(device_image, CLICKS[: index + 1], state)
+        expected_scales = predictor.selected_tokens()[-1]
+        for token_boxes, expected in zip(scales, expected_scales, strict=True):
+            num_tokens += len(expected.boxes)
+            np.testing.assert_allclose(token_boxes.boxes, expected.boxes, atol=1e-4)
+            np.testing.assert_allclose(token_boxes.scores, expected.scores, atol=1e-4)
     assert num_tokens > 0
+
+
+def test_zoom_options_default_to_those_of_the_model():
+    module = mst(**SMALL_MST)
+    config = {"model": {"name": "mst"}, "zoom": {"size": 32, "min_side": 8}}
+    model = TrainedModel(random_params(module), module, FrozenConfigDict(config))
+    engine = InferenceEngine(model)
+    other_zoom = dataclasses.replace(ZOOM, size=32, min_side=8)
+    expected = InferenceEngine(model, zoom=other_zoom)
+    masks = [
+        make_clicks(each, each.load_image(IMAGE), CLICKS)[-1].mask
+        for each in (engine, expected)
+    ]
+    same(*masks)

@@ -5,85 +5,87 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.annotation.serving.compiled_steps import Framed
-from mst_jax.annotation.serving.micro_batcher import BATCHES, Batcher
-from mst_jax.inference.click_session import in_slots
+from mst_jax.annotation.serving.compiled_steps import NetworkInput
+from mst_jax.annotation.serving.micro_batcher import BATCH_SIZES, MicroBatcher
+from mst_jax.inference.click_session import to_click_slots
 
 
-def framed(value: float, side: int = 2) -> Framed:
-    return Framed(jnp.full((1, side, side, 4), float(value)), in_slots(()))
+def make_input(value: float, side: int = 2) -> NetworkInput:
+    crop = jnp.full((1, side, side, 4), float(value))
+    return NetworkInput(crop, to_click_slots(()))
 
 
-class Slow:
-    """Notes the passes; the first one lasts until it is let go."""
+class SlowNetwork:
+    """Records the passes; the first one lasts until `continue_passes` is set."""
 
     def __init__(self):
-        self.passes, self.first, self.go = [], threading.Event(), threading.Event()
+        self.passes = []
+        self.first_pass, self.continue_passes = threading.Event(), threading.Event()
 
-    def __call__(self, company):
-        self.passes.append([float(one.layers[0, 0, 0, 0]) for one in company])
-        self.first.set()
-        assert self.go.wait(10)
-        if any(one.layers[0, 0, 0, 0] < 0 for one in company):
-            raise ValueError("less than nothing")
-        return np.concatenate([one.layers[..., 0] for one in company])
+    def __call__(self, inputs):
+        values = [float(network_input.crop[0, 0, 0, 0]) for network_input in inputs]
+        self.passes.append(values)
+        self.first_pass.set()
+        assert self.continue_passes.wait(10)
+        if min(values) < 0:
+            raise ValueError("negative value")
+        return np.concatenate([network_input.crop[..., 0] for network_input in inputs])
 
 
 @pytest.fixture
-def slow():
-    return Slow()
+def slow_network():
+    return SlowNetwork()
 
 
-def ask_together(batcher, slow, first, others):
-    """Answers to those who came while the network looked at the first one."""
+def predict_concurrently(batcher, slow_network, first_input, other_inputs):
+    """Return the futures; all inputs but the first arrive during the first pass."""
     with ThreadPoolExecutor(20) as pool:
-        answers = [pool.submit(batcher.ask, first)]
-        assert slow.first.wait(10)
-        answers += [pool.submit(batcher.ask, other) for other in others]
-        while len(batcher._waiting) < len(others):
+        futures = [pool.submit(batcher.predict, first_input)]
+        assert slow_network.first_pass.wait(10)
+        futures += [pool.submit(batcher.predict, other) for other in other_inputs]
+        while len(batcher._pending) < len(other_inputs):
             pass
-        slow.go.set()
-        return answers
+        slow_network.continue_passes.set()
+        return futures
 
 
-def test_those_who_wait_share_a_pass_filled_up_to_a_known_size(slow):
-    batcher = Batcher(slow, lambda shape: BATCHES)
-    answers = ask_together(batcher, slow, framed(0), [framed(k) for k in (1, 2, 3)])
-    for value, answer in enumerate(answers):
-        np.testing.assert_array_equal(answer.result(), np.full((2, 2), value))
-    alone, together = slow.passes
-    assert alone == [0.0]
-    assert sorted(together[:3]) == [1, 2, 3] and together[3] == together[0]
+def test_waiting_inputs_share_a_pass_filled_to_a_compiled_size(slow_network):
+    batcher = MicroBatcher(slow_network, lambda shape: BATCH_SIZES)
+    other_inputs = [make_input(k) for k in (1, 2, 3)]
+    futures = predict_concurrently(batcher, slow_network, make_input(0), other_inputs)
+    for value, future in enumerate(futures):
+        np.testing.assert_array_equal(future.result(), np.full((2, 2), value))
+    first_pass, shared_pass = slow_network.passes
+    assert first_pass == [0.0]
+    assert sorted(shared_pass[:3]) == [1, 2, 3] and shared_pass[3] == shared_pass[0]
 
 
-def test_no_pass_is_larger_than_the_largest(slow):
-    ask_together(
-        Batcher(slow, lambda shape: BATCHES),
-        slow,
-        framed(0),
-        [framed(k) for k in range(1, 12)],
-    )
-    assert [len(company) for company in slow.passes] == [1, BATCHES[-1], 4]
+def test_no_pass_exceeds_the_largest_batch_size(slow_network):
+    batcher = MicroBatcher(slow_network, lambda shape: BATCH_SIZES)
+    other_inputs = [make_input(k) for k in range(1, 12)]
+    predict_concurrently(batcher, slow_network, make_input(0), other_inputs)
+    assert list(map(len, slow_network.passes)) == [1, BATCH_SIZES[-1], 4]
 
 
-def test_sizes_that_are_not_ready_are_not_run(slow):
-    batcher = Batcher(slow, lambda shape: [2, 1])
-    ask_together(batcher, slow, framed(0), [framed(k) for k in (1, 2, 3)])
-    assert [len(company) for company in slow.passes] == [1, 2, 1]
+def test_batch_sizes_that_are_not_compiled_are_not_run(slow_network):
+    batcher = MicroBatcher(slow_network, lambda shape: [2, 1])
+    other_inputs = [make_input(k) for k in (1, 2, 3)]
+    predict_concurrently(batcher, slow_network, make_input(0), other_inputs)
+    assert list(map(len, slow_network.passes)) == [1, 2, 1]
 
 
-def test_those_who_see_less_wait_for_their_own_pass(slow):
-    others = [framed(1), framed(2, side=4), framed(3)]
-    answers = ask_together(
-        Batcher(slow, lambda shape: BATCHES), slow, framed(0), others
-    )
-    assert answers[2].result().shape == (4, 4)
-    assert sorted(map(sorted, slow.passes)) == [[0], [1, 3], [2]]
+def test_inputs_of_another_size_wait_for_their_own_pass(slow_network):
+    batcher = MicroBatcher(slow_network, lambda shape: BATCH_SIZES)
+    other_inputs = [make_input(1), make_input(2, side=4), make_input(3)]
+    futures = predict_concurrently(batcher, slow_network, make_input(0), other_inputs)
+    assert futures[2].result().shape == (4, 4)
+    assert sorted(map(sorted, slow_network.passes)) == [[0], [1, 3], [2]]
 
 
-def test_an_error_reaches_those_who_asked_and_no_one_else(slow):
-    slow.go.set()
-    batcher = Batcher(slow, lambda shape: [])
-    with pytest.raises(ValueError, match="less than nothing"):
-        batcher.ask(framed(-1))
-    np.testing.assert_array_equal(batcher.ask(framed(5)), np.full((2, 2), 5))
+def test_error_reaches_the_waiting_thread_only(slow_network):
+    slow_network.continue_passes.set()
+    batcher = MicroBatcher(slow_network, lambda shape: [])
+    with pytest.raises(ValueError, match="negative value"):
+        batcher.predict(make_input(-1))
+    prob = batcher.predict(make_input(5))
+    np.testing.assert_array_equal(prob, np.full((2, 2), 5))

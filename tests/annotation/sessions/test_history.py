@@ -4,64 +4,70 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mst_jax.annotation.sessions.history import Drawn, Moment
+from mst_jax.annotation.sessions.history import AnnotatedObject, ObjectSnapshot
 from mst_jax.inference.click_session import Click
 
-START = Drawn(1, "cat", "#2c82ff")
-ONE, TWO, THREE = (Moment(area=area) for area in (1, 2, 3))
+NEW_OBJECT = AnnotatedObject(1, "cat", "#2c82ff")
+ONE, TWO, THREE = (ObjectSnapshot(area=area) for area in (1, 2, 3))
 
 
-def after(*moments: Moment, most: int = 10) -> Drawn:
-    drawn = START
-    for moment in moments:
-        drawn = drawn.then(moment, most=most)
-    return drawn
+def append_all(*snapshots: ObjectSnapshot, max_snapshots: int = 10) -> AnnotatedObject:
+    annotated_object = NEW_OBJECT
+    for snapshot in snapshots:
+        annotated_object = annotated_object.append_snapshot(
+            snapshot, max_snapshots=max_snapshots
+        )
+    return annotated_object
 
 
-def test_undo_and_redo_walk_through_the_moments():
-    drawn = after(ONE, TWO)
-    seen = [drawn.present.area]
+def test_undo_and_redo_walk_through_the_snapshots():
+    annotated_object = append_all(ONE, TWO)
+    areas = [annotated_object.current_snapshot.area]
     for _ in range(3):
-        drawn = drawn.undo()
-        seen.append(drawn.present.area)
-    assert seen == [2, 1, 0, 0] and not drawn.can_undo
-    seen = []
+        annotated_object = annotated_object.undo()
+        areas.append(annotated_object.current_snapshot.area)
+    assert areas == [2, 1, 0, 0] and not annotated_object.can_undo
+    areas = []
     for _ in range(3):
-        drawn = drawn.redo()
-        seen.append(drawn.present.area)
-    assert seen == [1, 2, 2] and not drawn.can_redo
+        annotated_object = annotated_object.redo()
+        areas.append(annotated_object.current_snapshot.area)
+    assert areas == [1, 2, 2] and not annotated_object.can_redo
 
 
-def test_a_new_action_forgets_what_was_taken_back():
-    drawn = after(ONE, TWO).undo().then(THREE, most=10)
-    assert drawn.moments == (Moment(), ONE, THREE) and not drawn.can_redo
+def test_new_action_drops_undone_snapshots():
+    undone = append_all(ONE, TWO).undo()
+    annotated_object = undone.append_snapshot(THREE, max_snapshots=10)
+    assert annotated_object.snapshots == (ObjectSnapshot(), ONE, THREE)
+    assert not annotated_object.can_redo
 
 
-def test_the_oldest_moment_is_forgotten():
-    assert after(ONE, TWO, THREE, most=2).moments == (TWO, THREE)
+def test_oldest_snapshot_is_dropped():
+    assert append_all(ONE, TWO, THREE, max_snapshots=2).snapshots == (TWO, THREE)
 
 
-@given(st.lists(st.sampled_from(["then", "undo", "redo"]), max_size=12))
-def test_the_version_grows_with_every_change_and_with_no_other(actions):
-    drawn = START
-    for number, action in enumerate(actions):
-        args = {"moment": Moment(area=number + 1), "most": 5}
-        changed = getattr(drawn, action)(**(args if action == "then" else {}))
-        is_other = changed.present != drawn.present
-        assert changed.version == drawn.version + is_other
-        drawn = changed
+@given(st.lists(st.sampled_from(["append_snapshot", "undo", "redo"]), max_size=12))
+def test_version_grows_exactly_when_the_mask_changes(actions):
+    annotated_object = NEW_OBJECT
+    for index, action in enumerate(actions):
+        args = {"snapshot": ObjectSnapshot(area=index + 1), "max_snapshots": 5}
+        args = args if action == "append_snapshot" else {}
+        changed = getattr(annotated_object, action)(**args)
+        is_changed = changed.current_snapshot != annotated_object.current_snapshot
+        assert changed.version == annotated_object.version + is_changed
+        annotated_object = changed
 
 
-def test_the_files_that_are_needed():
-    first = Moment(loaded=4)
-    second = dataclasses.replace(first, clicks=(Click(1, 2, True),), seen=7)
-    assert after(first, second).undo().files() == {4, 7}
+def test_array_ids_are_those_of_all_snapshots():
+    first = ObjectSnapshot(initial_mask_id=4)
+    click = Click(1, 2, True)
+    second = dataclasses.replace(first, clicks=(click,), prediction_id=7)
+    assert append_all(first, second).undo().array_ids() == {4, 7}
 
 
 def test_json_keeps_everything():
-    moment = Moment(
-        (Click(1.5, 2.0, True), Click(0.0, 3.0, False)), 3, 9, (0, 5, 1, 6), 7
-    )
-    drawn = dataclasses.replace(after(ONE, moment).undo(), finished=True)
-    text = json.dumps(dataclasses.asdict(drawn))
-    assert Drawn.from_json(json.loads(text)) == drawn
+    clicks = (Click(1.5, 2.0, True), Click(0.0, 3.0, False))
+    snapshot = ObjectSnapshot(clicks, 3, 9, (0, 5, 1, 6), 7)
+    undone = append_all(ONE, snapshot).undo()
+    annotated_object = dataclasses.replace(undone, finished=True)
+    text = json.dumps(dataclasses.asdict(annotated_object))
+    assert AnnotatedObject.from_json(json.loads(text)) == annotated_object

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from mst_jax.annotation.limits import Refused
-from mst_jax.annotation.sessions.history import Moment
-from mst_jax.annotation.sessions.rendering import Canvas
-from mst_jax.annotation.sessions.storage import SessionFolder
+from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.sessions.history import ObjectSnapshot
+from mst_jax.annotation.sessions.rendering import SnapshotRenderer
+from mst_jax.annotation.sessions.storage import SessionStorage
 from mst_jax.data.formats.images import encode_png
 from mst_jax.inference.click_session import Click
 from tests.helpers.annotation_client import IMAGE
@@ -14,51 +14,55 @@ same = np.testing.assert_array_equal
 
 
 @pytest.fixture
-def folder(tmp_path):
-    folder = SessionFolder(tmp_path / "session")
-    folder.write_picture(encode_png(IMAGE))
-    return folder
+def storage(tmp_path):
+    storage = SessionStorage(tmp_path / "session")
+    storage.write_image(encode_png(IMAGE))
+    return storage
 
 
 @pytest.fixture
-def canvas(folder, engine):
-    return Canvas(folder, engine, 1)
+def renderer(storage, engine):
+    return SnapshotRenderer(storage, engine, 1)
 
 
-def test_a_moment_is_the_same_after_a_restart(canvas, folder, engine):
-    moment = canvas.after(Moment(), CLICKS)
-    shown = canvas.show(moment)
-    again = Canvas(folder, engine, canvas.next_file).show(moment)
-    assert np.asarray(again.prob).tobytes() == np.asarray(shown.prob).tobytes()
-    same(again.region, shown.region)
-    same(again.mask, shown.mask)
-    assert moment.area == shown.mask.sum() > 0
+def test_snapshot_is_bitwise_identical_after_a_restart(renderer, storage, engine):
+    snapshot = renderer.apply_clicks(ObjectSnapshot(), CLICKS)
+    state = renderer.render_snapshot(snapshot)
+    restarted = SnapshotRenderer(storage, engine, renderer.next_array_id)
+    restored = restarted.render_snapshot(snapshot)
+    assert np.asarray(restored.prob).tobytes() == np.asarray(state.prob).tobytes()
+    same(restored.roi, state.roi)
+    same(restored.mask, state.mask)
+    assert snapshot.area == state.mask.sum() > 0
 
 
-def test_clicks_at_once_are_clicks_one_after_the_other(canvas):
-    moment = Moment()
+def test_several_clicks_equal_single_clicks(renderer):
+    snapshot = ObjectSnapshot()
     for click in CLICKS:
-        moment = canvas.after(moment, (click,))
-    at_once = canvas.after(Moment(), CLICKS)
-    assert at_once.clicks == moment.clicks == CLICKS
-    same(canvas.show(at_once).prob, canvas.show(moment).prob)
+        snapshot = renderer.apply_clicks(snapshot, (click,))
+    together = renderer.apply_clicks(ObjectSnapshot(), CLICKS)
+    assert together.clicks == snapshot.clicks == CLICKS
+    same(
+        renderer.render_snapshot(together).prob, renderer.render_snapshot(snapshot).prob
+    )
 
 
-def test_a_mask_is_kept_and_corrected(canvas):
+def test_stored_mask_is_corrected_by_clicks(renderer):
     mask = np.zeros((60, 84), bool)
     mask[10:30, 20:50] = True
-    moment = canvas.keep(mask)
-    assert moment == canvas.start(moment.loaded) and moment.area == 600
-    same(canvas.show(moment).mask, mask)
-    after = canvas.after(moment, CLICKS[:1])
-    assert after.loaded == moment.loaded
-    assert (
-        canvas.show(after).prob != canvas.show(canvas.after(Moment(), CLICKS[:1])).prob
-    ).any()
+    snapshot = renderer.store_mask(mask)
+    assert snapshot == renderer.initial_snapshot(snapshot.initial_mask_id)
+    assert snapshot.area == 600
+    same(renderer.render_snapshot(snapshot).mask, mask)
+    corrected = renderer.apply_clicks(snapshot, CLICKS[:1])
+    assert corrected.initial_mask_id == snapshot.initial_mask_id
+    without_mask = renderer.apply_clicks(ObjectSnapshot(), CLICKS[:1])
+    corrected_prob = renderer.render_snapshot(corrected).prob
+    assert (corrected_prob != renderer.render_snapshot(without_mask).prob).any()
 
 
-def test_what_cannot_be_is_refused(canvas):
-    with pytest.raises(Refused, match="empty"):
-        canvas.keep(np.zeros((60, 84), bool))
-    with pytest.raises(Refused, match="no tokens"):
-        canvas.tokens(Moment())
+def test_empty_mask_and_models_without_tokens_are_rejected(renderer):
+    with pytest.raises(RequestRejected, match="empty"):
+        renderer.store_mask(np.zeros((60, 84), bool))
+    with pytest.raises(RequestRejected, match="no token selection"):
+        renderer.token_boxes(ObjectSnapshot())

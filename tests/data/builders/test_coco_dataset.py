@@ -2,40 +2,56 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.coco_json import CocoJson
-from mst_jax.data.builders.discovery import Item
-from tests.helpers.coco_files import PART, WHOLE, polygon, write_blank, write_coco
+from mst_jax.data.builders.discovery import SourceItem
+from tests.helpers.coco_files import (
+    PART,
+    WHOLE,
+    box_polygon,
+    write_blank_image,
+    write_coco,
+)
 
 
 @pytest.fixture
-def listed(tmp_path):
+def builder(tmp_path):
     write_coco(
-        tmp_path / "a.json", {"x.jpg": [polygon(WHOLE), polygon(PART)], "y.jpg": []}
+        tmp_path / "a.json",
+        {"x.jpg": [box_polygon(WHOLE), box_polygon(PART)], "y.jpg": []},
     )
-    for place in ("one/x.jpg", "two/x.jpg", "two/y.jpg"):
-        write_blank(tmp_path / place)
+    for image_path in ("one/x.jpg", "two/x.jpg", "two/y.jpg"):
+        write_blank_image(tmp_path / image_path)
     return CocoJson(data_dir=str(tmp_path / "data"), source=str(tmp_path))
 
 
-def test_a_picture_is_taken_from_the_first_folder_that_has_it(listed):
-    coco = listed.root / "a.json"
-    folders = [listed.root / name for name in ("none", "one", "two")]
-    assert listed.list_pictures(coco, folders) == [
-        Item("x", listed.root / "one" / "x.jpg", (coco,)),
-        Item("y", listed.root / "two" / "y.jpg", (coco,)),
+def test_an_image_is_taken_from_the_first_folder_that_has_it(builder):
+    coco_path = builder.source_dir / "a.json"
+    image_folders = [builder.source_dir / name for name in ("none", "one", "two")]
+    assert builder.list_images(coco_path, image_folders) == [
+        SourceItem("x", builder.source_dir / "one" / "x.jpg", (coco_path,)),
+        SourceItem("y", builder.source_dir / "two" / "y.jpg", (coco_path,)),
     ]
 
 
-def test_a_record_has_layers_and_parts_and_none_comes_without_objects(listed):
-    first, second = listed.list_pictures(listed.root / "a.json", [listed.root / "two"])
-    (row,) = listed.read(first)
-    assert len(row["layers"]) == 2
-    np.testing.assert_array_equal(row["parts"], [(1, 1, 0, 1)])
-    assert list(listed.read(second)) == []
-    assert listed.faults.remarks == {"pictures without an object": 1}
+def test_a_record_has_layers_and_parts_and_needs_an_object(builder):
+    first_item, second_item = builder.list_images(
+        builder.source_dir / "a.json", [builder.source_dir / "two"]
+    )
+    (record,) = builder.read_records(first_item)
+    assert len(record["layers"]) == 2
+    np.testing.assert_array_equal(record["parts"], [(1, 1, 0, 1)])
+    assert list(builder.read_records(second_item)) == []
+    assert builder.errors.skip_counts == {"images without an object": 1}
 
 
-def test_a_picture_listed_twice_is_a_fault(listed):
-    write_coco(listed.root / "a.json", {"x.jpg": [], "x.png": []})
-    write_blank(listed.root / "two" / "x.png")
-    assert len(listed.list_pictures(listed.root / "a.json", [listed.root / "two"])) == 1
-    assert listed.faults.lines == ["a.json, picture x.png: is listed twice"]
+def test_an_image_listed_twice_is_an_error(builder):
+    write_coco(builder.source_dir / "a.json", {"x.jpg": [], "x.png": []})
+    write_blank_image(builder.source_dir / "two" / "x.png")
+    assert (
+        len(
+            builder.list_images(
+                builder.source_dir / "a.json", [builder.source_dir / "two"]
+            )
+        )
+        == 1
+    )
+    assert builder.errors.messages == ["a.json, image x.png: is listed twice"]

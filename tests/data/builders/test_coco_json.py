@@ -5,38 +5,38 @@ from mst_jax.data.builders.coco_json import CocoJson
 from tests.helpers.coco_files import (
     PART,
     WHOLE,
-    polygon,
-    run_lengths,
-    write_blank,
+    box_polygon,
+    encode_run_lengths,
+    write_blank_image,
     write_coco,
 )
-from tests.helpers.prepare_dataset import prepare
+from tests.helpers.prepare_dataset import prepare_dataset
 
 
 def test_polygons_and_run_lengths_become_layers_and_parts(tmp_path):
     write_coco(
         tmp_path / "s" / "labels.json",
         {
-            "a.jpg": [run_lengths(PART), polygon(WHOLE)],
-            "b.jpg": [polygon(PART)],
+            "a.jpg": [encode_run_lengths(PART), box_polygon(WHOLE)],
+            "b.jpg": [box_polygon(PART)],
             "c.jpg": [],
         },
     )
-    for name in ("a", "b", "c"):
-        write_blank(tmp_path / "s" / "images" / f"{name}.jpg")
-    splits, faults = prepare(
+    for image_name in ("a", "b", "c"):
+        write_blank_image(tmp_path / "s" / "images" / f"{image_name}.jpg")
+    splits, errors = prepare_dataset(
         CocoJson, tmp_path / "s", tmp_path / "data", variant="mine"
     )
-    found = splits["train"]
-    assert sorted(found) == ["a", "b"]
-    np.testing.assert_array_equal(found["a"].layers, [WHOLE, PART])
-    np.testing.assert_array_equal(found["a"].parts, [(1, 1, 0, 1)])
-    np.testing.assert_array_equal(found["b"].layers, [PART])
-    assert faults.remarks == {"pictures without an object": 1}
+    examples = splits["train"]
+    assert sorted(examples) == ["a", "b"]
+    np.testing.assert_array_equal(examples["a"].layers, [WHOLE, PART])
+    np.testing.assert_array_equal(examples["a"].parts, [(1, 1, 0, 1)])
+    np.testing.assert_array_equal(examples["b"].layers, [PART])
+    assert errors.skip_counts == {"images without an object": 1}
 
 
 @pytest.mark.parametrize(
-    ("files", "pictures"),
+    ("coco_files", "image_folders"),
     [
         (
             {
@@ -51,56 +51,64 @@ def test_polygons_and_run_lengths_become_layers_and_parts(tmp_path):
         ),
     ],
 )
-def test_splits_by_name_with_pictures_where_tools_put_them(files, pictures, tmp_path):
-    root = tmp_path / "s"
-    for file in files:
-        name = "1.jpg" if "train" in file else "2.jpg"
-        write_coco(root / file, {name: [polygon(WHOLE)]})
-    write_blank(root / pictures[0] / "1.jpg")
-    write_blank(root / pictures[1] / "2.jpg")
-    (root / "annotations").mkdir(exist_ok=True)
-    if "train2017" in pictures:
-        (root / "annotations" / "captions_train2017.json").write_text("{}")
-    splits, _ = prepare(CocoJson, root, tmp_path / "data")
-    assert {s: list(found) for s, found in splits.items()} == {
+def test_splits_follow_from_the_names_of_files_and_folders(
+    coco_files, image_folders, tmp_path
+):
+    source = tmp_path / "s"
+    for coco_file in coco_files:
+        image_name = "1.jpg" if "train" in coco_file else "2.jpg"
+        write_coco(source / coco_file, {image_name: [box_polygon(WHOLE)]})
+    write_blank_image(source / image_folders[0] / "1.jpg")
+    write_blank_image(source / image_folders[1] / "2.jpg")
+    (source / "annotations").mkdir(exist_ok=True)
+    if "train2017" in image_folders:
+        (source / "annotations" / "captions_train2017.json").write_text("{}")
+    splits, _ = prepare_dataset(CocoJson, source, tmp_path / "data")
+    assert {split: list(examples) for split, examples in splits.items()} == {
         "train": ["1"],
         "val": ["2"],
     }
 
 
-def test_what_is_wrong_is_named(tmp_path):
-    root = tmp_path / "s"
-    bad = {"size": [20, 30], "counts": [1]}
+def test_missing_and_damaged_files_and_annotations_are_reported(tmp_path):
+    source = tmp_path / "s"
+    wrong_run_lengths = {"size": [20, 30], "counts": [1]}
     write_coco(
-        root / "a.json",
-        {"a.jpg": [bad, polygon(PART)], "b.jpg": [polygon(PART)], "gone.jpg": []},
+        source / "a.json",
+        {
+            "a.jpg": [wrong_run_lengths, box_polygon(PART)],
+            "b.jpg": [box_polygon(PART)],
+            "gone.jpg": [],
+        },
     )
-    write_blank(root / "a.jpg")
-    (root / "b.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(ValueError, match="3 bad files") as caught:
-        prepare(CocoJson, root, tmp_path / "data")
-    said = str(caught.value)
-    assert "a.json, picture gone.jpg: is missing" in said
-    assert "a.json, annotation 0: run lengths do not add up to 20x30" in said
-    assert "b.jpg: JPEG is truncated" in said
-    splits, _ = prepare(CocoJson, root, tmp_path / "data", skip_bad=True)
+    write_blank_image(source / "a.jpg")
+    (source / "b.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ValueError, match="3 bad files") as error_info:
+        prepare_dataset(CocoJson, source, tmp_path / "data")
+    message = str(error_info.value)
+    assert "a.json, image gone.jpg: is missing" in message
+    assert "a.json, annotation 0: run lengths do not add up to 20x30" in message
+    assert "b.jpg: JPEG is truncated" in message
+    splits, _ = prepare_dataset(CocoJson, source, tmp_path / "data", skip_bad=True)
     np.testing.assert_array_equal(splits["train"]["a"].layers, [PART])
 
 
-def test_a_picture_of_another_size_than_listed_is_named(tmp_path):
-    write_coco(tmp_path / "s" / "a.json", {"a.png": [polygon(PART)]})
-    write_blank(tmp_path / "s" / "a.png")
-    text = (tmp_path / "s" / "a.json").read_text()
-    (tmp_path / "s" / "a.json").write_text(text.replace('"height": 20', '"height": 21'))
-    with pytest.raises(ValueError, match=r"a.png: is 20x30, a.json says 21x30"):
-        prepare(CocoJson, tmp_path / "s", tmp_path / "data")
+def test_an_image_of_another_size_than_listed_is_reported(tmp_path):
+    write_coco(tmp_path / "s" / "a.json", {"a.png": [box_polygon(PART)]})
+    write_blank_image(tmp_path / "s" / "a.png")
+    coco_text = (tmp_path / "s" / "a.json").read_text()
+    (tmp_path / "s" / "a.json").write_text(
+        coco_text.replace('"height": 20', '"height": 21')
+    )
+    with pytest.raises(ValueError, match=r"a.png: is 20x30, a.json lists 21x30"):
+        prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
 
 
-def test_files_that_cannot_be_told_apart_are_refused(tmp_path):
-    for name in ("train_a.json", "train_b.json"):
-        write_coco(tmp_path / "s" / name, {})
+def test_several_files_for_one_split_or_without_a_split_raise(tmp_path):
+    for coco_name in ("train_a.json", "train_b.json"):
+        write_coco(tmp_path / "s" / coco_name, {})
     with pytest.raises(ValueError, match=r"second COCO file of the split 'train'"):
-        prepare(CocoJson, tmp_path / "s", tmp_path / "data")
+        prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
     (tmp_path / "s" / "train_b.json").rename(tmp_path / "s" / "b.json")
     with pytest.raises(ValueError, match=r"b.json has none of train, val and test"):
-        prepare(CocoJson, tmp_path / "s", tmp_path / "data")
+        prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")

@@ -3,81 +3,86 @@ from pathlib import Path
 import pytest
 
 from mst_jax.data.builders.discovery import (
-    Item,
+    SourceItem,
     find_by_stem,
     find_pairs,
-    find_root,
+    find_source_dir,
     list_files,
-    read_names,
+    read_name_list,
 )
-from mst_jax.data.errors import Faults
+from mst_jax.data.file_errors import ErrorCollector
 
 
-def touch(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
+def touch_files(root, *file_names):
+    for file_name in file_names:
+        (root / file_name).parent.mkdir(parents=True, exist_ok=True)
+        (root / file_name).touch()
 
 
-def test_what_is_missing_is_named_with_the_layout(tmp_path):
-    touch(tmp_path, "images/a.jpg", "val.txt")
-    find_root(tmp_path, ("images", "train.txt|val.txt"), layout="")
+def test_a_missing_path_is_reported_with_the_layout(tmp_path):
+    touch_files(tmp_path, "images/a.jpg", "val.txt")
+    find_source_dir(tmp_path, ("images", "train.txt|val.txt"), source_layout="")
     with pytest.raises(ValueError, match=r"looked for .*/masks and .* hold the layout"):
-        find_root(tmp_path, ("images", "masks"), layout="the layout")
+        find_source_dir(tmp_path, ("images", "masks"), source_layout="the layout")
     with pytest.raises(ValueError, match=r"looked for .*/a or .*/b and did not"):
-        find_root(tmp_path, ("a|b",), layout="")
+        find_source_dir(tmp_path, ("a|b",), source_layout="")
 
 
-def test_the_folder_of_an_archive_is_found(tmp_path):
-    touch(tmp_path, "VOCdevkit/VOC2012/images/a.jpg")
-    nested = ("VOC2012", "VOCdevkit/VOC2012")
-    found = find_root(tmp_path, ("images",), nested=nested, layout="")
-    assert found == tmp_path / "VOCdevkit/VOC2012"
+def test_the_folder_of_an_unpacked_archive_is_found(tmp_path):
+    touch_files(tmp_path, "VOCdevkit/VOC2012/images/a.jpg")
+    archive_folders = ("VOC2012", "VOCdevkit/VOC2012")
+    source_dir = find_source_dir(
+        tmp_path, ("images",), archive_folders=archive_folders, source_layout=""
+    )
+    assert source_dir == tmp_path / "VOCdevkit/VOC2012"
 
 
-def test_files_are_sorted_and_clutter_is_left_out(tmp_path):
-    touch(tmp_path, "b.png", "a.JPG", ".DS_Store", "Thumbs.db")
+def test_files_are_sorted_without_hidden_and_desktop_files(tmp_path):
+    touch_files(tmp_path, "b.png", "a.JPG", ".DS_Store", "Thumbs.db")
     assert [path.name for path in list_files(tmp_path)] == ["a.JPG", "b.png"]
 
 
-def test_names_are_first_words_and_come_once(tmp_path):
+def test_names_are_unique_first_words(tmp_path):
     (tmp_path / "val.txt").write_text("b 1\n\na\nb\n")
-    assert read_names(tmp_path / "val.txt") == ["b", "a"]
+    assert read_name_list(tmp_path / "val.txt") == ["b", "a"]
 
 
-@pytest.mark.parametrize("text", ["../a", "/etc/passwd"])
-def test_names_stay_in_their_folder(text, tmp_path):
-    (tmp_path / "val.txt").write_text(text)
-    with pytest.raises(ValueError, match=r"val.txt names .* expected a name"):
-        read_names(tmp_path / "val.txt")
+@pytest.mark.parametrize("list_text", ["../a", "/etc/passwd"])
+def test_names_that_leave_the_folder_raise(list_text, tmp_path):
+    (tmp_path / "val.txt").write_text(list_text)
+    with pytest.raises(ValueError, match=r"val.txt names .* expected the name"):
+        read_name_list(tmp_path / "val.txt")
 
 
-def test_a_list_that_is_no_text_is_named(tmp_path):
+def test_a_list_that_is_no_text_raises(tmp_path):
     (tmp_path / "val.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"val.txt is no text"):
-        read_names(tmp_path / "val.txt")
+    with pytest.raises(ValueError, match=r"val.txt is not a text file"):
+        read_name_list(tmp_path / "val.txt")
 
 
-def test_pairs_and_what_has_no_partner(tmp_path):
-    touch(tmp_path, "im/a.jpg", "im/b.PNG", "im/c.jpg", "im/c.bmp", "im/n.txt")
-    touch(tmp_path, "gt/a.png", "gt/c.png", "gt/d.png", "gt/e.txt")
-    faults = Faults(tmp_path)
-    pairs = find_pairs(tmp_path / "im", tmp_path / "gt", faults, prefix="x-")
-    image, mask = Path(tmp_path / "im"), Path(tmp_path / "gt")
-    assert pairs == [
-        Item("x-a", image / "a.jpg", (mask / "a.png",)),
-        Item("x-c", image / "c.bmp", (mask / "c.png",)),
+def test_files_without_a_partner_are_reported(tmp_path):
+    touch_files(tmp_path, "im/a.jpg", "im/b.PNG", "im/c.jpg", "im/c.bmp", "im/n.txt")
+    touch_files(tmp_path, "gt/a.png", "gt/c.png", "gt/d.png", "gt/e.txt")
+    errors = ErrorCollector(tmp_path)
+    items = find_pairs(tmp_path / "im", tmp_path / "gt", errors, id_prefix="x-")
+    image_folder, mask_folder = Path(tmp_path / "im"), Path(tmp_path / "gt")
+    assert items == [
+        SourceItem("x-a", image_folder / "a.jpg", (mask_folder / "a.png",)),
+        SourceItem("x-c", image_folder / "c.bmp", (mask_folder / "c.png",)),
     ]
-    assert sorted(faults.lines) == [
-        "gt/d.png: mask without picture",
-        "gt/e.txt: not a mask file (.png, .bmp, .tif, .tiff, .jpg)",
+    assert sorted(errors.messages) == [
+        "gt/d.png: mask without image",
+        "gt/e.txt: not one of the mask formats .png, .bmp, .tif, .tiff, .jpg",
         "im/b.PNG: has no mask gt/b.png",
         "im/c.jpg: has the same stem as c.bmp",
-        "im/n.txt: not a picture file (.jpg, .jpeg, .png, .bmp, .tif, .tiff, .webp)",
+        "im/n.txt: not one of the image formats "
+        ".jpg, .jpeg, .png, .bmp, .tif, .tiff, .webp",
     ]
 
 
-def test_files_of_one_kind_by_stem(tmp_path):
-    touch(tmp_path, "a.jpg")
-    found = find_by_stem(tmp_path, Faults(), suffixes=(".jpg",), kind="picture")
-    assert found == {"a": tmp_path / "a.jpg"}
+def test_files_are_mapped_by_stem(tmp_path):
+    touch_files(tmp_path, "a.jpg")
+    found_paths = find_by_stem(
+        tmp_path, ErrorCollector(), suffixes=(".jpg",), file_type="image"
+    )
+    assert found_paths == {"a": tmp_path / "a.jpg"}

@@ -2,93 +2,97 @@ import numpy as np
 import pytest
 
 from mst_jax.data.builders.folder import Folder
-from tests.helpers import prepare_dataset
 from tests.helpers.image_files import IMAGE, LABELS, write_folder, write_image
+from tests.helpers.prepare_dataset import prepare_dataset
 
 
-def prepare(source, data_dir, **options):
-    splits, faults = prepare_dataset.prepare(Folder, source, data_dir, **options)
-    return splits["train"], faults.lines
+def prepare_folder(source, data_dir, **options):
+    splits, errors = prepare_dataset(Folder, source, data_dir, **options)
+    return splits["train"], errors.messages
 
 
-def test_layers_are_ordered_by_number_and_suffixes_may_be_upper_case(tmp_path):
-    root = tmp_path / "source"
-    write_image(root / "images" / "a.JPG", np.full((3, 4, 3), 90, np.uint8))
-    write_image(root / "images" / "a_1.bmp", IMAGE)
-    for name, add in (("a_0", 1), ("a_2", 2), ("a_10", 3), ("a_1", 50)):
-        write_image(root / "masks" / f"{name}.PNG", LABELS + np.uint16(add))
-    found, _ = prepare(root, tmp_path / "data")
-    assert sorted(found) == ["a", "a_1"]
+def test_layers_are_ordered_by_number_and_suffixes_ignore_case(tmp_path):
+    source = tmp_path / "source"
+    write_image(source / "images" / "a.JPG", np.full((3, 4, 3), 90, np.uint8))
+    write_image(source / "images" / "a_1.bmp", IMAGE)
+    for mask_stem, label_offset in (("a_0", 1), ("a_2", 2), ("a_10", 3), ("a_1", 50)):
+        write_image(
+            source / "masks" / f"{mask_stem}.PNG", LABELS + np.uint16(label_offset)
+        )
+    examples, _ = prepare_folder(source, tmp_path / "data")
+    assert sorted(examples) == ["a", "a_1"]
     np.testing.assert_array_equal(
-        found["a"].layers, [LABELS + 1, LABELS + 2, LABELS + 3]
+        examples["a"].layers, [LABELS + 1, LABELS + 2, LABELS + 3]
     )
-    np.testing.assert_array_equal(found["a_1"].layers, [LABELS + 50])
+    np.testing.assert_array_equal(examples["a_1"].layers, [LABELS + 50])
 
 
-def test_16_bit_labels_and_ignored_pixels_are_kept(tmp_path):
-    root = tmp_path / "source"
+def test_16_bit_labels_and_ignored_pixels_are_unchanged(tmp_path):
+    source = tmp_path / "source"
     labels = np.array([[0, 300, 65535, 65534]] * 3, np.uint16)
-    write_image(root / "images" / "a.png")
-    write_image(root / "masks" / "a.png", labels)
-    found, _ = prepare(root, tmp_path / "data")
-    np.testing.assert_array_equal(found["a"].layers, [labels])
+    write_image(source / "images" / "a.png")
+    write_image(source / "masks" / "a.png", labels)
+    examples, _ = prepare_folder(source, tmp_path / "data")
+    np.testing.assert_array_equal(examples["a"].layers, [labels])
 
 
 @pytest.fixture
 def bad_folder(tmp_path):
-    root = write_folder(tmp_path / "source", num_pictures=2)
-    eight = LABELS.astype(np.uint8)
-    write_image(root / "images" / "lonely.png")
-    write_image(root / "images" / "p0.bmp")
-    (root / "images" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
-    (root / "images" / "notes.txt").write_text("hello")
-    write_image(root / "images" / "blank.png")
-    write_image(root / "masks" / "blank.png", 0 * eight)
-    write_image(root / "images" / "wide.png")
-    write_image(root / "masks" / "wide.png", np.ones((3, 5), np.uint8))
-    write_image(root / "masks" / "torn.png", eight)
-    write_image(root / "masks" / "nobody.png", eight)
-    write_image(root / "masks" / "p1_3.png", IMAGE)
-    write_image(root / "masks" / "p1.jpg", eight)
-    return root
+    source = write_folder(tmp_path / "source", num_images=2)
+    gray_labels = LABELS.astype(np.uint8)
+    write_image(source / "images" / "lonely.png")
+    write_image(source / "images" / "p0.bmp")
+    (source / "images" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    (source / "images" / "notes.txt").write_text("hello")
+    write_image(source / "images" / "blank.png")
+    write_image(source / "masks" / "blank.png", 0 * gray_labels)
+    write_image(source / "images" / "wide.png")
+    write_image(source / "masks" / "wide.png", np.ones((3, 5), np.uint8))
+    write_image(source / "masks" / "torn.png", gray_labels)
+    write_image(source / "masks" / "nobody.png", gray_labels)
+    write_image(source / "masks" / "p1_3.png", IMAGE)
+    write_image(source / "masks" / "p1.jpg", gray_labels)
+    return source
 
 
-EXPECTED = [
+EXPECTED_ERRORS = [
     "images/lonely.png: has no mask masks/lonely.png",
-    "images/notes.txt: not a picture file",
+    "images/notes.txt: not one of the image formats",
     "images/p0.png: has the same stem as p0.bmp",
     "images/torn.jpg: JPEG is truncated",
     "masks/blank.png: has no object",
-    "masks/nobody.png: mask without picture",
+    "masks/nobody.png: mask without image",
     "masks/p1.jpg: masks must be .png files",
-    "masks/p1_3.png: label map in colour",
-    "masks/wide.png: is 3x5, its picture 3x4",
+    "masks/p1_3.png: label map in color",
+    "masks/wide.png: is 3x5, its image 3x4",
 ]
 
 
-def test_all_bad_files_stand_in_one_error(bad_folder, tmp_path):
-    with pytest.raises(ValueError, match="9 bad files") as caught:
-        prepare(bad_folder, tmp_path / "data")
-    lines = sorted(line.strip() for line in str(caught.value).splitlines()[1:])
-    assert len(lines) == len(EXPECTED)
-    for line, expected in zip(lines, EXPECTED, strict=True):
-        assert line.startswith(expected)
+def test_all_bad_files_are_listed_in_one_error(bad_folder, tmp_path):
+    with pytest.raises(ValueError, match="9 bad files") as error_info:
+        prepare_folder(bad_folder, tmp_path / "data")
+    error_lines = sorted(
+        line.strip() for line in str(error_info.value).splitlines()[1:]
+    )
+    assert len(error_lines) == len(EXPECTED_ERRORS)
+    for line, expected_error in zip(error_lines, EXPECTED_ERRORS, strict=True):
+        assert line.startswith(expected_error)
 
 
-def test_bad_files_can_be_left_out(bad_folder, tmp_path):
-    found, faults = prepare(bad_folder, tmp_path / "data", skip_bad=True)
-    assert sorted(found) == ["p0", "p1"]
-    np.testing.assert_array_equal(found["p1"].layers, [LABELS])
-    assert len(faults) == len(EXPECTED)
+def test_skip_bad_leaves_bad_files_out(bad_folder, tmp_path):
+    examples, errors = prepare_folder(bad_folder, tmp_path / "data", skip_bad=True)
+    assert sorted(examples) == ["p0", "p1"]
+    np.testing.assert_array_equal(examples["p1"].layers, [LABELS])
+    assert len(errors) == len(EXPECTED_ERRORS)
 
 
-def test_a_wrong_source_says_what_is_missing(tmp_path):
+def test_a_wrong_source_raises_with_the_layout(tmp_path):
     with pytest.raises(ValueError, match=r"looked for .*images.*masks/STEM.png"):
         Folder(data_dir=str(tmp_path), source=str(tmp_path / "nowhere"))
 
 
-def test_an_empty_source_is_an_error(tmp_path):
+def test_an_empty_source_raises(tmp_path):
     (tmp_path / "source" / "images").mkdir(parents=True)
     (tmp_path / "source" / "masks").mkdir()
-    with pytest.raises(ValueError, match="no picture is left"):
-        prepare(tmp_path / "source", tmp_path / "data")
+    with pytest.raises(ValueError, match="no image is left"):
+        prepare_folder(tmp_path / "source", tmp_path / "data")

@@ -1,44 +1,49 @@
 import numpy as np
 import pytest
 
-from mst_jax.data.builders.hqseg44k import _PARTS, Hqseg44k
+from mst_jax.data.builders.hqseg44k import _PART_SETS, Hqseg44k
 from tests.helpers.image_files import LABELS, write_image
-from tests.helpers.prepare_dataset import prepare
+from tests.helpers.prepare_dataset import prepare_dataset
 
-MASK = (LABELS > 0).astype(np.uint8) * 255
+OBJECT_MASK = (LABELS > 0).astype(np.uint8) * 255
 
 
-def write_hqseg(root, splits=("train", "val")):
+def write_hqseg(source, splits=("train", "val")):
     for split in splits:
-        for _, pictures, masks in _PARTS[split]:
-            write_image(root / pictures / "a.jpg")
-            write_image(root / masks / "a.png", MASK)
-    return root
+        for _, image_folder, mask_folder in _PART_SETS[split]:
+            write_image(source / image_folder / "a.jpg")
+            write_image(source / mask_folder / "a.png", OBJECT_MASK)
+    return source
 
 
-def test_all_eleven_sets_are_read(tmp_path):
-    root = write_hqseg(tmp_path / "s")
-    splits, faults = prepare(Hqseg44k, root, tmp_path / "data")
-    assert sorted(splits["train"]) == [
+def test_all_eleven_data_sets_are_read(tmp_path):
+    source = write_hqseg(tmp_path / "s")
+    examples_by_split, errors = prepare_dataset(Hqseg44k, source, tmp_path / "data")
+    assert sorted(examples_by_split["train"]) == [
         *("DIS5K-TR-a", "DUTS-TE-a", "DUTS-TR-a", "ECSSD-a", "FSS-a", "MSRA-10K-a"),
         "ThinObject5K-TR-a",
     ]
-    assert sorted(splits["val"]) == [
+    assert sorted(examples_by_split["val"]) == [
         "COIFT-a",
         "DIS5K-VD-a",
         "HRSOD-a",
         "ThinObject5K-TE-a",
     ]
-    for example in (*splits["train"].values(), *splits["val"].values()):
+    for example in (
+        *examples_by_split["train"].values(),
+        *examples_by_split["val"].values(),
+    ):
         np.testing.assert_array_equal(example.layers, [LABELS > 0])
-    assert not faults.lines
+    assert not errors.messages
 
 
-def test_a_split_that_is_not_there_is_left_out_but_a_missing_set_is_told(tmp_path):
-    root = write_hqseg(tmp_path / "s", ["val"])
-    splits, _ = prepare(Hqseg44k, root, tmp_path / "data")
-    assert list(splits) == ["val"]
-    (root / "thin_object_detection/COIFT/masks/a.png").unlink()
-    (root / "thin_object_detection/COIFT/masks").rmdir()
-    with pytest.raises(ValueError, match=r"COIFT/masks: COIFT is missing or not whole"):
-        prepare(Hqseg44k, root, tmp_path / "data")
+def test_a_missing_split_is_skipped_but_a_missing_data_set_is_reported(tmp_path):
+    source = write_hqseg(tmp_path / "s", ["val"])
+    examples_by_split, _ = prepare_dataset(Hqseg44k, source, tmp_path / "data")
+    assert list(examples_by_split) == ["val"]
+    (source / "thin_object_detection/COIFT/masks/a.png").unlink()
+    (source / "thin_object_detection/COIFT/masks").rmdir()
+    with pytest.raises(
+        ValueError, match=r"COIFT/masks: COIFT is missing or incomplete"
+    ):
+        prepare_dataset(Hqseg44k, source, tmp_path / "data")

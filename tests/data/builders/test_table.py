@@ -1,7 +1,7 @@
 from mst_jax.data.builders import BUILDERS
 
 
-def test_builders_are_known_by_the_names_tfds_gives_them():
-    assert {name: builder.name for name, builder in BUILDERS.items()} == {
-        name: name for name in BUILDERS
-    }
+def test_builders_are_listed_by_their_tfds_names():
+    assert {
+        builder_name: builder.name for builder_name, builder in BUILDERS.items()
+    } == {builder_name: builder_name for builder_name in BUILDERS}

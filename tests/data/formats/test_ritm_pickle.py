@@ -4,84 +4,56 @@ import cv2
 import numpy as np
 import pytest
 
-from mst_jax.data.errors import BadFile, Faults
 from mst_jax.data.formats.ritm_pickle import (
-    Note,
-    find_packed,
-    open_packed,
-    read_notes,
-    read_packed,
+    RitmAnnotation,
+    decode_ritm_masks,
+    read_ritm_annotations,
     read_size_classes,
 )
-from mst_jax.data.record import make_record
-from tests.helpers.image_files import write_image
-from tests.helpers.ritm_files import PARTS, STUFF, WHOLES, write_packed
+from tests.helpers.ritm_files import PARTS, STUFF, WHOLES, write_ritm_folder
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return write_packed(tmp_path / "train")
+    return write_ritm_folder(tmp_path / "train")
 
 
-def test_pictures_and_notes_come_in_order(folder):
-    items, notes = find_packed(folder)
-    assert [item.id for item in items] == ["000000000009", "000000000025"]
-    assert items[0].picture == folder / "images" / "000000000009.jpg"
-    assert notes["000000000009"] == Note(3, {1: 0})
-    assert notes["000000000025"] == Note(3, {})
+def test_objects_parts_and_stuff_are_separated(folder):
+    annotation = RitmAnnotation(3, {1: 0})
+    masks = decode_ritm_masks(folder / "masks" / "000000000009.pickle", annotation)
+    np.testing.assert_array_equal(masks.layers, [WHOLES, PARTS])
+    np.testing.assert_array_equal(masks.stuff, [STUFF])
+    assert masks.parts == [(1, 1, 0, 1)]
 
 
-def test_objects_parts_and_stuff_are_told_apart(folder):
-    packed = open_packed(folder / "masks" / "000000000009.pickle", Note(3, {1: 0}))
-    np.testing.assert_array_equal(packed.layers, [WHOLES, PARTS])
-    np.testing.assert_array_equal(packed.stuff, [STUFF])
-    assert packed.parts == [(1, 1, 0, 1)]
-
-
-def test_only_the_wanted_objects_are_kept(folder):
-    note = Note(3, {1: 0}, frozenset({1}))
-    packed = open_packed(folder / "masks" / "000000000009.pickle", note)
-    np.testing.assert_array_equal(packed.layers, [PARTS])
-    assert packed.parts == []  # its whole is gone
-
-
-def test_a_record_holds_them(folder):
-    (item, _), notes = find_packed(folder)
-    (row,) = read_packed(item, notes[item.id], Faults())
-    assert row.keys() == make_record("", b"", []).keys()
-    np.testing.assert_array_equal(row["parts"], [(1, 1, 0, 1)])
-    assert (len(row["layers"]), len(row["stuff"])) == (2, 1)
+def test_only_the_selected_objects_are_read(folder):
+    annotation = RitmAnnotation(3, {1: 0}, frozenset({1}))
+    masks = decode_ritm_masks(folder / "masks" / "000000000009.pickle", annotation)
+    np.testing.assert_array_equal(masks.layers, [PARTS])
+    assert masks.parts == []  # its parent is not selected
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (([], []), "has 0 objects in 0 layers"),
-        (([1], [(0, 1)]), "does not nest"),
-        (7, "does not nest"),
-        (([np.zeros(3, np.uint8)], [(0, 1)] * 3), "not a picture"),
-        (([], [(0, 1)] * 3), "at odds"),
-        (([cv2.imencode(".png", PARTS)[1]], [(-1, 1)] * 3), "at odds"),
+        (([1], [(0, 1)]), "has an unexpected structure"),
+        (7, "has an unexpected structure"),
+        (([np.zeros(3, np.uint8)], [(0, 1)] * 3), "not an image"),
+        (([], [(0, 1)] * 3), "contradicts"),
+        (([cv2.imencode(".png", PARTS)[1]], [(-1, 1)] * 3), "contradicts"),
     ],
 )
-def test_bad_masks_are_named(content, reason, folder):
+def test_bad_masks_raise_with_the_reason(content, reason, folder):
     path = folder / "masks" / "000000000009.pickle"
     path.write_bytes(pickle.dumps(content))
-    (item, _), notes = find_packed(folder)
-    with pytest.raises(BadFile, match=reason) as caught:
-        list(read_packed(item, notes[item.id], Faults()))
-    assert caught.value.file == path
-
-
-def test_masks_of_another_size_are_named(folder):
-    write_image(folder / "images" / "000000000009.jpg", np.zeros((8, 8, 3), np.uint8))
-    (item, _), notes = find_packed(folder)
-    with pytest.raises(BadFile, match="is 3x4, its picture 8x8"):
-        list(read_packed(item, notes[item.id], Faults()))
+    annotations = read_ritm_annotations(folder / "hannotation.pickle")
+    with pytest.raises(ValueError, match=reason):
+        decode_ritm_masks(path, annotations["000000000009"])
 
 
 @pytest.mark.parametrize(
-    "tree",
+    "content",
     [
         [1],
         {"a": {}},
@@ -91,15 +63,15 @@ def test_masks_of_another_size_are_named(folder):
         {1: {}, "a": {}},
     ],
 )
-def test_other_pickles_are_no_notes(tree, tmp_path):
-    (tmp_path / "hannotation.pickle").write_bytes(pickle.dumps(tree))
+def test_other_pickles_are_no_annotations(content, tmp_path):
+    (tmp_path / "hannotation.pickle").write_bytes(pickle.dumps(content))
     with pytest.raises(ValueError, match=r"hannotation.pickle cannot be used"):
-        read_notes(tmp_path / "hannotation.pickle")
+        read_ritm_annotations(tmp_path / "hannotation.pickle")
 
 
-def test_size_classes_of_numpys_own_file(tmp_path):
-    classes = {"small": {0: [1, 2], 1: []}, "huge": {1: [np.int64(0)]}}
-    np.save(tmp_path / "lovedams.npy", classes, allow_pickle=True)
+def test_size_classes_are_read_from_an_npy_file(tmp_path):
+    size_classes = {"small": {0: [1, 2], 1: []}, "huge": {1: [np.int64(0)]}}
+    np.save(tmp_path / "lovedams.npy", size_classes, allow_pickle=True)
     assert read_size_classes(tmp_path / "lovedams.npy") == {
         "small": {0: {1, 2}, 1: frozenset()},
         "huge": {1: {0}},

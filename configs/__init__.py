@@ -1,0 +1,1 @@
+"""Configs of training runs: plain values; --config.KEY=VALUE changes a value."""

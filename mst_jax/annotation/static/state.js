@@ -1,0 +1,52 @@
+/** The state of the page, and the only way to redraw it. Used by all modules. */
+
+import { Viewport } from "./viewport.js";
+
+/** What the page shows; whoever changes it calls `requestRender`. */
+export const state = {
+  /** Response of GET /api/about; polled until the model is compiled. */
+  serverInfo: { ready: true, has_token_selection: false },
+  viewport: new Viewport(),
+  /** @type {?AnnotationSession} session of the open image; null before the first one */
+  session: null,
+  /** @type {"click"|"brush"|"eraser"|"hand"} */
+  activeTool: "click",
+  /** Whether a plain click is positive; Shift and the right button invert it. */
+  clicksArePositive: true,
+  /** Whether masks and clicks are hidden, while a key is held. */
+  masksHidden: false,
+  /** @type {?BrushStroke} stroke in progress */
+  activeStroke: null,
+  /** @type {?{x: number, y: number}} pointer position in image pixels */
+  pointerPosition: null,
+  /** Click of the current object below the pointer, or null. */
+  hoveredClick: null,
+  /** Overlays of the current object: {probability, tokenBoxes}. */
+  overlays: {},
+  /** @type {?{totalMs: number, modelMs: number}} time from the last click to its mask */
+  clickLatency: null,
+  /** @type {?string} name of the image that is being opened */
+  openingImageName: null,
+};
+
+let renderPage = null;
+let isRenderRequested = false;
+
+/**
+ * Sets the function that draws the page, and draws it for the first time.
+ * @param {() => void} renderCallback
+ */
+export function setRenderCallback(renderCallback) {
+  renderPage = renderCallback;
+  requestRender();
+}
+
+/** Redraws the page with the next frame; several calls before it draw once. */
+export function requestRender() {
+  if (isRenderRequested) return;
+  isRenderRequested = true;
+  requestAnimationFrame(() => {
+    isRenderRequested = false;
+    renderPage();
+  });
+}

@@ -1,0 +1,65 @@
+"""Parse the flags of the commands: `--data-dir` and `--data_dir` are the same flag."""
+
+import argparse
+import sys
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that accepts underscores for the hyphens of its flags.
+
+    Flags are declared with hyphens. Keys of a config (`--config.data.data_dir=...`) are
+    not flags of the parser and stay unchanged.
+    """
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse the arguments; see `argparse.ArgumentParser.parse_known_args`.
+
+        Args:
+            args: Words of the command line; None = those of the process.
+            namespace: Object that takes the values; None = a new one.
+        """
+        # Both `parse_args` and `parse_known_args` of the base class end here.
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args(
+            [with_hyphens(word) for word in words], namespace
+        )
+
+
+def with_hyphens(argument: str) -> str:
+    """Return a flag with hyphens for underscores; its value and other words unchanged.
+
+    Args:
+        argument: One word of the command line, such as `--data_dir=my_data`.
+    """
+    flag, equals, value = argument.partition("=")
+    if not flag.startswith("--") or "." in flag:
+        return argument
+    return flag.replace("_", "-") + equals + value
+
+
+def add_zoom_flags(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the flags of `interaction.inference_options.override_zoom` to a parser.
+
+    They set `zoom` (text), `zoom_min_side` (pixels) and `flip_tta`; all are None if the
+    user does not give them.
+
+    Args:
+        parser: Parser or group of flags to add them to.
+    """
+    parser.add_argument(
+        "--zoom",
+        metavar="N",
+        help="side in pixels of the crop that the network sees, or none; "
+        "default: as trained",
+    )
+    parser.add_argument(
+        "--zoom-min-side",
+        metavar="N",
+        type=int,
+        help="minimum side in pixels of the region of interest; default: as trained",
+    )
+    parser.add_argument(
+        "--flip-tta",
+        action=argparse.BooleanOptionalAction,
+        help="average with the prediction of the flipped crop; default: as trained",
+    )

@@ -36,6 +36,7 @@ _DECODING_SLOTS = threading.Semaphore(2)
 
 BinaryFile = io.BufferedReader | io.BytesIO
 DecodedT = TypeVar("DecodedT")
+MaskT = TypeVar("MaskT", bound=np.ndarray)
 
 
 class ImageHeader(NamedTuple):
@@ -124,13 +125,7 @@ def open_mask(
     Raises:
         RequestRejected: As in `open_image`; or the size differs from the image's (400).
     """
-    image_header = read_image_header(io.BytesIO(data), limits)
-    # Checked twice: the header keeps large files from being decoded, and a damaged file
-    # may decode to another size.
-    _check_mask_size((image_header.height, image_header.width), (height, width))
-    mask = _decode_limited(label_maps.decode_binary_mask, data)
-    _check_mask_size(mask.shape, (height, width))
-    return mask
+    return _decode_of_size(label_maps.decode_binary_mask, data, (height, width), limits)
 
 
 def open_label_map(
@@ -147,11 +142,7 @@ def open_label_map(
     Raises:
         RequestRejected: As in `open_mask`.
     """
-    image_header = read_image_header(io.BytesIO(data), limits)
-    _check_mask_size((image_header.height, image_header.width), (height, width))
-    label_map = _decode_limited(label_maps.decode_label_map, data)
-    _check_mask_size(label_map.shape, (height, width))
-    return label_map
+    return _decode_of_size(label_maps.decode_label_map, data, (height, width), limits)
 
 
 def _read_pillow_header(file: BinaryFile) -> ImageHeader:
@@ -199,6 +190,22 @@ def _decode_limited(decode_file: Callable[[bytes], DecodedT], data: bytes) -> De
         raise RequestRejected(
             f"the image cannot be read: {error}; {_ACCEPTED_FORMATS}", 415
         ) from None
+
+
+def _decode_of_size(
+    decode_file: Callable[[bytes], MaskT],
+    data: bytes,
+    image_size: tuple[int, int],
+    limits: Limits,
+) -> MaskT:
+    """Decode a mask or label map that must have the size of the image."""
+    image_header = read_image_header(io.BytesIO(data), limits)
+    # Checked twice: the header keeps large files from being decoded, and a damaged file
+    # may decode to another size.
+    _check_mask_size((image_header.height, image_header.width), image_size)
+    mask = _decode_limited(decode_file, data)
+    _check_mask_size(mask.shape, image_size)
+    return mask
 
 
 def _check_mask_size(

@@ -2,11 +2,20 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, ArrayLike, Bool, Float, Num
 
-from mst_jax.losses.pixel_errors import (
+from mst_jax.losses.loss_inputs import (
+    AxisName,
+    BoolOption,
     PixelAxes,
+    PixelReducer,
+    ScalarOption,
+    make_pixel_reducer,
+)
+from mst_jax.losses.pixel_errors import (
     PixelErrors,
+    choose,
+    class_weight,
     compute_pixel_errors,
     focal_weight,
     normalized_focal_weight,
@@ -14,17 +23,18 @@ from mst_jax.losses.pixel_errors import (
 
 
 def adaptive_focal_loss(
-    logits: Float[Array, "*pixels"],
-    targets: Num[Array, "*pixels"] | Bool[Array, "*pixels"],
+    logits: Float[ArrayLike, "*pixels"],
+    labels: Num[ArrayLike, "*pixels"] | Bool[ArrayLike, "*pixels"],
     *,
-    gamma: float = 2.0,
-    delta: float = 0.4,
-    alpha: float = 1.0,
-    epsilon: float = 0.5,
-    adaptive_gamma: bool = True,
-    gradient_correction: bool = True,
-    axis: PixelAxes = -1,
-    where: Bool[Array, "*pixels"] | None = None,
+    where: Bool[ArrayLike, "..."] | None = None,
+    axis: PixelAxes | None = None,
+    axis_name: AxisName | None = None,
+    gamma: ScalarOption = 2.0,
+    delta: ScalarOption = 0.4,
+    alpha: ScalarOption = 1.0,
+    epsilon: ScalarOption = 0.5,
+    adaptive_gamma: BoolOption = True,
+    gradient_correction: BoolOption = True,
 ) -> Float[Array, "*pixels"]:
     """Compute the focal loss with an exponent and a weight for each example (AFL).
 
@@ -34,7 +44,7 @@ def adaptive_focal_loss(
         omega   = N / ((1 + delta * gamma_a) * sum((1 - pt)^gamma_a))               (AGR)
         loss    = omega * (1 - pt)^gamma_a * (-log pt) + alpha * (1 - pt)^(gamma_a + 1)
 
-    times `epsilon` for targets 1 and `1 - epsilon` for targets 0. No gradient flows
+    times `epsilon` for labels 1 and `1 - epsilon` for labels 0. No gradient flows
     through gamma_a and omega. Hard examples get the larger exponent; omega restores the
     gradient of their few hard pixels, which many easy ones would outweigh.
 
@@ -49,40 +59,59 @@ def adaptive_focal_loss(
 
     Args:
         logits: Logits of any shape; float16 and bfloat16 are raised to float32.
-        targets: Targets 0 or 1, same shape as `logits`.
+        labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
+        where: False on pixels that do not count, broadcasts to `logits`; None: all count.
+            Labels on such pixels may hold anything, such as 255.
+        axis: Axes over which the pixels of one example lie, such as (-2, -1); needed if
+            `logits` have several axes.
+        axis_name: Mesh axes over which the pixels of one example are sharded, inside
+            `jax.shard_map`; None: each example is whole.
         gamma: Minimum focal exponent; the larger, the smaller the weight of pixels that
             are already right.
         delta: Factor of gamma_a in the denominator of omega.
         alpha: Weight of the second term, the poly-loss term.
-        epsilon: Weight of targets 1, from 0 to 1; negative: no class weights.
+        epsilon: Weight of labels 1, from 0 to 1; negative: no class weights.
         adaptive_gamma: True: adapt the exponent; False: gamma_a = gamma.
         gradient_correction: True: rescale the gradient; False: omega = 1.
-        axis: Axes over which the pixels of one example lie.
-        where: False on pixels that do not count, same shape; None: all pixels count.
 
     Returns:
         The loss of each pixel, 0 where it does not count. Take the mean over `axis` with
         the same `where`.
+
+    Raises:
+        ValueError: Logits that are not floats, labels of another shape, labels other than
+            0 and 1 (seen only if they are concrete), a `where` that does not broadcast,
+            or no `axis` for several axes.
     """
-    errors = compute_pixel_errors(logits, targets, where)
+    errors = compute_pixel_errors(logits, labels, where)
+    reducer = make_pixel_reducer(logits, axis, axis_name)
     # 1. The exponent of each example, gamma_a.
-    gamma_a = _adaptive_gamma(errors, gamma, axis=axis) if adaptive_gamma else gamma
+    gamma_a = choose(
+        adaptive_gamma, lambda: _adaptive_gamma(errors, gamma, reducer), lambda: gamma
+    )
     # 2. The first term: omega and the focal weight times the cross-entropy.
-    if gradient_correction:
-        weight = normalized_focal_weight(errors, gamma_a, axis=axis)
-        weight = weight / (1.0 + delta * gamma_a)
-    else:
-        weight = focal_weight(errors.neg_margin, gamma_a)
+    weight = choose(
+        gradient_correction,
+        lambda: (
+            normalized_focal_weight(errors, gamma_a, reducer=reducer)
+            / (1.0 + delta * gamma_a)
+        ),
+        lambda: focal_weight(errors.neg_margin, gamma_a),
+    )
     loss = weight * jax.nn.softplus(errors.neg_margin)
     # 3. The second term, with gradient also where the focal weight vanishes.
     loss = loss + alpha * focal_weight(errors.neg_margin, gamma_a + 1.0)
-    if epsilon >= 0:
-        loss = jnp.where(errors.is_object, epsilon, 1.0 - epsilon) * loss
+    # 4. The class weights.
+    loss = choose(
+        epsilon >= 0,
+        lambda: class_weight(errors.is_object, epsilon, name="epsilon") * loss,
+        lambda: loss,
+    )
     return jnp.where(errors.is_counted, loss, 0.0)
 
 
 def _adaptive_gamma(
-    errors: PixelErrors, gamma: float, *, axis: PixelAxes
+    errors: PixelErrors, gamma: ScalarOption, reducer: PixelReducer
 ) -> Float[Array, "*examples"]:
     """Compute gamma_a: `gamma` for a perfect object, up to `gamma + 1` for a missed one.
 
@@ -91,6 +120,6 @@ def _adaptive_gamma(
     in_object = errors.is_counted & errors.is_object
     true_prob = jnp.where(in_object, jax.nn.sigmoid(-errors.neg_margin), 0.0)
     # At least 1, so that an example without an object has the mean 0.
-    num_object_pixels = jnp.maximum(in_object.sum(axis, keepdims=True), 1)
-    mean_prob = true_prob.sum(axis, keepdims=True) / num_object_pixels
+    num_object_pixels = jnp.maximum(reducer.sum(in_object), 1)
+    mean_prob = reducer.sum(true_prob) / num_object_pixels
     return jax.lax.stop_gradient(gamma + 1.0 - mean_prob)

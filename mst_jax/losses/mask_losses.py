@@ -18,22 +18,25 @@ from mst_jax.losses.cross_entropy import (
 from mst_jax.losses.focal import focal_loss, normalized_focal_loss, poly_loss
 from mst_jax.losses.region_losses import dice_loss, soft_iou_loss
 
-# (logits [*b h w], targets [*b h w], *, where [*b h w], **options) -> [*b]
+# (logits [*b h w], labels [*b h w], *, where [*b h w], **options) -> [*b]
 MaskLoss = Callable[..., Float[Array, "*b"]]
 
 PIXEL_AXES = (-2, -1)
+
+# Keyword-only arguments of a loss that describe its arrays; a config cannot give them.
+ARRAY_ARGUMENTS = ("where", "axis", "axis_name")
 
 
 def as_mask_loss(loss_fn: Callable[..., Array]) -> MaskLoss:
     """Reduce a loss of pixels to one value for each example.
 
     Args:
-        loss_fn: (logits, targets, *, where, ...) -> a value for each pixel or each
-            example. If it takes `axis`, it gets the last two axes. The targets may be
+        loss_fn: (logits, labels, *, where, ...) -> a value for each pixel or each
+            example. If it takes `axis`, it gets the last two axes. The labels may be
             the logits of a teacher.
 
     Returns:
-        (logits [*b h w], targets, *, where, **options) -> [*b]. A loss of pixels becomes
+        (logits [*b h w], labels, *, where, **options) -> [*b]. A loss of pixels becomes
         its mean over the pixels that count, 0 if there are none. The options are those
         of `loss_fn`, see `loss_options`.
     """
@@ -44,12 +47,12 @@ def as_mask_loss(loss_fn: Callable[..., Array]) -> MaskLoss:
     @functools.wraps(loss_fn)
     def mask_loss(
         logits: Float[Array, "*b h w"],
-        targets: Bool[Array, "*b h w"] | Float[Array, "*b h w"],
+        labels: Bool[Array, "*b h w"] | Float[Array, "*b h w"],
         *,
         where: Bool[Array, "*b h w"],
         **options: Any,
     ) -> Float[Array, "*b"]:
-        values = loss_fn(logits, targets, where=where, **axis_option, **options)
+        values = loss_fn(logits, labels, where=where, **axis_option, **options)
         # Region losses have one value for each example already.
         if values.ndim < logits.ndim:
             return values
@@ -65,10 +68,10 @@ def loss_options(loss_fn: Callable[..., Any]) -> dict[str, Any]:
         loss_fn: Loss with keyword-only options.
 
     Returns:
-        Name -> default of each keyword-only argument but `axis` and `where`.
+        Name -> default of each keyword-only argument but those in `ARRAY_ARGUMENTS`.
     """
     defaults = config_options.keyword_defaults(loss_fn)
-    return {key: defaults[key] for key in defaults if key not in ("axis", "where")}
+    return {key: defaults[key] for key in defaults if key not in ARRAY_ARGUMENTS}
 
 
 MASK_LOSSES: dict[str, MaskLoss] = {

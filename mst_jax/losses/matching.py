@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from mst_jax.losses.matching_costs import MASK_COSTS, dice_cost
+from mst_jax.losses.pixel_errors import limit_logits
 
 # Costs [q t] -> pairs (query indices, target indices).
 AssignFn = Callable[[Float[Array, "q t"]], tuple[Int[Array, " t"], Int[Array, " t"]]]
@@ -50,10 +51,11 @@ def matching_cost(
         raise ValueError(
             f"mask_cost is {mask_cost!r}, expected one of {', '.join(MASK_COSTS)}"
         )
-    float32_logits = mask_logits.astype(jnp.float32)
+    # The products of infinite logits and empty masks would be NaN.
+    float32_logits = limit_logits(mask_logits.astype(jnp.float32))
     cost = mask_cost_weight * MASK_COSTS[mask_cost](float32_logits, targets, valid)
     cost = cost + dice_cost_weight * dice_cost(float32_logits, targets, valid)
-    class_prob = jax.nn.softmax(class_logits.astype(jnp.float32))
+    class_prob = jax.nn.softmax(limit_logits(class_logits.astype(jnp.float32)))
     return cost - class_cost_weight * class_prob[:, 1:]
 
 

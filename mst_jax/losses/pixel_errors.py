@@ -1,22 +1,35 @@
 """The error of each pixel and its focal weight, shared by the mask losses."""
 
-from typing import NamedTuple
+import numbers
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, ArrayLike, Bool, Float, Num
 
-PixelAxes = int | tuple[int, ...]
+from mst_jax.losses.loss_inputs import (
+    BoolOption,
+    PixelReducer,
+    ScalarOption,
+    read_labels,
+    read_logits,
+    read_where,
+)
+
+# Larger logits, also infinite ones, count as this one. Its products with any focal weight
+# are finite in float32, so that no gradient is NaN.
+MAX_LOGIT = 1e30
 
 
 class PixelErrors(NamedTuple):
-    """Logits and targets, expressed as the logit of the wrong class.
+    """Logits and labels, expressed as the logit of the wrong class.
 
     Attributes:
-        neg_margin: Logit of the wrong class, -logit for targets 1; 0 where a pixel does
+        neg_margin: Logit of the wrong class, -logit for labels 1; 0 where a pixel does
             not count. So 1 - pt = sigmoid(neg_margin) and -log pt =
             softplus(neg_margin), without cancellation.
-        is_object: True for targets 1, also where a pixel does not count.
+        is_object: True for labels 1, also where a pixel does not count.
         is_counted: False on pixels that do not count.
     """
 
@@ -26,48 +39,83 @@ class PixelErrors(NamedTuple):
 
 
 def compute_pixel_errors(
-    logits: Float[Array, "*pixels"],
-    targets: Num[Array, "*pixels"] | Bool[Array, "*pixels"],
-    where: Bool[Array, "*pixels"] | None,
+    logits: Num[ArrayLike, "*pixels"],
+    labels: Num[ArrayLike, "..."] | Bool[ArrayLike, "..."],
+    where: Num[ArrayLike, "..."] | Bool[ArrayLike, "..."] | None,
 ) -> PixelErrors:
     """Compute the negative margin of each pixel from the arguments of a loss.
 
     Args:
         logits: Logits of any shape; float16 and bfloat16 are raised to float32.
-        targets: Targets 0 or 1, same shape as `logits`.
-        where: False on pixels that do not count, same shape; None: all pixels count.
+        labels: Labels 0 or 1, same shape as `logits`; above 0.5 is the object.
+        where: False on pixels that do not count, broadcasts to `logits`; None: all count.
 
     Returns:
         The errors, each array of the shape of `logits`.
 
     Raises:
-        ValueError: Arrays of different shapes.
+        ValueError: Logits that are not floats, labels of another shape or with other
+            values than 0 and 1, or a `where` that does not broadcast.
     """
-    compared = (
-        {"targets": targets} if where is None else dict(targets=targets, where=where)
-    )
-    for name, array in compared.items():
-        if jnp.shape(array) != jnp.shape(logits):
-            raise ValueError(
-                f"logits are {jnp.shape(logits)}, {name} {jnp.shape(array)}; "
-                "give both the same shape"
-            )
-    wide_logits = jnp.asarray(logits)
-    wide_logits = wide_logits.astype(jnp.promote_types(wide_logits.dtype, jnp.float32))
-    is_object = jnp.asarray(targets) > 0
-    if where is None:
-        is_counted = jnp.ones_like(wide_logits, bool)
-    else:
-        is_counted = jnp.asarray(where, bool)
+    wide_logits = read_logits(logits)
+    is_counted = read_where(where, wide_logits.shape)
+    is_object = read_labels(labels, where, wide_logits.shape)
     # The outer `where` also removes infinite and undefined logits of ignored pixels.
     neg_margin = jnp.where(
         is_counted, jnp.where(is_object, -wide_logits, wide_logits), 0.0
     )
-    return PixelErrors(neg_margin, is_object, is_counted)
+    return PixelErrors(limit_logits(neg_margin), is_object, is_counted)
+
+
+@jax.custom_jvp
+def limit_logits(logits: Float[Array, "*pixels"]) -> Float[Array, "*pixels"]:
+    """Limit logits to +-`MAX_LOGIT`, with the gradient 1 also outside.
+
+    Losses of infinite logits have finite gradients after it: the limits for logits that
+    grow.
+    """
+    return jnp.clip(logits, -MAX_LOGIT, MAX_LOGIT)
+
+
+@limit_logits.defjvp
+def _limit_logits_jvp(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    """Return the limited logits and the unchanged tangents."""
+    return limit_logits(*primals), tangents[0]
+
+
+def choose(
+    condition: BoolOption, if_true: Callable[[], Any], if_false: Callable[[], Any]
+) -> Any:
+    """Return `if_true()` or `if_false()`; a JAX array as condition computes both."""
+    if isinstance(condition, jax.Array):
+        return jnp.where(condition, if_true(), if_false())
+    return if_true() if condition else if_false()
+
+
+def class_weight(
+    is_object: Bool[Array, "*pixels"], object_weight: ScalarOption, *, name: str
+) -> Float[Array, "*pixels"]:
+    """Return the weight of each pixel: `object_weight`, and 1 minus it elsewhere.
+
+    Args:
+        is_object: True for labels 1.
+        object_weight: Weight of labels 1, from 0 to 1.
+        name: Name of the option, for the error.
+
+    Raises:
+        ValueError: A weight above 1 or below 0 (seen only if it is a Python number).
+    """
+    if isinstance(object_weight, numbers.Real) and not 0 <= object_weight <= 1:
+        raise ValueError(
+            f"{name} is {object_weight}, expected a weight from 0 to 1 of labels 1"
+        )
+    return jnp.where(is_object, object_weight, 1.0 - object_weight)
 
 
 def focal_weight(
-    neg_margin: Float[Array, "*pixels"], gamma: float | Float[Array, "*examples"]
+    neg_margin: Float[Array, "*pixels"], gamma: ScalarOption | Float[Array, "..."]
 ) -> Float[Array, "*pixels"]:
     """Compute (1 - pt)^gamma: 1 where a pixel is wrong, toward 0 where it is right.
 
@@ -82,7 +130,10 @@ def focal_weight(
 
 
 def normalized_focal_weight(
-    errors: PixelErrors, gamma: float | Float[Array, "*examples"], *, axis: PixelAxes
+    errors: PixelErrors,
+    gamma: ScalarOption | Float[Array, "..."],
+    *,
+    reducer: PixelReducer,
 ) -> Float[Array, "*pixels"]:
     """Compute (1 - pt)^gamma over its mean in the example.
 
@@ -90,8 +141,9 @@ def normalized_focal_weight(
 
     Args:
         errors: Pixel errors from `compute_pixel_errors`.
-        gamma: Focal exponent, a scalar or one for each example, of size 1 along `axis`.
-        axis: Axes over which the pixels of one example lie.
+        gamma: Focal exponent, a scalar or one for each example, of size 1 along the axes
+            of the pixels.
+        reducer: Sums over the pixels of one example.
 
     Returns:
         Weights with mean 1 over the pixels that count, 0 on the others.
@@ -100,11 +152,11 @@ def normalized_focal_weight(
     # right beyond all doubt, (1 - pt)^gamma itself is 0 and its normalizer infinite.
     log_weight = gamma * jax.nn.log_sigmoid(errors.neg_margin)
     log_weight = jnp.where(errors.is_counted, log_weight, -jnp.inf)
-    max_log_weight = jax.lax.stop_gradient(log_weight.max(axis, keepdims=True))
+    max_log_weight = reducer.max_without_gradient(log_weight)
     # -inf is the maximum of an example without pixels; -inf - -inf would be NaN.
     finite_max = jnp.where(jnp.isfinite(max_log_weight), max_log_weight, 0.0)
     relative_weight = jnp.exp(log_weight - finite_max)
     # The sum is at least 1, the largest weight, unless no pixel counts.
-    weight_sum = jax.lax.stop_gradient(relative_weight.sum(axis, keepdims=True))
-    num_pixels = errors.is_counted.sum(axis, keepdims=True)
+    weight_sum = jax.lax.stop_gradient(reducer.sum(relative_weight))
+    num_pixels = reducer.sum(errors.is_counted)
     return num_pixels / jnp.maximum(weight_sum, 1.0) * relative_weight

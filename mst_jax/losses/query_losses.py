@@ -17,6 +17,7 @@ from mst_jax import config_options
 from mst_jax.geometry.resize import resize_pixel_centers
 from mst_jax.losses.mask_losses import MASK_LOSSES, MaskLoss, loss_options
 from mst_jax.losses.matching import AssignFn, match_queries, matching_cost
+from mst_jax.losses.pixel_errors import limit_logits
 from mst_jax.structs import QueryOutputs
 
 SumsAndCounts = tuple[Float[Array, " b"], Float[Array, " b"]]
@@ -123,7 +124,8 @@ def query_class_loss(
         prediction: the quotient of their sums is the weighted mean of each prediction,
         summed over the predictions.
     """
-    log_prob = jax.nn.log_softmax(queries.class_logits.astype(jnp.float32))
+    class_logits = limit_logits(queries.class_logits.astype(jnp.float32))
+    log_prob = jax.nn.log_softmax(class_logits)
     # 1. [b l q] True for the queries that are matched with a target that exists.
     query_indices = jnp.arange(log_prob.shape[2])[None, None, None]
     is_matched = matches.query_index[..., None] == query_indices

@@ -1,5 +1,7 @@
 """The code and the numbers of docs/afl.md, and the script that draws its figure."""
 
+import contextlib
+import io
 import re
 import runpy
 from pathlib import Path
@@ -14,16 +16,17 @@ from mst_jax.losses.mask_losses import MASK_LOSSES
 from mst_jax.losses.total_loss import check_loss_config
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "afl.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+# The programs that are followed by their output.
+PROGRAMS = re.findall(
+    r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", PAGE, re.DOTALL
+)
 
 
-@pytest.fixture(scope="module")
-def snippets():
-    return re.findall(r"```python\n(.*?)```", (DOCS / "afl.md").read_text(), re.DOTALL)
-
-
-def test_example_code_works(snippets):
+def test_first_example_works():
     names = {}
-    exec(snippets[0], names)
+    exec(SNIPPETS[0], names)
     target = (jnp.arange(24) % 3 == 0).reshape(2, 3, 4)
     logits, valid = jnp.where(target, 0.5, -2.0), jnp.ones((2, 3, 4), bool)
     valid = valid.at[0, 0].set(False)
@@ -33,8 +36,46 @@ def test_example_code_works(snippets):
     assert jnp.isfinite(gradient).all() and (gradient[valid] != 0).all()
 
 
-def test_example_configs_are_valid(snippets):
-    for line in snippets[1].splitlines():
+@pytest.fixture(scope="module")
+def shared_names():
+    """Return the data and the functions that the four programs share."""
+    (shared,) = (code for code in SNIPPETS if "def report" in code)
+    names = {}
+    exec(shared, names)
+    return names
+
+
+def assert_same_text(found, expected):
+    """Compare words; numbers may differ by one unit of the last printed digit."""
+    found_words, expected_words = found.split(), expected.split()
+    assert len(found_words) == len(expected_words), found
+    for found_word, expected_word in zip(found_words, expected_words, strict=True):
+        digits = re.fullmatch(r"(\[*-?\d+\.(\d+))[\],]*", expected_word)
+        if digits is None:
+            assert found_word == expected_word, found
+            continue
+        number = re.match(r"\[*-?\d+\.\d+", found_word)
+        difference = float(number[0].strip("[")) - float(digits[1].strip("["))
+        assert abs(difference) < 1.5 * 10 ** -len(digits[2]), found
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_program_prints_what_the_page_shows(number, shared_names):
+    code, expected = PROGRAMS[number]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, dict(shared_names))
+    assert_same_text(printed.getvalue(), expected)
+
+
+def test_the_four_frameworks_print_the_same_numbers():
+    outputs = [expected for _, expected in PROGRAMS if "IoU" in expected]
+    assert len(outputs) == 4
+    assert len(set(outputs)) == 1
+
+
+def test_example_configs_are_valid():
+    for line in SNIPPETS[-1].splitlines():
         config = ConfigDict()
         exec(line, {"config": config})
         check_loss_config(config.losses.to_dict())
@@ -49,8 +90,7 @@ def test_gradient_shares_are_those_of_the_page():
         )
         shares[name] = round(100 * float(gradients[0] / gradients.sum()))
     assert shares == {"BCE": 7, "FL": 76, "NFL": 76, "AFL": 94}
-    page = (DOCS / "afl.md").read_text()
-    assert all(f"{share}%" in page for share in shares.values())
+    assert all(f"{share}%" in PAGE for share in shares.values())
 
 
 @pytest.mark.slow

@@ -15,13 +15,13 @@ from mst_jax.losses.cross_entropy import distillation_loss
 
 # The true class has probability 1/2, 1/4, 3/4, 1/4; one object pixel.
 LOGITS = np.log([1.0, 3.0, 1 / 3, 3.0]).astype(np.float32)
-TARGETS = np.array([1, 0, 0, 0])
+LABELS = np.array([1, 0, 0, 0])
 EXPECTED = np.log([2.0, 4.0, 4 / 3, 4.0])
 
 
 def loss_values(loss_fn, where=None, **options):
     where = None if where is None else jnp.asarray(where)
-    return loss_fn(jnp.asarray(LOGITS), jnp.asarray(TARGETS), where=where, **options)
+    return loss_fn(jnp.asarray(LOGITS), jnp.asarray(LABELS), where=where, **options)
 
 
 def test_four_pixels_match_hand_computation():
@@ -30,7 +30,7 @@ def test_four_pixels_match_hand_computation():
     )
 
 
-def test_object_weight_multiplies_targets_1():
+def test_object_weight_multiplies_labels_1():
     loss = loss_values(weighted_cross_entropy_loss, object_weight=3.0)
     np.testing.assert_allclose(loss, [3, 1, 1, 1] * EXPECTED, rtol=1e-6)
 
@@ -46,8 +46,8 @@ def test_ignored_pixels_do_not_enter_the_balance():
 
 
 def test_balanced_loss_of_a_single_class_is_0():
-    for targets in (jnp.zeros(4, bool), jnp.ones(4, bool)):
-        loss = balanced_cross_entropy_loss(jnp.asarray(LOGITS), targets)
+    for labels in (jnp.zeros(4, bool), jnp.ones(4, bool)):
+        loss = balanced_cross_entropy_loss(jnp.asarray(LOGITS), labels)
         np.testing.assert_array_equal(loss, np.zeros(4))
 
 
@@ -87,6 +87,16 @@ def test_distillation_of_saturated_logits_is_finite():
     """A teacher of the other class costs the student's logit; of the same class, 0."""
     loss = distillation_loss(jnp.array([200.0, 200.0]), jnp.array([-200.0, 200.0]))
     np.testing.assert_allclose(loss, [200.0, 0.0])
+
+
+@pytest.mark.parametrize("teacher", [-jnp.inf, 0.0, jnp.inf])
+@pytest.mark.parametrize("student", [-jnp.inf, 0.0, jnp.inf])
+def test_distillation_gradient_at_infinite_logits_is_finite(student, teacher):
+    def total_loss(x):
+        return distillation_loss(x, jnp.array([teacher])).sum()
+
+    gradient = jax.grad(total_loss)(jnp.array([student]))
+    np.testing.assert_allclose(gradient, [expit(student) - expit(teacher)], atol=1e-6)
 
 
 def test_distillation_ignores_what_ignored_pixels_hold():

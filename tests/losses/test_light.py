@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import importlib.abc, sys
-import jax.numpy as jnp, jaxtyping
+import jax, jax.numpy as jnp, jaxtyping
 
 allowed = {name.split(".")[0] for name in sys.modules} | sys.stdlib_module_names
 
@@ -16,10 +16,15 @@ class RejectOtherImports(importlib.abc.MetaPathFinder):
 
 assert not {"flax", "optax", "tensorflow", "cv2", "einops"} & allowed
 sys.meta_path.insert(0, RejectOtherImports())
-from mst_jax.losses import adaptive_focal_loss
+from mst_jax import losses
 
-loss = adaptive_focal_loss(jnp.array([0.5, -3.0]), jnp.array([1, 0]))
-assert loss.shape == (2,) and (loss > 0).all()
+# Imports inside the functions count too, so every loss is computed and differentiated.
+logits, labels = jnp.array([0.5, -3.0, 1.0]), jnp.array([1, 0, 255])
+for name in losses.__all__:
+    loss_fn = getattr(losses, name)
+    total = lambda x: loss_fn(x, labels, where=labels != 255).sum()
+    value, gradient = jax.value_and_grad(total)(logits)
+    assert value > 0 and (gradient[:2] != 0).all() and gradient[2] == 0, name
 """
 
 

@@ -1,5 +1,6 @@
 """Losses of a query decoder: matching, class and mask losses, gradients."""
 
+import dataclasses
 import functools
 import inspect
 
@@ -217,3 +218,20 @@ def test_matching_options_are_used(case):
     np.testing.assert_allclose(
         query_loss("query_dice", *case, **only_class), expected, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("large_logit", [np.inf, -np.inf])
+@pytest.mark.parametrize("field", ["class_logits", "mask_logits"])
+def test_gradient_at_infinite_logits_is_finite(case, field, large_logit):
+    queries, target, valid = case
+    logits = getattr(queries, field).at[:, :, 1].set(large_logit)
+    queries = dataclasses.replace(queries, **{field: logits})
+
+    def loss_sum(queries):
+        return sum(
+            QUERY_LOSSES[f"query_{name}"](queries, target, where=valid)[0].sum()
+            for name in ("adaptive_focal", "dice", "class")
+        )
+
+    gradient = jax.jit(jax.grad(loss_sum))(queries)
+    assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(gradient))

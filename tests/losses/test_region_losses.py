@@ -9,31 +9,35 @@ from mst_jax.losses import dice_loss, soft_iou_loss
 
 
 def test_two_pixels_match_hand_computation():
-    # p = 1/2 and 3/4 at targets 1 and 0.
-    logits, targets = jnp.array([0.0, np.log(3.0)]), jnp.array([1, 0])
-    np.testing.assert_allclose(soft_iou_loss(logits, targets), 1 - 0.5 / 1.75)
+    # p = 1/2 and 3/4 at labels 1 and 0.
+    logits, labels = jnp.array([0.0, np.log(3.0)]), jnp.array([1, 0])
+    np.testing.assert_allclose(soft_iou_loss(logits, labels), 1 - 0.5 / 1.75)
     expected = 1 - (2 * 0.5 + 1) / (1.25 + 1 + 1)
-    np.testing.assert_allclose(dice_loss(logits, targets), expected, rtol=1e-6)
+    np.testing.assert_allclose(dice_loss(logits, labels), expected, rtol=1e-6)
 
 
 def test_axis_selects_the_pixels_of_an_example():
-    logits, targets = jnp.zeros((2, 3, 4)), jnp.ones((2, 3, 4), bool)
+    logits, labels = jnp.zeros((2, 3, 4)), jnp.ones((2, 3, 4), bool)
     for loss_fn in (soft_iou_loss, dice_loss):
-        assert loss_fn(logits, targets).shape == (2, 3)
-        assert loss_fn(logits, targets, axis=(0, 2)).shape == (3,)
+        assert loss_fn(logits, labels, axis=-1).shape == (2, 3)
+        assert loss_fn(logits, labels, axis=(0, 2)).shape == (3,)
         np.testing.assert_allclose(
-            loss_fn(logits, targets, axis=(0, 2)),
-            loss_fn(jnp.zeros((3, 8)), jnp.ones((3, 8), bool)),
+            loss_fn(logits, labels, axis=(0, 2)),
+            loss_fn(jnp.zeros((3, 8)), jnp.ones((3, 8), bool), axis=-1),
         )
 
 
 @pytest.mark.parametrize("loss_fn", [soft_iou_loss, dice_loss])
 def test_equal_and_disjoint_masks(loss_fn):
-    targets = jnp.array([[1, 1, 0, 0]])
-    right_logits = jnp.where(targets > 0, 60.0, -60.0)
-    np.testing.assert_allclose(loss_fn(right_logits, targets), [0.0], atol=1e-20)
+    labels = jnp.array([[1, 1, 0, 0]])
+    right_logits = jnp.where(labels > 0, 60.0, -60.0)
+    np.testing.assert_allclose(
+        loss_fn(right_logits, labels, axis=-1), [0.0], atol=1e-20
+    )
     max_loss = 1.0 if loss_fn is soft_iou_loss else 1 - 1 / 5
-    np.testing.assert_allclose(loss_fn(-right_logits, targets), [max_loss], rtol=1e-6)
+    np.testing.assert_allclose(
+        loss_fn(-right_logits, labels, axis=-1), [max_loss], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("loss_fn", [soft_iou_loss, dice_loss])

@@ -17,6 +17,9 @@ def add_defaults(config: ConfigDict) -> ConfigDict:
     data: Any = config["data"]
     defaults: dict[str, Any] = dict(
         seed=0,
+        # The length of the run: `steps`, or `epochs` over the training images.
+        steps=config_dict.placeholder(int),
+        epochs=config_dict.placeholder(float),
         # A model whose parameters the run starts from: a workdir or a file; None: none.
         init_from=config_dict.placeholder(str),
         # Patterns of parameters that are initialized again, such as ("decoder/.*",).

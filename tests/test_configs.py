@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+import mst_jax
 from mst_jax.data.pipeline import pipeline_options_from_config
 from mst_jax.models.build import build
+from mst_jax.models.load import parameter_shapes
 from mst_jax.path_rules import any_matches
 from mst_jax.structs import Batch
 from mst_jax.training.config import check_config, read_config
@@ -37,10 +39,14 @@ ARGUMENTS = [
 ]
 
 
-def read(argument):
+def read(argument, *changes):
     """Read a config by the stem of its file, with or without an argument."""
     stem, colon, rest = argument.partition(":")
-    return read_config(["--config", f"{FOLDER / stem}.py{colon}{rest}"])
+    config = read_config(["--config", f"{FOLDER / stem}.py{colon}{rest}", *changes])
+    # `epochs` needs the dataset.
+    if config.epochs:
+        config.update(steps=100, epochs=None)
+    return config
 
 
 def batch_shapes(batch_size, side):
@@ -127,7 +133,7 @@ def test_an_impossible_mask_loss_is_refused(argument):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_blocks_have_known_keys_and_fitting_values(path):
-    config = read_config(["--config", str(path)])
+    config = read(path.stem)
     options = check_config(config)
     assert build(**options.model).embed.width >= 16
     data_options = dict(options.data)
@@ -140,7 +146,7 @@ def test_blocks_have_known_keys_and_fitting_values(path):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shared_values_follow_the_keys_that_they_refer_to(path):
-    config = read_config(["--config", str(path), "--config.crop=64"])
+    config = read(path.stem, "--config.crop=64")
     assert config.zoom.size == config.model.crop == 64
     config.data.data_dir = "elsewhere"
     assert config.validation.data_dir == "elsewhere"
@@ -176,6 +182,17 @@ def test_coco_lvis_has_the_published_values_of_each_model(
     assert (score.to_dict() if crop == 224 else score) == squared
     keys = ("min_area_pixels", "stuff_prob", "by_layer")
     assert [config.data.target_sampling[key] for key in keys] == [1000, 0.3, False]
+
+
+def test_fine_tuning_has_the_architecture_of_the_bundled_model():
+    """All its parameters are used: none is initialized again."""
+    config = read("finetune")
+    module = build(**config.model.to_dict())
+    bundled = mst_jax.load(config.init_from)
+    assert jax.tree.map(jnp.shape, bundled.params) == jax.tree.map(
+        lambda leaf: leaf.shape, parameter_shapes(module)
+    )
+    assert config.zoom.to_dict() == bundled.config.zoom.to_dict()
 
 
 def small_quickstart(**losses):

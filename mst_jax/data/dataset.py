@@ -41,9 +41,14 @@ class PreparedDataset(Sequence[Example]):
         try:
             self._records = as_data_source(split, decoders=SKIP_DECODING)
         except ValueError as error:
+            known_splits = ", ".join(
+                f"{known_split} ({info.num_examples} images)"
+                for known_split, info in sorted(dataset_builder.info.splits.items())
+            )
             raise ValueError(
-                f"cannot read split {split!r} of {name}, which has "
-                f"{sorted(dataset_builder.info.splits)}; write 'train' or 'train[:95%]'"
+                f"cannot read split {split!r} of {name}, which does not exist or is "
+                f"empty; there are {known_splits}; write one of them or a part of it, "
+                "such as 'train[:95%]'"
             ) from error
 
     def __reduce__(self) -> tuple[type[PreparedDataset], tuple[str, str, str]]:

@@ -23,7 +23,7 @@ class ValidationOptions:
         split: Split of the dataset.
         limit: Maximum number of objects, the first ones; 0 = all.
         every: Steps between two validations; a multiple of `config.checkpoint_every`, so
-            that each validated model is saved.
+            that each validated model is saved. The last step is always validated.
         max_clicks: Number of clicks after which a session ends.
         iou_percent: Target IoU in percent; sessions end when it is reached, and its NoC
             decides which checkpoint is the best.

@@ -11,6 +11,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from mst_jax.atomic_io import PathLike, as_path
+from mst_jax.backbones.vit_sizes import VIT_SIZES
 from mst_jax.checkpoints.packed_model import is_packed_model
 from mst_jax.checkpoints.parameter_mapping import (
     ConversionReport,
@@ -136,7 +137,9 @@ def _match_pretrained_vit(
     width, depth, patch_size, grid_side = pretrained.vit_shape
     model_sizes = _block_sizes(flat_params)
     num_heads = detect_num_heads(weight_file, width) or model_sizes.num_heads
-    _check_block_sizes(BlockSizes(width, depth, num_heads), model_sizes)
+    _check_block_sizes(
+        BlockSizes(width, depth, num_heads), model_sizes, num_blocks=depth
+    )
     paths = [path for rule in pretrained.mapping.rules for path in rule.param_paths]
     shapes = {path: flat_params[path].shape for path in paths}
     # The patch kernel and the positions are read in the file's shape and resized later.
@@ -162,12 +165,12 @@ def _match_model(
     # 1. Blocks: width and heads must be equal, of more blocks some are selected.
     model_params = flatten_params(model.params)
     source_sizes, model_sizes = _block_sizes(model_params), _block_sizes(flat_params)
-    block_indices = _select_blocks(source_sizes.depth, model_sizes.depth)
-    num_blocks = len(block_indices)
     try:
-        _check_block_sizes(source_sizes._replace(depth=num_blocks), model_sizes)
+        _check_block_sizes(source_sizes, model_sizes, num_blocks=model_sizes.depth)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    block_indices = _select_blocks(source_sizes.depth, model_sizes.depth)
+    num_blocks = len(block_indices)
     origin_names = _renumber_blocks(model_params, block_indices)
     source = {
         name: model_params[origin_name] for name, origin_name in origin_names.items()
@@ -252,12 +255,39 @@ def _block_sizes(flat_params: Mapping[str, Any]) -> BlockSizes:
     return BlockSizes(width, len(block_names), num_heads)
 
 
-def _check_block_sizes(source_sizes: BlockSizes, model_sizes: BlockSizes) -> None:
-    if source_sizes != model_sizes:
-        raise ValueError(
-            f"it has {source_sizes}, the model {model_sizes}; choose another "
-            "config.model.size or another checkpoint"
+def _check_block_sizes(
+    source_sizes: BlockSizes, model_sizes: BlockSizes, *, num_blocks: int
+) -> None:
+    """Check that the blocks of a checkpoint have the sizes of a model's.
+
+    Args:
+        source_sizes: Sizes of the checkpoint.
+        model_sizes: Sizes of the model.
+        num_blocks: Number of the checkpoint's blocks that are used.
+
+    Raises:
+        ValueError: Another width or number of heads, or too few blocks; the message
+            names the sizes of models that fit.
+    """
+    used_blocks = min(num_blocks, source_sizes.depth)
+    if source_sizes._replace(depth=used_blocks) == model_sizes:
+        return
+    fitting_sizes = [
+        name
+        for name, size in VIT_SIZES.items()
+        if (size.width, size.num_heads) == (source_sizes.width, source_sizes.num_heads)
+        and size.depth <= source_sizes.depth
+    ]
+    advice = "start from another checkpoint"
+    if fitting_sizes:
+        advice = (
+            f"models of size {' or '.join(fitting_sizes)} can start from it: choose "
+            "the size in the argument of the config, such as configs/objects.py:size="
+            f"{fitting_sizes[-1]}, or {advice}"
         )
+    raise ValueError(
+        f"it has {source_sizes}, but the model has {model_sizes}; {advice}"
+    )
 
 
 def _resize(

@@ -112,7 +112,13 @@ class TrainingMonitor:
         def validate_step(step: int, state: TrainState, _: HostBatch) -> None:
             self._validate_model(step, state, task, untrained_model)
 
-        self.callbacks.append(StepCallback(every_n_steps(options.every), validate_step))
+        is_due = every_n_steps(options.every)
+
+        # The last step has a checkpoint too, and is the model that is used.
+        def is_due_or_last(step: int) -> bool:
+            return is_due(step) or step == run_options.steps
+
+        self.callbacks.append(StepCallback(is_due_or_last, validate_step))
 
     def open_writers(
         self,

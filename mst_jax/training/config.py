@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, config_flags
 from mst_jax.config_options import options_from_config
 from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.training.optimizer import OptimizerOptions
+from mst_jax.training.startup.run_length import prefer_flags, set_steps
 from mst_jax.training.sharding import ShardingOptions
 from mst_jax.training.train_step import ClickSimulationOptions
 
@@ -46,6 +47,8 @@ class TrainingOptions:
         zoom: How the trained model sees an image at inference.
         validation: Options of validation, see `evaluation.validation`.
         summaries: Options of TensorBoard and images, see `reporting`.
+        epochs: Length of the run in passes over the training images; `check_config`
+            computes `steps` from it. None = `steps` is set.
     """
 
     seed: int
@@ -69,6 +72,7 @@ class TrainingOptions:
     zoom: ZoomOptions
     validation: Mapping[str, Any]
     summaries: Mapping[str, Any]
+    epochs: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges, and the values that depend on each other."""
@@ -116,7 +120,8 @@ def check_config(config: ConfigDict) -> TrainingOptions:
     their readers.
 
     Args:
-        config: Config of a run, see `configs/`.
+        config: Config of a run, see `configs/`. If it has `epochs`, its `steps` are set
+            in place.
 
     Returns:
         The values with their types.
@@ -124,6 +129,7 @@ def check_config(config: ConfigDict) -> TrainingOptions:
     Raises:
         ValueError: An unknown or missing key, or a wrong value; the message names it.
     """
+    set_steps(config)
     # Blocks that are missing or no mappings are reported by the outer check.
     values = config.to_dict()
     for name, options_class in OPTION_CLASSES.items():
@@ -170,6 +176,7 @@ def read_config(arguments: Sequence[str]) -> ConfigDict:
             f"expected --config FILE and changes like --config.steps=10, got "
             f"{' '.join(arguments) or 'nothing'}"
         )
+    prefer_flags(config, arguments)
     return config
 
 

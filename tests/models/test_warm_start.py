@@ -134,10 +134,10 @@ def test_dtypes_of_the_model_are_kept(tmp_path, source_params):
     [
         (
             {"width": 32, "num_heads": 2},
-            "width 16, 4 blocks, 2 heads, the model width 32",
+            "width 16, 4 blocks, 2 heads, but the model has width 32",
         ),
-        ({"depth": 5}, "4 blocks, 2 heads, the model width 16, 5 blocks"),
-        ({"num_heads": 4}, "2 heads, the model width 16, 4 blocks, 4 heads"),
+        ({"depth": 5}, "4 blocks, 2 heads, but the model has width 16, 5 blocks"),
+        ({"num_heads": 4}, "2 heads, but the model has width 16, 4 blocks, 4 heads"),
     ],
 )
 def test_other_block_sizes_are_one_clear_error(tmp_path, changes, sentence):
@@ -145,6 +145,17 @@ def test_other_block_sizes_are_one_clear_error(tmp_path, changes, sentence):
     initial = random_params(mst_jax.build(**PUBLISHED_FORMS["simpleclick"] | changes))
     with pytest.raises(ValueError, match=rf"simpleclick\.pth.* {sentence}"):
         warm_start_params(initial, path)
+
+
+def test_other_block_sizes_name_a_size_that_fits():
+    """The bundled model in the config of a folder of images, which is nano."""
+    initial = random_params(mst_jax.build("simpleclick", "nano", crop=64))
+    sentence = (
+        r"mst-small: it has width 384, 12 blocks, 6 heads, but the model has width 96, "
+        r"6 blocks, 3 heads; models of size small .* configs/objects\.py:size=small, or"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        warm_start_params(initial, "mst-small")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ The same command resumes a killed evaluation.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mst_jax.command_line import CommandParser, add_zoom_flags
 from mst_jax.evaluation.evaluation_task import (
     PREFERRED_SPLITS,
     EvaluationTask,
+    count_training_images,
     evaluate_dataset,
     find_split,
 )
@@ -175,6 +177,7 @@ def evaluate(options: argparse.Namespace) -> list[Summary]:
     model = load(options.checkpoint)
     dataset_names = options.dataset.split(",")
     tasks = [make_task(options, model, dataset) for dataset in dataset_names]
+    num_training_images = [warn_of_training_images(model, task) for task in tasks]
     # 2. The log resumes only an evaluation of the same model and tasks.
     model_settings = {
         "checkpoint": str(options.checkpoint),
@@ -191,8 +194,9 @@ def evaluate(options: argparse.Namespace) -> list[Summary]:
             evaluate_dataset(model, task, results_log, batch_size=options.batch_size)
             for task in tasks
         ]
-        for summary in summaries:
+        for summary, num_images in zip(summaries, num_training_images, strict=True):
             summary["settings"] |= model_settings
+            summary["settings"]["num_training_images"] = num_images
         write_results(options, summaries)
         if options.report:
             # Plots need matplotlib, which an evaluation without report does not.
@@ -267,7 +271,7 @@ def make_task(
     task = EvaluationTask(
         dataset=dataset,
         data_dir=str(options.data_dir),
-        split=options.split or find_split(dataset, options.data_dir),
+        split=options.split or find_split(dataset, options.data_dir, model.config),
         limit=options.limit,
         min_area_fraction=options.min_area_fraction,
         num_users=options.num_users,
@@ -279,6 +283,25 @@ def make_task(
     # A missing dataset fails now rather than after the sessions of the others.
     task.open_dataset()
     return task
+
+
+def warn_of_training_images(model: TrainedModel, task: EvaluationTask) -> int:
+    """Warn if a model was trained on images of its evaluation, and return how many.
+
+    Args:
+        model: Model to evaluate.
+        task: Objects and protocol.
+    """
+    num_images = count_training_images(
+        model.config, task.dataset, task.data_dir, task.split
+    )
+    if num_images:
+        sys.stderr.write(
+            f"warning: the model was trained on {num_images} of the "
+            f"{len(task.open_dataset())} images of {task.dataset}, split {task.split!r}: "
+            "the result is better than on new images; choose another --split\n"
+        )
+    return num_images
 
 
 def write_results(options: argparse.Namespace, summaries: list[Summary]) -> None:

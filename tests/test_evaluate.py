@@ -11,7 +11,7 @@ from mst_jax.data.targets import evaluation_targets
 from mst_jax.evaluation import EvaluationProtocol, simulate
 from mst_jax.evaluation.results_log import ResultsLog
 from mst_jax.interaction.inference_options import ZoomOptions
-from tests.helpers.small_checkpoint import write_checkpoint
+from tests.helpers.small_checkpoint import SMALL_CONFIG, write_checkpoint
 
 TRAINED_ZOOM = ZoomOptions(size=32, min_side=16)
 
@@ -114,6 +114,32 @@ def test_flags_change_the_settings(command, tmp_path):
     assert settings["user"] == {"click_spread": 0.5, "first_click": "random"}
     expected = {"min_area_fraction": 0.02, "limit": 1, "num_users": 2}
     assert expected.items() <= settings.items()
+
+
+@pytest.mark.parametrize(
+    ("split", "expected_cell", "warning"),
+    [
+        (None, "validation", ""),  # the run's own
+        (
+            "train",
+            "train (1 training images)",
+            "trained on 1 of the 1 images of shapes",
+        ),
+        ("train+validation", "(1 training images)", "1 of the 3 images"),
+    ],
+)
+def test_training_images_are_named(
+    command, tmp_path, capsys, split, expected_cell, warning
+):
+    data = {"name": "shapes", "split": "train[:50%]+train"}
+    validation = {"name": "shapes", "split": "validation"}
+    config = SMALL_CONFIG | {"data": data, "validation": validation}
+    run = write_checkpoint(tmp_path / "run", config=config)
+    split_words = ["--split", split] if split else []
+    evaluate.main(command("--limit", "1", *split_words, checkpoint=run))
+    printed = capsys.readouterr()
+    assert expected_cell in printed.out.splitlines()[2]
+    assert ("warning: " in printed.err) == bool(warning) and warning in printed.err
 
 
 def test_a_killed_evaluation_resumes(command, monkeypatch, tmp_path, capsys):

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import FrozenConfigDict
 from tqdm import tqdm
 
 from mst_jax.data.dataset import PreparedDataset, list_splits, open_dataset
 from mst_jax.data.example import Example
+from mst_jax.data.split_overlap import count_shared_images
 from mst_jax.data.targets import EvaluationTarget, evaluation_targets
 from mst_jax.evaluation.batched import simulate_batched
 from mst_jax.evaluation.protocol import EvaluationProtocol
@@ -42,15 +44,50 @@ def default_batch_size() -> int:
     return num_slots * jax.local_device_count()
 
 
-def find_split(dataset: str, data_dir: str | Path) -> str:
-    """Return the split of a prepared dataset that is meant for testing, or the first.
+def find_split(
+    dataset: str, data_dir: str | Path, model_config: FrozenConfigDict
+) -> str:
+    """Return the split of a prepared dataset that is meant for testing.
+
+    It is the split that the model was validated on during training if that is a part of
+    this dataset, else the first of `PREFERRED_SPLITS` or any.
 
     Args:
         dataset: Name of the dataset.
         data_dir: Folder of the prepared datasets.
+        model_config: Config of the model.
     """
+    validation = model_config.get("validation") or {}
+    if validation.get("name") == dataset:
+        return validation["split"]
     splits = list_splits(dataset, data_dir)
     return next((split for split in PREFERRED_SPLITS if split in splits), splits[0])
+
+
+def count_training_images(
+    model_config: FrozenConfigDict, dataset: str, data_dir: str | Path, split: str
+) -> int:
+    """Count the images of a split that a model was trained on.
+
+    Args:
+        model_config: Config of the model; the data of an earlier run that it started
+            from is not known.
+        dataset: Name of the dataset.
+        data_dir: Folder of the prepared datasets.
+        split: Split of the dataset.
+
+    Raises:
+        ValueError: There is no such dataset or split.
+    """
+    data = model_config.get("data") or {}
+    if data.get("name") != dataset:
+        return 0
+    training_split = data.get("split", "train")
+    try:
+        count_shared_images(dataset, data_dir, training_split, training_split)
+    except ValueError:
+        return 0  # another dataset of the same name
+    return count_shared_images(dataset, data_dir, training_split, split)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,16 +222,15 @@ def _run_user(
         # `simulate_batched` reads targets when a slot is free, so this runs lazily.
         for target in all_targets:
             session_order.append((target.id, user_seed))
-            if (target.id, user_seed) not in finished_records:
+            if (target.id, user_seed) in finished_records:
+                progress.count_object()
+            else:
                 yield target
 
-    progress_bar = tqdm(
-        task.open_dataset(), unit="image", dynamic_ncols=True, desc=task.dataset
-    )
-    with progress_bar:
+    with _EvaluationProgress(task) as progress:
         finished_sessions = simulate_batched(
             model,
-            skip_finished(task.iterate_targets(progress_bar)),
+            skip_finished(task.iterate_targets(progress.count_images())),
             batch_size=batch_size,
             stop_iou=task.stop_iou,
             seed=user_seed,
@@ -204,5 +240,56 @@ def _run_user(
             session_record = SessionRecord.from_session(target, session, seed=user_seed)
             finished_records[target.id, user_seed] = session_record.to_json()
             yield finished_records[target.id, user_seed]
-            last_iou = f"{session.ious[-1]:.3f}"
-            progress_bar.set_postfix(objects=len(finished_records), iou=last_iou)
+            progress.count_object(last_iou=float(session.ious[-1]))
+
+
+class _EvaluationProgress:
+    """Progress bar of one user: over images, or over objects if they are limited.
+
+    The number of images is known, that of their objects is not.
+    """
+
+    def __init__(self, task: EvaluationTask) -> None:
+        """Open the bar.
+
+        Args:
+            task: Objects and protocol.
+        """
+        self._dataset = task.open_dataset()
+        self._counts_objects = task.limit is not None
+        self._num_objects = 0
+        self._bar = tqdm(
+            total=task.limit if self._counts_objects else len(self._dataset),
+            unit="object" if self._counts_objects else "image",
+            dynamic_ncols=True,
+            desc=task.dataset,
+        )
+
+    def __enter__(self) -> "_EvaluationProgress":
+        return self
+
+    def __exit__(self, error_type: type | None, *_: object) -> None:
+        # All images together may have fewer objects than the limit.
+        if self._counts_objects and error_type is None:
+            self._bar.total = self._num_objects
+        self._bar.close()
+
+    def count_images(self) -> Iterator[Example]:
+        """Iterate over the images of the dataset."""
+        for example in self._dataset:
+            yield example
+            if not self._counts_objects:
+                self._bar.update()
+
+    def count_object(self, last_iou: float | None = None) -> None:
+        """Count an object whose session has ended.
+
+        Args:
+            last_iou: IoU after its last click; None for a session of an earlier
+                process.
+        """
+        self._num_objects += 1
+        if self._counts_objects:
+            self._bar.update()
+        if last_iou is not None:
+            self._bar.set_postfix(objects=self._num_objects, iou=f"{last_iou:.3f}")

@@ -3,16 +3,47 @@
 The values and their sources stand in `published_results.json`.
 """
 
+import dataclasses
 import functools
 import json
 from collections.abc import Collection, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
+from mst_jax.evaluation.protocol import UserOptions
 from mst_jax.evaluation.summary import Summary
 
 # Target IoUs in percent that are published most often.
 PUBLISHED_IOU_PERCENTS = ("85", "90")
+
+# Maximum number of clicks of all published results.
+PUBLISHED_MAX_CLICKS = 20
+
+
+class PublishedSet(NamedTuple):
+    """The objects that published results are measured on.
+
+    Attributes:
+        split: Split of the prepared dataset.
+        num_objects: Number of objects.
+    """
+
+    split: str
+    num_objects: int
+
+
+# By the name of the prepared dataset. The numbers are those of the papers.
+PUBLISHED_SETS = {
+    "grabcut": PublishedSet("test", 50),
+    "berkeley": PublishedSet("test", 100),
+    "sbd": PublishedSet("val", 6671),
+    "davis": PublishedSet("test", 345),
+    "pascal_voc": PublishedSet("val", 3427),
+    "coco_mval": PublishedSet("test", 800),
+}
+
+# Objects without a pixel are counted in some papers and left out in others.
+MIN_OBJECT_FRACTION = 0.995
 
 
 def published_results(dataset: str) -> list[dict[str, Any]]:
@@ -51,6 +82,30 @@ def source_citations(names: Collection[str]) -> dict[str, str]:
     }
 
 
+def is_comparable(summary: Summary) -> bool:
+    """Return whether a summary was measured as published results are.
+
+    It was if it has all objects of the published set, 20 clicks, and one user who
+    clicks at the best pixel. Sessions that stop at a target IoU have the same NoC.
+
+    Args:
+        summary: Summary of an evaluation.
+    """
+    published_set = PUBLISHED_SETS.get(summary["dataset"])
+    settings = summary["settings"]
+    if published_set is None or settings.get("split") != published_set.split:
+        return False
+    user_options = settings.get("user", dataclasses.asdict(UserOptions()))
+    return (
+        settings.get("limit") is None
+        and not settings.get("min_area_fraction")
+        and summary["num_objects"] >= MIN_OBJECT_FRACTION * published_set.num_objects
+        and settings.get("max_clicks") == PUBLISHED_MAX_CLICKS
+        and settings.get("num_users") == 1
+        and user_options == dataclasses.asdict(UserOptions())
+    )
+
+
 def comparison_rows(summary: Summary) -> list[list[str]]:
     """Return table rows with the published results and, last, those of a summary.
 
@@ -59,10 +114,9 @@ def comparison_rows(summary: Summary) -> list[list[str]]:
 
     Returns:
         Rows of method, training set, NoC for each of `PUBLISHED_IOU_PERCENTS` (empty if
-        unknown) and origin. Empty if nothing is published for the dataset.
+        unknown) and origin. Empty unless the summary `is_comparable`.
     """
-    published_rows = published_results(_published_name(summary))
-    if not published_rows:
+    if not is_comparable(summary):
         return []
     comparison_cells = [
         [
@@ -71,7 +125,7 @@ def comparison_rows(summary: Summary) -> list[list[str]]:
             *_noc_cells(published_row["noc"]),
             "published",
         ]
-        for published_row in published_rows
+        for published_row in published_results(summary["dataset"])
     ]
     # A summary from Python may have no checkpoint.
     checkpoint_name = str(summary["settings"].get("checkpoint", "this model"))
@@ -90,7 +144,8 @@ def cite_sources(summaries: Sequence[Summary]) -> str:
     source_names = [
         published_row["source"]
         for summary in summaries
-        for published_row in published_results(_published_name(summary))
+        if is_comparable(summary)
+        for published_row in published_results(summary["dataset"])
     ]
     found_citations = source_citations(source_names)
     citation_lines = [
@@ -98,11 +153,6 @@ def cite_sources(summaries: Sequence[Summary]) -> str:
         for name, where_published in found_citations.items()
     ]
     return "Published: " + ".\n".join(citation_lines) + "."
-
-
-def _published_name(summary: Summary) -> str:
-    """Return the dataset's name in the file: without the folder of the builder."""
-    return summary["dataset"].rpartition("/")[2]
 
 
 def _noc_cells(noc: dict[str, float]) -> list[str]:

@@ -91,16 +91,27 @@ def to_csv(summaries: Sequence[Summary]) -> str:
 def _noc_table(summaries: Sequence[Summary]) -> str:
     """Format NoC and NoF, a row for each dataset."""
     iou_percents = list(summaries[0]["noc"])
-    header_cells = ["clicks needed", "objects"]
+    header_cells = ["clicks needed", "split", "objects"]
     header_cells += [f"NoC@{iou_percent}" for iou_percent in iou_percents]
     header_cells += [f"NoF@{iou_percent}" for iou_percent in iou_percents]
     table_rows = [
-        [summary["dataset"], str(summary["num_objects"])]
+        [summary["dataset"], _split_cell(summary), str(summary["num_objects"])]
         + [f"{summary['noc'][iou_percent]:.2f}" for iou_percent in iou_percents]
         + [str(summary["nof"][iou_percent]) for iou_percent in iou_percents]
         for summary in summaries
     ]
     return _format_table(header_cells, table_rows)
+
+
+def _split_cell(summary: Summary) -> str:
+    """Name the split, and how many of its images the model was trained on."""
+    settings = summary["settings"]
+    # A summary from Python may have neither.
+    split = settings.get("split", "")
+    num_training_images = settings.get("num_training_images", 0)
+    if not num_training_images:
+        return split
+    return f"{split} ({num_training_images} training images)"
 
 
 def _interval_table(summaries: Sequence[Summary]) -> str:

@@ -14,8 +14,8 @@ from ml_collections import ConfigDict, config_flags
 from mst_jax.config_options import options_from_config
 from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.training.optimizer import OptimizerOptions
-from mst_jax.training.startup.run_length import prefer_flags, set_steps
 from mst_jax.training.sharding import ShardingOptions
+from mst_jax.training.startup.run_length import prefer_flags, set_steps
 from mst_jax.training.train_step import ClickSimulationOptions
 
 

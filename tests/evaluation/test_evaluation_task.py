@@ -1,11 +1,14 @@
+import dataclasses
 import itertools
 import json
 
 import pytest
+from ml_collections import FrozenConfigDict
 
 from mst_jax.evaluation import evaluation_task
 from mst_jax.evaluation.evaluation_task import (
     EvaluationTask,
+    count_training_images,
     evaluate_dataset,
     find_split,
 )
@@ -13,6 +16,7 @@ from mst_jax.evaluation.protocol import EvaluationProtocol, UserOptions
 from mst_jax.evaluation.results_log import ResultsLog
 from mst_jax.interaction.inference_options import ZoomOptions
 from tests.helpers.analytic_network import analytic_model, draw_targets
+from tests.helpers.tiny_run import draw_scenes
 
 PROTOCOL = EvaluationProtocol(
     max_clicks=3,
@@ -93,4 +97,58 @@ def test_a_task_is_json_with_the_fields_of_its_protocol():
 )
 def test_the_split_for_testing_is_preferred(monkeypatch, splits, expected):
     monkeypatch.setattr(evaluation_task, "list_splits", lambda name, data_dir: splits)
-    assert find_split("any", "any") == expected
+    assert find_split("any", "any", FrozenConfigDict()) == expected
+
+
+@pytest.mark.parametrize(
+    ("validation", "expected"),
+    [
+        ({"name": "any", "split": "train[80%:]"}, "train[80%:]"),
+        ({"name": "other", "split": "train[80%:]"}, "train"),
+        ({"name": None, "split": "val"}, "train"),
+    ],
+)
+def test_the_split_that_a_run_held_out_is_preferred(monkeypatch, validation, expected):
+    monkeypatch.setattr(evaluation_task, "list_splits", lambda *_: ["train"])
+    config = FrozenConfigDict({"validation": validation})
+    assert find_split("any", "any", config) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "num_images"),
+    [
+        ({"name": "shapes", "split": "train[:4]"}, 4),
+        ({"name": "shapes", "split": "validation"}, 0),
+        ({"name": "shapes", "split": "missing"}, 0),
+        ({"name": "other", "split": "train"}, 0),
+        (None, 0),
+    ],
+)
+def test_training_images_are_counted(tmp_path, data, num_images):
+    draw_scenes(tmp_path)
+    config = FrozenConfigDict({"data": data} if data else {})
+    assert count_training_images(config, "shapes", tmp_path, "train") == num_images
+
+
+@pytest.mark.parametrize(
+    ("limit", "title", "counted"),
+    [(None, "image", "3/3"), (2, "object", "2/2"), (8, "object", "3/3")],
+)
+def test_the_bar_counts_objects_if_they_are_limited(
+    run_sessions, tmp_path, monkeypatch, capsys, limit, title, counted
+):
+    draw = EvaluationTask.iterate_targets
+    monkeypatch.setattr(
+        EvaluationTask,
+        "iterate_targets",
+        lambda task, examples: itertools.islice(draw(task, examples), task.limit),
+    )
+    task = dataclasses.replace(TASK, limit=limit, num_users=1)
+    log = ResultsLog(tmp_path / "a.jsonl", {})
+    evaluate_dataset(analytic_model, task, log)
+    # A second evaluation finds all sessions in the log.
+    evaluate_dataset(analytic_model, task, log)
+    first_bar, second_bar = capsys.readouterr().err.strip().split("\n")
+    for bar in (first_bar, second_bar):
+        assert f" {counted} [" in bar.split("\r")[-1]
+    assert f"{title}/s" in first_bar or f"s/{title}" in first_bar

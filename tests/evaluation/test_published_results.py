@@ -1,5 +1,8 @@
+import pytest
+
 from mst_jax.evaluation.published_results import (
     PUBLISHED_IOU_PERCENTS,
+    PUBLISHED_SETS,
     cite_sources,
     comparison_rows,
     published_results,
@@ -40,16 +43,65 @@ def test_every_result_is_complete():
             assert source_citations([row["source"]])[row["source"]]
 
 
+SETTINGS = {
+    "split": "test",
+    "limit": None,
+    "min_area_fraction": 0.0,
+    "num_users": 1,
+    "max_clicks": 20,
+    "user": {"click_spread": 0.0, "first_click": "center"},
+}
+SUMMARY = {
+    "dataset": "grabcut",
+    "num_objects": 50,
+    "settings": SETTINGS,
+    "noc": {"90": 3.0},
+}
+
+
 def test_nothing_is_published_for_unknown_datasets():
-    summary = {"dataset": "my images", "settings": {}, "noc": {"90": 3.0}}
+    summary = SUMMARY | {"dataset": "my images"}
     assert published_results("my images") == []
     assert comparison_rows(summary) == []
 
 
 def test_a_summary_comes_after_the_published_results():
-    summary = {"dataset": "folder/grabcut", "settings": {}, "noc": {"90": 3.0}}
-    *published, measured = comparison_rows(summary)
+    *published, measured = comparison_rows(SUMMARY)
     assert len(published) == len(published_results("grabcut"))
     assert {row[-1] for row in published} == {"published"}
     assert measured == ["this model", "", "", "3.00", "measured"]
-    assert "RITM: Sofiiuk et al." in cite_sources([summary])
+    assert "RITM: Sofiiuk et al." in cite_sources([SUMMARY])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "folder/grabcut"},
+        {"num_objects": 49},
+        {"split": "train"},
+        {"split": "test[:50%]"},
+        {"limit": 50},
+        {"min_area_fraction": 0.01},
+        {"num_users": 2},
+        {"max_clicks": 10},
+        {"user": {"click_spread": 0.5, "first_click": "center"}},
+        {"user": {"click_spread": 0.0, "first_click": "random"}},
+    ],
+    ids=str,
+)
+def test_only_the_published_protocol_is_compared(changes):
+    """The whole published set, 20 clicks, one user who clicks at the best pixel."""
+    settings = SETTINGS | {key: changes[key] for key in changes if key in SETTINGS}
+    summary = {**SUMMARY, **changes, "settings": settings}
+    assert comparison_rows(summary) == []
+    with_comparison = SUMMARY | {"dataset": "sbd", "num_objects": 6671}
+    with_comparison["settings"] = SETTINGS | {"split": "val"}
+    assert cite_sources([summary, with_comparison]) == cite_sources([with_comparison])
+
+
+def test_every_published_dataset_has_its_split_and_number_of_objects():
+    for dataset, published_set in PUBLISHED_SETS.items():
+        assert published_results(dataset)
+        settings = SETTINGS | {"split": published_set.split}
+        complete = {"dataset": dataset, "num_objects": published_set.num_objects}
+        assert comparison_rows({**SUMMARY, **complete, "settings": settings})

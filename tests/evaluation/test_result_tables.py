@@ -5,7 +5,7 @@ from mst_jax.evaluation import result_tables
 SUMMARY = {
     "dataset": "toys",
     "num_objects": 50,
-    "settings": {"max_clicks": 5, "checkpoint": "runs/a"},
+    "settings": {"split": "val", "max_clicks": 5, "checkpoint": "runs/a"},
     "noc": {"85": 2.345, "90": 12.0},
     "noc_std": {"85": 1.0, "90": 0.5},
     "noc_ci95": {"85": [2.0, 3.0], "90": [11.5, 12.25]},
@@ -37,9 +37,9 @@ SUMMARY = {
     ],
 }
 TABLE = """\
-| clicks needed | objects | NoC@85 | NoC@90 | NoF@85 | NoF@90 |
-| ------------- | ------: | -----: | -----: | -----: | -----: |
-| toys          |      50 |   2.35 |  12.00 |      0 |      7 |
+| clicks needed | split | objects | NoC@85 | NoC@90 | NoF@85 | NoF@90 |
+| ------------- | ----: | ------: | -----: | -----: | -----: | -----: |
+| toys          |   val |      50 |   2.35 |  12.00 |      0 |      7 |
 
 | std, 95 % CI |               NoC@85 |                 NoC@90 |
 | ------------ | -------------------: | ---------------------: |
@@ -74,12 +74,22 @@ def test_several_users_have_a_table():
     assert "| max - min   |   5.00 |   0.00 |" in markdown
 
 
+def test_training_images_are_named_beside_the_split():
+    settings = SUMMARY["settings"] | {"num_training_images": 16}
+    markdown = result_tables.to_markdown([SUMMARY | {"settings": settings}])
+    assert "| toys          | val (16 training images) |      50 |" in markdown
+
+
 def test_published_results_are_marked_and_cited():
-    markdown = result_tables.to_markdown([SUMMARY | {"dataset": "berkeley"}])
+    settings = SUMMARY["settings"] | {"max_clicks": 20, "split": "test", "num_users": 1}
+    published_set = {"dataset": "berkeley", "num_objects": 100, "settings": settings}
+    markdown = result_tables.to_markdown([SUMMARY | published_set])
     lines = [line for line in markdown.splitlines() if line.startswith("| SimpleClick")]
     assert any("SBD |   1.44 |   2.46 | published |" in line for line in lines)
     assert "| runs/a " in markdown and "12.00 |  measured |" in markdown
     assert "SimpleClick: Liu et al." in markdown
+    # Not with fewer objects.
+    assert "published" not in result_tables.to_markdown([SUMMARY])
 
 
 def test_the_csv_has_a_row_for_each_object():

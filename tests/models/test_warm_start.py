@@ -149,7 +149,7 @@ def test_other_block_sizes_are_one_clear_error(tmp_path, changes, sentence):
 
 def test_other_block_sizes_name_a_size_that_fits():
     """The bundled model in the config of a folder of images, which is nano."""
-    initial = random_params(mst_jax.build("simpleclick", "nano", crop=64))
+    initial = random_params(mst_jax.build("simpleclick", size="nano", crop=64))
     sentence = (
         r"mst-small: it has width 384, 12 blocks, 6 heads, but the model has width 96, "
         r"6 blocks, 3 heads; models of size small .* configs/objects\.py:size=small, or"
@@ -214,7 +214,9 @@ def test_backbone_must_fit(tmp_path):
 def test_vit_of_published_width_has_the_published_heads(tmp_path, source_params):
     path = write_mae(tmp_path / "mae.pth", source_params)
     initial = random_params(mst_jax.build(**WIDE_HEAD_CONFIG | {"num_heads": 2}))
-    with pytest.raises(ValueError, match=r"mae\.pth: .* 1 heads, the model .* 2 heads"):
+    with pytest.raises(
+        ValueError, match=r"mae\.pth: .* 1 heads, but the model .* 2 heads"
+    ):
         warm_start_params(initial, path)
 
 

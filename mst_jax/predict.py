@@ -2,6 +2,10 @@ r"""Predict the mask of an object from clicks on an image, and write it to a fil
 
 python -m mst_jax.predict cat.jpg --positive 120,80 --negative 10,10 --out mask.png \
   --overlay overlay.jpg
+
+Many images in one call: docs/own-images.md has the columns of the table.
+
+python -m mst_jax.predict photos --clicks clicks.csv --out masks --overlay overlays
 """
 
 import argparse
@@ -18,10 +22,15 @@ from mst_jax.command_line import CommandParser, add_zoom_flags
 from mst_jax.data.formats import images
 from mst_jax.inference import overlay
 from mst_jax.inference.click_session import Click
+from mst_jax.inference.click_table import read_click_table, repeat_clicks
+from mst_jax.inference.many_images import check_output_files, predict_images
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.selected_tokens import draw_token_boxes
 from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
 from mst_jax.models.load import DEFAULT_MODEL, load
+
+MAX_NAMED_MASKS = 10
+"""Maximum number of empty masks that the last line names."""
 
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells report it."""
@@ -65,7 +74,20 @@ def make_parser() -> CommandParser:
         epilog="Clicks are applied in the order given, positive and negative mixed.",
     )
     add = parser.add_argument
-    add("image", type=Path, help="JPEG, PNG, BMP, TIFF or WebP")
+    add(
+        "image",
+        type=Path,
+        nargs="?",
+        help="JPEG, PNG, BMP, TIFF or WebP; or a folder of images",
+    )
+    add(
+        "--clicks",
+        type=Path,
+        dest="click_file",
+        metavar="FILE",
+        help="CSV file of clicks on many images: image, row, column, positive, object; "
+        "the images are in the folder given, or in that of the file",
+    )
     add(
         "--checkpoint",
         default=DEFAULT_MODEL,
@@ -81,8 +103,17 @@ def make_parser() -> CommandParser:
             type=functools.partial(ClickFlag, name == "positive"),
             help=f"click {where}, in pixels from the upper left corner; may be repeated",
         )
-    add("--out", required=True, type=Path, help="mask to write: PNG, 0 and 255")
-    add("--overlay", type=Path, help="image with mask and clicks: PNG or JPEG")
+    add(
+        "--out",
+        required=True,
+        type=Path,
+        help="mask to write: PNG, 0 and 255; a folder for many images",
+    )
+    add(
+        "--overlay",
+        type=Path,
+        help="image with mask and clicks: PNG or JPEG; a folder for many images",
+    )
     add("--tokens", type=Path, help="image with the tokens selected last: PNG or JPEG")
     add_zoom_flags(parser)
     return parser
@@ -100,7 +131,11 @@ def predict(options: argparse.Namespace) -> str:
     Raises:
         ValueError: An unreadable image, a click outside it, a bad checkpoint or path.
     """
+    if options.click_file is not None or (options.image and options.image.is_dir()):
+        return predict_many(options)
     # 1. Check everything that needs no model first: loading and compiling are slow.
+    if options.image is None:
+        raise ValueError("no image given; name one, or a folder, or --clicks FILE")
     clicks = [parse_click(flag) for flag in options.clicks or ()]
     if not any(click.is_positive for click in clicks):
         raise ValueError("no click on the object; give at least one --positive ROW,COL")
@@ -132,6 +167,60 @@ def predict(options: argparse.Namespace) -> str:
     for path, data in files.items():
         atomic_write(path, data)
     return f"{options.out}: {describe_mask(mask)}"
+
+
+def predict_many(options: argparse.Namespace) -> str:
+    """Predict the masks of many images and write the files.
+
+    Args:
+        options: Values of the flags, see `make_parser`.
+
+    Returns:
+        One line about the masks.
+
+    Raises:
+        ValueError: Wrong flags, images or rows of the table; the message names all.
+    """
+    # 1. Check everything that needs no model first, as for one image.
+    if options.tokens:
+        raise ValueError("--tokens draws one image; leave it out for many images")
+    if options.out.suffix:
+        raise ValueError(f"--out is {options.out}, expected a folder for many images")
+    flag_clicks = [parse_click(flag) for flag in options.clicks or ()]
+    if options.click_file is None:
+        if not flag_clicks:
+            raise ValueError(
+                f"{options.image} is a folder; give --clicks FILE, or --positive ROW,COL "
+                "for the same click on each of its images"
+            )
+        all_clicks = repeat_clicks(flag_clicks, options.image)
+    else:
+        image_folder = options.image or options.click_file.parent
+        if flag_clicks or not image_folder.is_dir():
+            raise ValueError(
+                f"--clicks {options.click_file} needs the folder of its images and no "
+                f"further clicks, got {image_folder} and {len(flag_clicks)} clicks"
+            )
+        all_clicks = read_click_table(options.click_file, image_folder)
+    check_output_files(all_clicks, options.out, options.overlay)
+    # 2. Predict and write.
+    model = load(options.checkpoint)
+    zoom = override_zoom(
+        zoom_options_of(model),
+        size=options.zoom,
+        min_side=options.zoom_min_side,
+        flip_tta=options.flip_tta,
+    )
+    empty_masks = predict_images(
+        model, zoom, all_clicks, out_dir=options.out, overlay_dir=options.overlay
+    )
+    # 3. Describe them.
+    num_masks = sum(len(image_clicks.objects) for image_clicks in all_clicks)
+    text = f"{options.out}: {num_masks} masks of {len(all_clicks)} images"
+    if empty_masks:
+        names = ", ".join(path.name for path in empty_masks[:MAX_NAMED_MASKS])
+        text += f"; nothing found in {len(empty_masks)}, add clicks: {names}"
+    return text
 
 
 def parse_click(flag: ClickFlag) -> Click:

@@ -115,7 +115,7 @@ def test_images_of_other_formats(pixels, tmp_path):
     ("replaced", "message"),
     [
         ({"image": "{}/none.jpg"}, "cannot read .*none.jpg: No such file"),
-        ({"image": "{}"}, "cannot read .*: Is a directory"),
+        ({"image": "{}"}, "--out is .*mask.png, expected a folder for many images"),
         ({"image": __file__}, "test_predict.py: not an image"),
         ({"checkpoint": "{}/none"}, "checkpoint .*none is not there"),
         ({"positive": "60,0"}, "row 60, column 0 lies outside the image of 60 rows"),
@@ -166,3 +166,62 @@ def test_the_module_is_a_command():
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--checkpoint" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_many_images_in_one_call(checkpoint, tmp_path, capsys):
+    """A table of clicks; then the same click on all images of a folder."""
+    for name, size in (("a.png", (60, 84)), ("sub/b.png", (50, 40))):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(images.encode_png(draw_image(*size)[0]))
+    table = tmp_path / "photos" / "clicks.csv"
+    table.write_text(
+        "image,row,column,positive\na.png,20,42,1\nsub/b.png,9,9,1\na.png,3,3,0\n"
+    )
+    flags = ["--checkpoint", str(checkpoint), "--out", str(tmp_path / "masks")]
+    overlay = ["--overlay", str(tmp_path / "overlays")]
+    predict.main(["--clicks", str(table), *flags, *overlay])
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{tmp_path / 'masks'}: 2 masks of 2 images")
+    assert "2/2" in printed.err
+    predictor = mst_jax.Predictor(mst_jax.load(checkpoint), zoom=ZoomOptions(32, 16))
+    predictor.set_image(IMAGE)
+    for click in [(20, 42, True), (3, 3, False)]:
+        mask = predictor.click(*click)
+    np.testing.assert_array_equal(read(tmp_path / "masks" / "a.png"), mask * 255)
+    assert read(tmp_path / "masks" / "sub" / "b.png").shape == (50, 40)
+    assert read(tmp_path / "overlays" / "sub" / "b.jpg").shape == (50, 40, 3)
+
+    predict.main([str(tmp_path / "photos"), "--positive", "20,30", *flags])
+    predictor.set_image(IMAGE)
+    mask = predictor.click(20, 30)
+    np.testing.assert_array_equal(read(tmp_path / "masks" / "a.png"), mask * 255)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["{}/table.csv", "--clicks", "{}/table.csv"],
+            "needs the folder of its images",
+        ),
+        (["{}", "--clicks", "{}/table.csv", "--positive", "1,1"], "no further clicks"),
+        (["--clicks", "{}/table.csv", "--tokens", "{}/t.png"], "--tokens draws one"),
+        (["{}"], "is a folder; give --clicks FILE, or --positive ROW,COL"),
+        (["--positive", "1,1"], "no image given; name one, or a folder, or --clicks"),
+        (["--clicks", "{}/table.csv"], "has 1 bad rows, .*\n  line 2: row 99, column"),
+        (["--clicks", "{}/none.csv"], "cannot read .*none.csv"),
+    ],
+    ids=str,
+)
+def test_bad_input_of_many_images_writes_nothing(
+    image_path, tmp_path, words, message, capsys
+):
+    (tmp_path / "table.csv").write_text("image,row,column\npicture.png,99,1\n")
+    words = [word.replace("{}", str(tmp_path)) for word in words]
+    with pytest.raises(SystemExit) as raised:
+        predict.main([*words, "--out", str(tmp_path / "masks")])
+    assert raised.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"picture.png", "table.csv"}

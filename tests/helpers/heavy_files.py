@@ -23,6 +23,7 @@ HEAVY_FILES = (
     "evaluation/test_simulation.py",
     "evaluation/test_slots.py",
     "evaluation/test_validation.py",
+    "inference/test_many_images.py",
     "inference/test_predictor_programs.py",
     "inference/test_selected_tokens.py",
     "interaction/test_refine.py",

@@ -60,13 +60,23 @@ def find_source_dir(
     )
 
 
-def list_files(folder: Path) -> list[Path]:
-    """Return the sorted entries of a folder without hidden and desktop files."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and path.name.lower() not in _DESKTOP_FILES
-    )
+def list_files(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Return the sorted entries of a folder without hidden and desktop files.
+
+    Args:
+        folder: Folder to list.
+        recursive: True to list the files of its sub-folders instead of the sub-folders;
+            links to folders are not followed.
+    """
+    paths: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name.lower() in _DESKTOP_FILES:
+            continue
+        if recursive and path.is_dir() and not path.is_symlink():
+            paths += list_files(path, recursive=True)
+        else:
+            paths.append(path)
+    return paths
 
 
 def read_name_list(path: Path) -> list[str]:

@@ -1,69 +1,129 @@
-"""The user's own images and label maps: `images/` and `masks/`."""
+"""The user's own images and label maps: `images/` and `masks/`, with sub-folders."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mst_jax.data.builders.discovery import SourceItem, find_by_stem, list_files
+import numpy as np
+from jaxtyping import UInt16
+
+from mst_jax.data.builders.discovery import SourceItem, list_files
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
+from mst_jax.data.formats.annotation_files import read_annotated_layers
 from mst_jax.data.formats.images import IMAGE_SUFFIXES
 
-_LAYER_STEM = re.compile(r"(?P<stem>.+)_(?P<index>\d+)")  # photo_0, photo_1
+_LAYER_NAME = re.compile(r"(?P<name>.+)_(?P<index>\d+)")  # photo_0, photo_1
 
 
 class Folder(FolderDatasetBuilder):
     """Reads `images/` and `masks/`; split `train`.
 
-    A label map is a PNG of 8 or 16 bits, gray or with a palette; 65535 = ignored.
+    A label map is a PNG of 8 or 16 bits, gray or with a palette; 65535 = ignored. A JSON
+    file of the same name holds the same objects with their overlaps, as the annotation
+    server saves them. In a folder that it has written, images without a mask are not
+    annotated yet, and are skipped.
     """
 
     DESCRIPTION = "Images and label maps of a folder."
     SOURCE_LAYOUT = (
         "images/STEM.jpg (or .png, .bmp, .tif, .webp) and masks/STEM.png, or masks/"
         "STEM_0.png, STEM_1.png, ... for several layers: label maps, 0 = background, "
-        "1 and up = objects"
+        "1 and up = objects; or what serve --folder DIR/images --save DIR/masks saves"
     )
     REQUIRED_PATHS = ("images", "masks")
     ANY_VARIANT_NAME = True
 
     def find_items(self) -> dict[str, list[SourceItem]]:
         """List the images with their masks in the order of the layers."""
-        image_paths = find_by_stem(
-            self.source_dir / "images",
-            self.errors,
-            suffixes=IMAGE_SUFFIXES,
-            file_type="image",
-        )
-        mask_paths = self._find_masks(set(image_paths))
+        image_paths = self._find_images()
+        mask_paths, is_saved_by_server = self._find_masks(image_paths)
         source_items = []
-        for stem, path in image_paths.items():
-            if stem in mask_paths:
-                source_items.append(SourceItem(stem, path, mask_paths[stem]))
+        for name, path in image_paths.items():
+            first_path = image_paths[name.removesuffix(path.suffix)]
+            if name in mask_paths:
+                source_items.append(SourceItem(name, path, mask_paths[name]))
+            elif first_path != path:
+                self.errors.add_error(path, f"has the same stem as {first_path.name}")
+            elif is_saved_by_server:
+                self.errors.count_skipped("images that are not annotated")
             else:
-                self.errors.add_error(path, f"has no mask masks/{stem}.png")
+                self.errors.add_error(path, f"has no mask masks/{name}.png")
         return {"train": source_items}
 
-    def _find_masks(self, image_stems: set[str]) -> dict[str, tuple[Path, ...]]:
-        """Map the stem of each image to its mask files in the order of the layers."""
+    def read_layers(self, mask_path: Path) -> Sequence[UInt16[np.ndarray, "h w"]]:
+        """Read a label map, or the overlapping objects of a JSON file as layers.
+
+        Args:
+            mask_path: PNG or JSON file.
+
+        Raises:
+            ValueError: The file is damaged, or the PNG beside a JSON file differs.
+        """
+        if mask_path.suffix.lower() != ".json":
+            return super().read_layers(mask_path)
+        layers = read_annotated_layers(mask_path)
+        self.errors.count_skipped("images whose objects were deleted", int(not layers))
+        return layers
+
+    def _find_images(self) -> dict[str, Path]:
+        """Map the name of each image to its file.
+
+        The name is the path without suffix. Of several images that differ in the suffix
+        only, the first has this name, and the others keep their suffixes, as the
+        annotation server names the files of their masks.
+        """
+        image_paths: dict[str, Path] = {}
+        for name, path in _iter_names(self.source_dir / "images"):
+            if path.suffix.lower() not in IMAGE_SUFFIXES:
+                formats = ", ".join(IMAGE_SUFFIXES)
+                self.errors.add_error(path, f"not one of the image formats {formats}")
+            elif name in image_paths:
+                image_paths[name + path.suffix] = path
+            else:
+                image_paths[name] = path
+        return image_paths
+
+    def _find_masks(
+        self, image_names: Iterable[str]
+    ) -> tuple[dict[str, tuple[Path, ...]], bool]:
+        """Map the name of each image to its mask files in the order of the layers.
+
+        Returns:
+            The mask files, and whether the annotation server has written the folder.
+        """
+        known_names = set(image_names)
         indexed_masks: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+        json_paths: dict[str, Path] = {}
         # 1. The mask files of each image with the index of their layer.
-        for path in list_files(self.source_dir / "masks"):
-            if path.suffix.lower() != ".png" or path.is_dir():
+        for name, path in _iter_names(self.source_dir / "masks"):
+            layer_match = _LAYER_NAME.fullmatch(name)
+            is_png = path.suffix.lower() == ".png"
+            if not is_png and path.suffix.lower() != ".json":
                 self.errors.add_error(path, "masks must be .png files")
-                continue
-            layer_match = _LAYER_STEM.fullmatch(path.stem)
-            # An image may be named photo_1 itself, so the whole stem is tried first.
-            if path.stem in image_stems:
-                indexed_masks[path.stem].append((-1, path))
-            elif layer_match and layer_match["stem"] in image_stems:
+            # An image may be named photo_1 itself, so the whole name is tried first.
+            elif name in known_names and not is_png:
+                json_paths[name] = path
+            elif name in known_names:
+                indexed_masks[name].append((-1, path))
+            elif is_png and layer_match and layer_match["name"] in known_names:
                 layer_index = int(layer_match["index"])
-                indexed_masks[layer_match["stem"]].append((layer_index, path))
+                indexed_masks[layer_match["name"]].append((layer_index, path))
             else:
                 self.errors.add_error(path, "mask without image")
         # 2. By number, so that layer 10 follows layer 9.
-        return {
-            stem: tuple(path for _, path in sorted(layer_masks))
-            for stem, layer_masks in indexed_masks.items()
+        mask_paths = {
+            name: tuple(path for _, path in sorted(layer_masks))
+            for name, layer_masks in indexed_masks.items()
         }
+        # A JSON file has all objects of the image, also those of earlier layers.
+        mask_paths |= {name: (path,) for name, path in json_paths.items()}
+        return mask_paths, bool(json_paths)
+
+
+def _iter_names(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files below a folder with their paths without suffix, such as `a/b`."""
+    for path in list_files(root, recursive=True):
+        yield path.relative_to(root).with_suffix("").as_posix(), path

@@ -96,3 +96,23 @@ def test_an_empty_source_raises(tmp_path):
     (tmp_path / "source" / "masks").mkdir()
     with pytest.raises(ValueError, match="no image is left"):
         prepare_folder(tmp_path / "source", tmp_path / "data")
+
+
+def test_sub_folders_and_images_of_one_stem(tmp_path):
+    """The annotation server names the mask of the second image after its whole name."""
+    source = tmp_path / "source"
+    names = ("a.bmp", "sub/a.png", "sub/deep/b.png", "twice.bmp", "twice.png")
+    for name in names:
+        write_image(source / "images" / name)
+    masks = ("a", "sub/a_0", "sub/a_1", "sub/deep/b", "twice", "twice.png")
+    for index, name in enumerate(masks):
+        write_image(source / "masks" / f"{name}.png", LABELS + np.uint16(index))
+    write_image(source / "masks" / "sub" / ".hidden" / "c.png", LABELS)
+    examples, errors = prepare_folder(source, tmp_path / "data")
+    assert sorted(examples) == ["a", "sub/a", "sub/deep/b", "twice", "twice.png"]
+    np.testing.assert_array_equal(examples["sub/a"].layers, [LABELS + 1, LABELS + 2])
+    np.testing.assert_array_equal(examples["twice.png"].layers, [LABELS + 5])
+    assert not errors
+    write_image(source / "masks" / "sub" / "nobody.png", LABELS)
+    with pytest.raises(ValueError, match=r"masks/sub/nobody.png: mask without image"):
+        prepare_folder(source, tmp_path / "data")

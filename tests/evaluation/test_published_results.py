@@ -34,6 +34,19 @@ def test_simpleclick_trained_on_sbd():
         assert nocs_by_method["SimpleClick ViT-B"] == noc
 
 
+def test_adaptiveclick_and_mst_with_their_sources():
+    """Unknown values have no key: MST has published no NoC@85."""
+    rows_by_method = {
+        (row["method"], row["trained_on"]): row for row in published_results("berkeley")
+    }
+    adaptiveclick_row = rows_by_method["AdaptiveClick ViT-B", "SBD"]
+    assert adaptiveclick_row["noc"] == {"85": 1.38, "90": 2.18}
+    assert "2305.04276" in source_citations(["AdaptiveClick"])["AdaptiveClick"]
+    mst_row = rows_by_method["MST ViT-B + CL", "COCO+LVIS"]
+    assert mst_row["noc"] == {"90": 1.50}
+    assert "2401.04403" in source_citations(["MST"])["MST"]
+
+
 def test_every_result_is_complete():
     for dataset in ("grabcut", "berkeley", "sbd", "davis", "pascal_voc", "coco_mval"):
         for row in published_results(dataset):

@@ -103,9 +103,9 @@ def adaptive_focal_loss(
     loss = loss + alpha * focal_weight(errors.neg_margin, gamma_a + 1.0)
     # 4. The class weights.
     loss = choose(
-        epsilon >= 0,
-        lambda: class_weight(errors.is_object, epsilon, name="epsilon") * loss,
+        epsilon < 0,
         lambda: loss,
+        lambda: class_weight(errors.is_object, epsilon, name="epsilon") * loss,
     )
     return jnp.where(errors.is_counted, loss, 0.0)
 

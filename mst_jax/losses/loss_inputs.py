@@ -169,7 +169,11 @@ def read_labels(
 
 def _find_wrong_values(array: Any, where: Any) -> str:
     """List the values other than 0 and 1 of a concrete array; "" if there are none."""
-    is_bool = jnp.issubdtype(jnp.result_type(array), jnp.bool_)
+    if not hasattr(array, "dtype"):
+        # Lists and numbers stay concrete also inside `jax.jit`.
+        with jax.ensure_compile_time_eval():
+            array = jnp.asarray(array)
+    is_bool = jnp.issubdtype(array.dtype, jnp.bool_)
     if is_bool or not all(map(_is_concrete, (array, where))):
         return ""
     # NumPy arrays: inside `jax.jit`, jnp would trace even constants.

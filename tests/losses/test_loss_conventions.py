@@ -157,6 +157,7 @@ def test_sharded_pixels_are_reduced_together(name, rng):
     ("name", "option"),
     [
         ("adaptive_focal_loss", {"epsilon": 1.5}),
+        ("adaptive_focal_loss", {"epsilon": float("nan")}),
         ("normalized_focal_loss", {"alpha": -0.5}),
         ("focal_loss", {"alpha": 2}),
     ],

@@ -34,6 +34,7 @@ def test_labels_0_and_1_of_every_dtype_are_read(dtype, as_array):
         (jnp.array([0.0, np.nan, 1.0]), "nan"),
         (np.arange(9).reshape(3, 3), r"2, 3, 4, \.\.\."),
         (np.int64(2), "2"),
+        (3, "3"),
     ],
 )
 def test_other_labels_are_refused(labels, listed):
@@ -41,7 +42,7 @@ def test_other_labels_are_refused(labels, listed):
         rf"^labels hold {listed} on pixels that count, expected only 0 and 1; leave"
     )
     with pytest.raises(ValueError, match=message):
-        read_labels(labels, None, labels.shape)
+        read_labels(labels, None, np.shape(labels))
 
 
 def test_ignored_pixels_may_hold_any_label():

@@ -1,5 +1,14 @@
 # make quickstart: predict, prepare, train and evaluate in minutes. make test: the tests.
-PYTHON ?= python3
+# The newest Python of 3.13, 3.12 and 3.11 on this machine; `make PYTHON=python3.12` takes
+# another one.
+ifeq ($(origin PYTHON), undefined)
+PYTHON = $(shell tools/find_python.sh)
+else
+# An environment of another Python is made again.
+OTHER_PYTHON := $(shell version='import sys; print(sys.version_info[:2])'; \
+  test ! -e .venv || test "$$($(PYTHON) -c "$$version")" = "$$(.venv/bin/python -c "$$version")" \
+  || echo other-python)
+endif
 BIN := .venv/bin
 # Training on a CPU: small memory pages cost a sixth of a step, see docs/training.md.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
@@ -13,12 +22,11 @@ INSTALLED := .venv/installed
 OBJECTS ?= objects
 BACKBONE ?= vit_small_patch14_dinov2.npz
 
-.PHONY: quickstart mst-small demo test test-fast test-slow test-browser pictures chromium lint \
-  docs check clean
+.PHONY: other-python quickstart mst-small demo test test-fast test-slow test-lowest test-colab \
+  test-browser pictures chromium lint docs check clean
 
-$(INSTALLED): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'
-	$(PYTHON) -m venv .venv
+$(INSTALLED): requirements.txt pyproject.toml $(OTHER_PYTHON)
+	@sh tools/make_environment.sh .venv $(PYTHON)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
@@ -85,6 +93,24 @@ test: $(INSTALLED)
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not browser and not heavy'
 
+# The same tests with the lowest versions that pyproject.toml allows, on Python 3.11.
+test-lowest: $(INSTALLED)
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --extra all \
+	  --no-header --no-annotate pyproject.toml -o .venv/lowest.txt
+	@sh tools/make_environment.sh .venv-lowest $$(tools/find_python.sh 11)
+	$(BIN)/uv pip install --quiet --python .venv-lowest -r .venv/lowest.txt
+	$(BIN)/uv pip install --quiet --python .venv-lowest -c .venv/lowest.txt -e ".[dev]"
+	.venv-lowest/bin/python -m pytest -n 2 --dist loadfile \
+	  -m 'not slow and not browser and not heavy'
+
+# The notebooks as in Colab: Python 3.12, the packages of its image, no package of ours.
+test-colab: $(INSTALLED)
+	rm -rf .venv-colab
+	@sh tools/make_environment.sh .venv-colab $$(tools/find_python.sh 12)
+	$(BIN)/uv pip install --quiet --python .venv-colab -r colab/image_versions.txt
+	COLAB_PYTHON=$(CURDIR)/.venv-colab/bin/python $(BIN)/python -m pytest \
+	  tests/tools/test_colab_install.py tests/test_notebooks.py
+
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
@@ -107,7 +133,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/shellcheck launch/*.sh .ci/run
+	$(BIN)/shellcheck launch/*.sh tools/*.sh .ci/run
 
 # The documentation site, in site/. Every warning is an error.
 docs: $(INSTALLED)
@@ -116,4 +142,4 @@ docs: $(INSTALLED)
 check: lint test
 
 clean:
-	rm -rf .venv quickstart site
+	rm -rf .venv .venv-lowest .venv-colab quickstart site

@@ -6,6 +6,7 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import mst_jax
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif words[0] == "--version":
         print(f"mst_jax {mst_jax.__version__}")
     elif words[0] in COMMANDS:
-        importlib.import_module(f"mst_jax.{words[0]}").main(words[1:])
+        import_command(words[0]).main(words[1:])
     else:
         print(
             f"mst-jax: unknown command {words[0]!r}; expected one of "
@@ -45,6 +46,24 @@ def main(argv: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
         sys.exit(EXIT_BAD_INPUT)
+
+
+def import_command(name: str) -> ModuleType:
+    """Import the module of a command.
+
+    Args:
+        name: Key of `COMMANDS`.
+
+    Raises:
+        SystemExit: The command needs a module that is not installed.
+    """
+    # Here, because `--help` imports no other module of the package.
+    from mst_jax.extras import MissingExtraError, exit_with_error
+
+    try:
+        return importlib.import_module(f"mst_jax.{name}")
+    except MissingExtraError as error:
+        exit_with_error(str(error))
 
 
 def help_text() -> str:

@@ -22,8 +22,8 @@ def as_path(text: str | os.PathLike) -> PathLike:
         path.exists()
     except Exception as error:  # the type of error differs between kinds of buckets
         raise ValueError(
-            f"{text} cannot be reached ({error}); for gs:// install gcsfs and log in "
-            "with gcloud auth application-default login"
+            f"{text} cannot be reached ({error}); for gs:// pip install "
+            "'mst_jax[gcs]' and log in with gcloud auth application-default login"
         ) from None
     return path
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
-import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from mst_jax.atomic_io import atomic_write, check_writable
@@ -29,6 +28,10 @@ from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.formats.images import encode_png
 from mst_jax.data.inspection.preview import draw_contact_sheet, evenly_spaced_indices
 from mst_jax.data.inspection.statistics import compute_statistics, format_statistics
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import tensorflow_datasets as tfds
 
 EXIT_INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 _NUM_PREVIEW_IMAGES = 20  # in a preview, of all splits together

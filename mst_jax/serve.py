@@ -13,8 +13,6 @@ from pathlib import Path
 
 import cv2
 import jax
-import uvicorn
-from fastapi import FastAPI
 
 from mst_jax.annotation.app import DEFAULT_SIZES, create_app
 from mst_jax.annotation.files.image_folder import ImageFolder
@@ -25,8 +23,13 @@ from mst_jax.annotation.sessions.autosave import Autosave
 from mst_jax.annotation.sessions.registry import SessionRegistry
 from mst_jax.atomic_io import check_writable
 from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.extras import needs_extra
 from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
 from mst_jax.models.load import DEFAULT_MODEL, load
+
+with needs_extra("serve"):
+    import uvicorn
+    from fastapi import FastAPI
 
 CACHE_DIR = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax").expanduser()
 

@@ -15,7 +15,7 @@ LIBRARY = ROOT / "mst_jax"
 LAYERS = (
     {
         *("structs", "path_rules", "config_options", "atomic_io", "collectives"),
-        *("command_line", "safe_pickle", "geometry"),
+        *("command_line", "extras", "safe_pickle", "geometry"),
     },
     {"clicks", "layers", "losses", "data"},
     {"backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"},

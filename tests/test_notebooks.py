@@ -1,7 +1,6 @@
 """The notebooks run from top to bottom, and their text and outputs follow some rules."""
 
 import ast
-import sys
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
@@ -10,7 +9,12 @@ from nbclient import NotebookClient
 
 from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.dataset import write_dataset
-from tests.helpers.notebooks import NOTEBOOK_PATHS, ROOT, read_notebook
+from tests.helpers.notebooks import (
+    KERNEL_PYTHON,
+    NOTEBOOK_PATHS,
+    ROOT,
+    read_notebook,
+)
 from tests.helpers.small_checkpoint import write_checkpoint
 
 MAX_BYTES, MAX_CELL_LINES = 400_000, 15
@@ -25,7 +29,7 @@ def run_notebook(monkeypatch):
     def run_notebook(notebook):
         manager = KernelManager()
         # The kernel runs in the Python of the tests, not in the one of the system.
-        manager.kernel_spec.argv[0] = sys.executable
+        manager.kernel_spec.argv[0] = KERNEL_PYTHON
         client = NotebookClient(notebook, km=manager, timeout=300)
         client.execute(cwd=str(ROOT / "colab"))
         return notebook

@@ -14,15 +14,19 @@ the checksums of its files.
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-import grain
-import grain.checkpoint
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
 from mst_jax.atomic_io import PathLike
 from mst_jax.checkpoints.integrity import write_checksums
+from mst_jax.extras import needs_extra
+
+# Reading the parameters of a run needs no Grain.
+if TYPE_CHECKING:
+    import grain
 
 CHECKPOINTS_FOLDER, PARAMS_FOLDER, DATA_FOLDER = "checkpoints", "params", "data"
 
@@ -89,7 +93,7 @@ def save_checkpoint(
     step: int,
     params: dict,
     training_state: dict,
-    data_iterator: grain.DatasetIterator,
+    data_iterator: "grain.DatasetIterator",
     *,
     metrics: Mapping[str, float] | None = None,
 ) -> None:
@@ -110,6 +114,8 @@ def save_checkpoint(
     Raises:
         OSError: This checkpoint, or the one before, cannot be written.
     """
+    with needs_extra("train"):
+        import grain.checkpoint
     with summarize_write_errors(manager.directory):
         manager.save(
             step,
@@ -128,7 +134,7 @@ def restore_checkpoint(
     step: int,
     params: dict,
     training_state: dict,
-    data_iterator: grain.DatasetIterator | None,
+    data_iterator: "grain.DatasetIterator | None",
 ) -> tuple[dict, dict]:
     """Read a checkpoint into trees like the given ones and move the data iterator.
 
@@ -160,6 +166,8 @@ def restore_checkpoint(
     }
     # Grain restores in place: the iterator itself moves.
     if data_iterator is not None:
+        with needs_extra("train"):
+            import grain.checkpoint
         restore_args["data"] = grain.checkpoint.CheckpointRestore(data_iterator)
     try:
         restored_parts = manager.restore(step, args=ocp.args.Composite(**restore_args))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 
-import grain
 import numpy as np
 from absl import flags
 
 from mst_jax.data.workers import exit_with_parent, start_workers
+from mst_jax.extras import needs_extra
+
+with needs_extra("train"):
+    import grain
 
 # Examples that wait for a batch; Grain holds 500, gigabytes at 448 pixels.
 PREFETCH_EXAMPLES = 4

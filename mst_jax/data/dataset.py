@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import UInt16
 
 from mst_jax.data.example import Example
 from mst_jax.data.record import SKIP_DECODING, decode_layers, decode_record
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import tensorflow_datasets as tfds
 
 _INFO_FILE = "dataset_info.json"
 

@@ -13,9 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import grain
 import numpy as np
 from jaxtyping import Float
+
+from mst_jax.extras import needs_extra
+
+with needs_extra("train"):
+    import grain
 
 
 class WeightedIndexSampler(grain.transforms.RandomMap):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import grain
 import numpy as np
 
 from mst_jax.config_options import is_number_between, options_from_config
@@ -25,6 +24,10 @@ from mst_jax.data.importance_sampling import (
 )
 from mst_jax.data.targets import TargetSampling, sample_target
 from mst_jax.data.transforms.augment import AugmentationOptions, augment_sample
+from mst_jax.extras import needs_extra
+
+with needs_extra("train"):
+    import grain
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import UInt16
 
 from mst_jax.data.example import Example
 from mst_jax.data.formats.images import decode_image, encode_png
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import tensorflow_datasets as tfds
 
 # TFDS returns the bytes of the image, which are decoded here only when they are needed.
 SKIP_DECODING = {"image": tfds.decode.SkipDecoding()}

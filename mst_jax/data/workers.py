@@ -12,7 +12,11 @@ import signal
 import threading
 
 import cv2
-import grain
+
+from mst_jax.extras import needs_extra
+
+with needs_extra("train"):
+    import grain
 
 # Signals that the parent alone handles.
 PARENT_SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -10,20 +10,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-import traitlets
 from jaxtyping import UInt8
 
 from mst_jax.data.formats.images import encode_jpeg
+from mst_jax.extras import needs_extra
 from mst_jax.inference import overlay
 from mst_jax.inference.predictor import Predictor
 
-try:
+with needs_extra("notebook"):
     import anywidget
-except ImportError:
-    raise ImportError(
-        "clicking in a notebook needs anywidget, which is not installed; "
-        "pip install 'mst_jax[notebook]'"
-    ) from None
+    import traitlets
 
 FINISHED_COLOR = (150, 150, 150)
 """RGB of finished objects."""

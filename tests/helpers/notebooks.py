@@ -1,11 +1,16 @@
 """The notebooks of `colab/`, with constants that suit a test."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 ROOT = Path(__file__).parents[2]
+# The Python of the kernels: that of the tests, or one with the packages of Colab, which
+# `make test-colab` sets.
+KERNEL_PYTHON = os.environ.get("COLAB_PYTHON", sys.executable)
 NOTEBOOK_PATHS = sorted((ROOT / "colab").glob("*.ipynb"))
 
 

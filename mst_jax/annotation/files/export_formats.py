@@ -8,10 +8,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
-from pycocotools import mask as coco_mask
 
 from mst_jax.annotation.files.polygons import to_polygons
 from mst_jax.data.formats.images import encode_png
+from mst_jax.extras import needs_extra
+
+with needs_extra("serve"):
+    from pycocotools import mask as coco_mask
 
 ExportFormat = Literal["labels", "coco", "coco_rle", "numpy", "zip"]
 """Names of the formats that a client can request."""

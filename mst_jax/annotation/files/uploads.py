@@ -12,12 +12,15 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, UInt16
-from PIL import Image
 
 from mst_jax.annotation.errors import RequestRejected
 from mst_jax.annotation.limits import Limits
 from mst_jax.data.formats import images, label_maps
 from mst_jax.data.formats.images import EncodedImage
+from mst_jax.extras import needs_extra
+
+with needs_extra("serve"):
+    from PIL import Image
 
 IMAGE_MEDIA_TYPES = {
     "JPEG": "image/jpeg",

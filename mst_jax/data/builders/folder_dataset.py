@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import UInt16
 
 from mst_jax.data import record
@@ -22,6 +21,10 @@ from mst_jax.data.example import IGNORE_LABEL
 from mst_jax.data.file_errors import ErrorCollector
 from mst_jax.data.formats.images import EncodedImage, read_image
 from mst_jax.data.formats.label_maps import read_label_map
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import tensorflow_datasets as tfds
 
 ElementT = TypeVar("ElementT")
 

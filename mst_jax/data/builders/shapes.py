@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from mst_jax.data import record
 from mst_jax.data.builders.folder_dataset import ProgressFn
 from mst_jax.data.file_errors import ErrorCollector
 from mst_jax.data.formats.images import encode_jpeg
 from mst_jax.data.synthetic.scenes import draw_scene
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import tensorflow_datasets as tfds
 
 _SPLIT_NAMES = ("train", "validation")
 

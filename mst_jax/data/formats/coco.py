@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
-from pycocotools import mask as coco_mask
 
 from mst_jax.data.file_errors import ErrorCollector
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    from pycocotools import mask as coco_mask
 
 # A polygon corner further outside than this many image sizes is an annotation error.
 _MAX_IMAGE_SIZES_OUTSIDE = 10

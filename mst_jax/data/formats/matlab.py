@@ -6,7 +6,11 @@ import io
 from pathlib import Path
 
 import numpy as np
-import scipy.io
+
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import scipy.io
 
 
 def read_variable(path: Path, variable_name: str) -> np.ndarray:

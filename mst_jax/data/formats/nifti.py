@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 from mst_jax.data.file_errors import BadFileError
 from mst_jax.data.formats.label_maps import to_label_map
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import nibabel
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
 

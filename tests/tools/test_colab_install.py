@@ -99,10 +99,14 @@ def test_install_cell_works_in_new_and_restarted_sessions(kernel_folder, reposit
 def test_folder_of_the_package_name_does_not_shadow_the_package(
     kernel_folder, repository
 ):
-    # What `git clone` makes of a repository that is called mst_jax.
+    # What `git clone` makes of a repository that is called mst_jax, and what importing it
+    # leaves behind: a module without a file.
     (kernel_folder / "mst_jax" / "mst_jax").mkdir(parents=True)
+    import_folder = (
+        "import sys, types; sys.modules['mst_jax'] = types.ModuleType('mst_jax')"
+    )
     *_, used = run_in_kernel(
-        kernel_folder, "import mst_jax", install_cell(repository), USED_FILES
+        kernel_folder, import_folder, install_cell(repository), USED_FILES
     )
     assert f"{kernel_folder}/mst_jax_clone/mst_jax/__init__.py" in used
 

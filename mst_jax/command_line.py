@@ -37,14 +37,20 @@ def with_hyphens(argument: str) -> str:
     return flag.replace("_", "-") + equals + value
 
 
-def add_zoom_flags(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def add_zoom_flags(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+    *,
+    max_growths: int | None = None,
+) -> None:
     """Add the flags of `interaction.inference_options.override_zoom` to a parser.
 
-    They set `zoom` (text), `zoom_min_side` (pixels) and `flip_tta`; all are None if the
-    user does not give them.
+    They set `zoom` (text), `zoom_min_side` (pixels), `flip_tta` and `zoom_max_growths`;
+    all are None if the user does not give them.
 
     Args:
         parser: Parser or group of flags to add them to.
+        max_growths: Value without the flag `--zoom-max-growths`, for the help text; None
+            = there is no such flag.
     """
     parser.add_argument(
         "--zoom",
@@ -63,3 +69,12 @@ def add_zoom_flags(parser: argparse.ArgumentParser | argparse._ArgumentGroup) ->
         action=argparse.BooleanOptionalAction,
         help="average with the prediction of the flipped crop; default: as trained",
     )
+    if max_growths is not None:
+        parser.add_argument(
+            "--zoom-max-growths",
+            metavar="N",
+            type=int,
+            help="maximum number of times that the region of interest grows and the "
+            "network runs again after a click, because the mask is cut off at the "
+            f"region's border; default: {max_growths}",
+        )

@@ -103,7 +103,7 @@ def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
         help="zoom as published: 448 (DAVIS: 672), minimum side 200; mst: 20, and clicks "
         "outside the region of interest are dropped; default: as trained",
     )
-    add_zoom_flags(flag_group)
+    add_zoom_flags(flag_group, max_growths=0)
     add(
         "--refine-steps",
         type=int,
@@ -111,12 +111,7 @@ def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="cascade-forward refinement: N more forward passes after each click",
     )
-    add(
-        "--refine-max-clicks",
-        type=int,
-        metavar="N",
-        help="refine up to the Nth click only",
-    )
+    add("--refine-max-clicks", type=int, metavar="N", help="refine up to click N only")
     add(
         "--refine-convergence-pixels",
         type=int,
@@ -258,6 +253,7 @@ def make_task(
         size=options.zoom,
         min_side=options.zoom_min_side,
         flip_tta=options.flip_tta,
+        max_growths=options.zoom_max_growths,
     )
     # Each block of options validates itself.
     refinement_options = RefinementOptions(

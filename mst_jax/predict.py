@@ -26,7 +26,11 @@ from mst_jax.inference.click_table import read_click_table, repeat_clicks
 from mst_jax.inference.many_images import check_output_files, predict_images
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.selected_tokens import draw_token_boxes
-from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
+from mst_jax.interaction.inference_options import (
+    INTERACTIVE_MAX_GROWTHS,
+    interactive_zoom_of,
+    override_zoom,
+)
 from mst_jax.models.load import DEFAULT_MODEL, load
 
 MAX_NAMED_MASKS = 10
@@ -115,7 +119,7 @@ def make_parser() -> CommandParser:
         help="image with mask and clicks: PNG or JPEG; a folder for many images",
     )
     add("--tokens", type=Path, help="image with the tokens selected last: PNG or JPEG")
-    add_zoom_flags(parser)
+    add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
     return parser
 
 
@@ -144,10 +148,11 @@ def predict(options: argparse.Namespace) -> str:
     # 2. Predict.
     model = load(options.checkpoint)
     zoom = override_zoom(
-        zoom_options_of(model),
+        interactive_zoom_of(model),
         size=options.zoom,
         min_side=options.zoom_min_side,
         flip_tta=options.flip_tta,
+        max_growths=options.zoom_max_growths,
     )
     predictor = Predictor(model, zoom=zoom)
     predictor.set_image(image)

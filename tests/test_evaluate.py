@@ -106,7 +106,8 @@ def test_flags_change_the_settings(command, tmp_path):
     assert summary["objects"][0]["id"].startswith("train")
     settings = summary["settings"]
     assert settings["zoom"] == {
-        **{"size": 48, "min_side": 16, "flip_tta": False, "drop_outside": False}
+        **{"size": 48, "min_side": 16, "flip_tta": False, "drop_outside": False},
+        "max_growths": 0,
     }
     assert settings["refinement"] == {
         **{"num_steps": 2, "max_clicks": None, "convergence_pixels": 20}
@@ -186,14 +187,16 @@ def test_zoom_flags_override_the_published_protocol(command, checkpoint):
     model = mst_jax.load(checkpoint)
     parser = evaluate.make_parser()
     for words, expected in (
-        (["--protocol", "literature"], (448, 200, False)),
-        (["--protocol", "mst", "--zoom", "64"], (64, 20, True)),
-        ([], (32, 16, False)),
-        (["--zoom", "none"], (None, 16, False)),
+        (["--protocol", "literature"], (448, 200, False, 0)),
+        (["--protocol", "mst", "--zoom", "64"], (64, 20, True, 0)),
+        ([], (32, 16, False, 0)),
+        (["--zoom", "none"], (None, 16, False, 0)),
+        (["--protocol", "literature", "--zoom-max-growths", "2"], (448, 200, False, 2)),
     ):
         options = parser.parse_args(command(*words))
         zoom = evaluate.make_task(options, model, "shapes").protocol.zoom
-        assert (zoom.size, zoom.min_side, zoom.drop_outside) == expected
+        found = (zoom.size, zoom.min_side, zoom.drop_outside, zoom.max_growths)
+        assert found == expected
 
 
 def test_an_earlier_result_is_drawn_for_comparison(command, tmp_path):

@@ -8,6 +8,9 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from mst_jax import config_options
 
+# Value of `ZoomOptions.max_growths` where a person clicks.
+INTERACTIVE_MAX_GROWTHS = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class ZoomOptions:
@@ -23,12 +26,16 @@ class ZoomOptions:
             (test-time augmentation).
         drop_outside: Hide clicks outside the region of interest from the network, as
             MST's released program does.
+        max_growths: Maximum number of times that the region of interest grows and the
+            network runs again after a click, because the mask is cut off at its border;
+            see `zoom.grow_roi`. Published programs have 0.
     """
 
     size: int | None = 448
     min_side: int = 200
     flip_tta: bool = True
     drop_outside: bool = False
+    max_growths: int = 0
 
     def __post_init__(self) -> None:
         for name in ("size", "min_side"):
@@ -38,6 +45,10 @@ class ZoomOptions:
                 raise ValueError(
                     f"zoom {name} is {value!r}, expected a whole number of pixels from 1"
                 )
+        if not (type(self.max_growths) is int and self.max_growths >= 0):
+            raise ValueError(
+                f"zoom max_growths is {self.max_growths!r}, expected a whole number from 0"
+            )
         for name in ("flip_tta", "drop_outside"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(
@@ -75,12 +86,26 @@ def zoom_options_of(model: Any) -> ZoomOptions:
     return zoom_options_from_config(config if has_config else {})
 
 
+def interactive_zoom_of(model: Any) -> ZoomOptions:
+    """Return the options of a model for a person who clicks.
+
+    They are those that the model was trained for, and the region of interest grows where
+    it cuts the mask.
+
+    Args:
+        model: A trained model with an attribute `config`, or any callable.
+    """
+    trained = zoom_options_of(model)
+    return dataclasses.replace(trained, max_growths=INTERACTIVE_MAX_GROWTHS)
+
+
 def override_zoom(
     trained: ZoomOptions,
     *,
     size: str | None = None,
     min_side: int | None = None,
     flip_tta: bool | None = None,
+    max_growths: int | None = None,
 ) -> ZoomOptions:
     """Replace options by the flags that a user gave on the command line.
 
@@ -89,6 +114,7 @@ def override_zoom(
         size: Text of `--zoom`: a number of pixels or "none"; None = flag not given.
         min_side: Value of `--zoom-min-side`; None = flag not given.
         flip_tta: Value of `--flip-tta`; None = flag not given.
+        max_growths: Value of `--zoom-max-growths`; None = flag not given.
 
     Raises:
         ValueError: A value out of range.
@@ -100,6 +126,8 @@ def override_zoom(
         changes["min_side"] = min_side
     if flip_tta is not None:
         changes["flip_tta"] = flip_tta
+    if max_growths is not None:
+        changes["max_growths"] = max_growths
     return dataclasses.replace(trained, **changes)  # pyright: ignore[reportArgumentType]
 
 

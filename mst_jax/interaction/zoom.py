@@ -9,12 +9,15 @@ Source: zoom-in of f-BRS, Sofiiuk et al., CVPR 2020, as in RITM and SimpleClick.
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from mst_jax.clicks.next_click import MASK_THRESHOLD
 from mst_jax.geometry import boxes
 from mst_jax.structs import EMPTY, Clicks
 
 BOX_THRESHOLD = 0.5  # of the probability, for the box (the mask itself has 0.49)
 EXPANSION_RATIO = 1.4  # side of the ROI divided by the side of the mask's box
 MIN_ROI_OVERLAP = 0.5  # with the proposed ROI, for the current one to stay
+GROWTH_RATIO = 0.5  # distance by which a side moves divided by the side of the ROI
+MIN_CUT_LENGTH = 0.01  # of the mask along a side, relative to it, for the side to move
 
 
 def next_roi(
@@ -52,6 +55,38 @@ def next_roi(
     misses_click = (clicks.is_positive & ~boxes.contains(roi, clicks.yx)).any()
     stays = ~misses_click & (boxes.overlap(roi, proposal) >= MIN_ROI_OVERLAP)
     return jnp.where(roi[0] < 0, whole_image, jnp.where(stays, roi, proposal))
+
+
+def grow_roi(
+    roi: Int[Array, " 4"], crop_prob: Float[Array, "i j"], size: Int[Array, " 2"]
+) -> Int[Array, " 4"]:
+    """Move the sides of an ROI that cut the predicted mask outward.
+
+    A side cuts the mask if the mask lies on at least `MIN_CUT_LENGTH` of it and the image
+    continues beyond it. It moves by half the length of the ROI, up to the image's border.
+
+    Departure: the published zoom keeps the ROI, and a mask that is larger ends there in a
+    straight line.
+
+    Args:
+        roi: [4] top, bottom, left, right, inclusive.
+        crop_prob: [i j] predicted probability in the ROI; the first and last rows and
+            columns are those of the ROI.
+        size: [2] height and width of the image without padding.
+
+    Returns:
+        [4] the larger ROI; equal to `roi` if no side cuts the mask.
+    """
+    # 1. Mask along the four sides, in the order of the box.
+    mask = crop_prob > MASK_THRESHOLD
+    sides = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+    is_cut = jnp.stack([side.mean() >= MIN_CUT_LENGTH for side in sides])
+    # 2. Top and left move to smaller coordinates, bottom and right to larger ones.
+    length = jnp.repeat(roi[1::2] - roi[0::2] + 1, 2)
+    distance = jnp.ceil(GROWTH_RATIO * length).astype(roi.dtype)
+    direction = jnp.array([-1, 1, -1, 1], roi.dtype)
+    grown = boxes.clip(roi + direction * distance, size)
+    return jnp.where(is_cut, grown, roi)
 
 
 def clicks_to_roi(

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.interaction.zoom import clicks_to_roi, next_roi
+from mst_jax.interaction.zoom import clicks_to_roi, grow_roi, next_roi
 from mst_jax.structs import Clicks
 
 SIZE = jnp.array([60, 80])
@@ -102,3 +102,40 @@ def test_clicks_outside_the_crop_may_be_dropped():
         clicks, jnp.array([10, 19, 20, 39]), side=40, drop_outside=True
     )
     np.testing.assert_array_equal(moved.label, [1, 1, -1, -1, -1])
+
+
+def grown_roi(roi, mask):
+    prob = jnp.where(jnp.asarray(mask), 0.9, 0.1)
+    return grow_roi(jnp.array(roi), prob, SIZE).tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        (slice(4, 8), slice(4, 8), [20, 39, 30, 49]),  # inside: nothing moves
+        (slice(0, 8), slice(4, 8), [10, 39, 30, 49]),  # top: half of 20 rows
+        (slice(4, 12), slice(4, 8), [20, 49, 30, 49]),
+        (slice(4, 8), slice(0, 8), [20, 39, 20, 49]),
+        (slice(4, 8), slice(4, 12), [20, 39, 30, 59]),
+        (slice(0, 12), slice(0, 12), [10, 49, 20, 59]),
+    ],
+)
+def test_sides_that_cut_the_mask_move_outward(rows, columns, expected):
+    mask = np.zeros((12, 12), bool)
+    mask[rows, columns] = True
+    assert grown_roi([20, 39, 30, 49], mask) == expected
+
+
+def test_a_side_at_the_border_of_the_image_stays():
+    everything = np.ones((12, 12), bool)
+    assert grown_roi(WHOLE_IMAGE, everything) == WHOLE_IMAGE
+    # 80 columns: the right side reaches the border, the others move by half of 20, 76.
+    assert grown_roi([0, 19, 2, 77], everything) == [0, 29, 0, 79]
+
+
+def test_a_few_pixels_on_a_side_do_not_cut_the_mask():
+    mask = np.zeros((300, 300), bool)
+    mask[0, 100:102] = True
+    assert grown_roi([20, 39, 30, 49], mask) == [20, 39, 30, 49]
+    mask[0, 100:103] = True
+    assert grown_roi([20, 39, 30, 49], mask) == [10, 39, 30, 49]

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mst_jax.interaction import zoom_predict
 from mst_jax.interaction.inference_options import ZoomOptions
-from mst_jax.interaction.zoom_predict import predict_with_zoom
+from mst_jax.interaction.zoom_predict import grow_rois, predict_with_zoom
 from mst_jax.structs import Clicks
 
 
@@ -161,3 +162,89 @@ def test_clicks_move_into_the_crop(scene):
     unflipped, flipped = click_yx[0][0, 0], click_yx[0][1, 0]
     np.testing.assert_allclose(unflipped, [16 * 5 / 24, 16 * 6 / 32], rtol=1e-6)
     np.testing.assert_allclose(flipped, [16 * 5 / 24, 15 - 16 * 6 / 32], rtol=1e-6)
+
+
+@pytest.fixture
+def cut_scene():
+    """Return two images whose bright objects are larger than the current regions.
+
+    The first object fills columns 4 to 27 of rows 6 to 17, the second one rows 8 to 11.
+    """
+    image = np.full((2, 24, 32, 3), 0.1, np.float32)
+    image[0, 6:18, 4:28] = 0.9
+    image[1, 8:12, 8:12] = 0.9
+    clicks = Clicks(yx=jnp.array([[[10.0, 14.0]]] * 2), label=jnp.array([[1]] * 2))
+    prev_mask = np.zeros((2, 24, 32), np.float32)
+    prev_mask[:, 8:14, 10:18] = 0.9
+    roi = jnp.array([[5, 18, 6, 21]] * 2)
+    size = jnp.array([[24, 32], [24, 32]])
+    return jnp.asarray(image), size, clicks, jnp.asarray(prev_mask), roi
+
+
+def bright(image, clicks, prev_mask):
+    return 20 * (image[..., 0] - 0.5)
+
+
+def predict_cut_scene(cut_scene, model=bright, **changes):
+    zoom = ZoomOptions(size=64, min_side=4, flip_tta=False, **changes)
+    prob, roi = predict_with_zoom(model, *cut_scene, zoom=zoom)
+    return np.asarray(prob) > 0.49, np.asarray(roi)
+
+
+def test_a_cut_mask_is_whole_after_the_region_has_grown(cut_scene):
+    target = np.asarray(cut_scene[0][..., 0]) > 0.5
+    mask, roi = predict_cut_scene(cut_scene)
+    assert (mask[0] != target[0]).any() and roi[0].tolist() == [5, 18, 6, 21]
+    mask, roi = predict_cut_scene(cut_scene, max_growths=1)
+    np.testing.assert_array_equal(mask[0], target[0])
+    # Left and right cut the mask and move by half of 16 columns, as far as possible.
+    assert roi[0].tolist() == [5, 18, 0, 29]
+
+
+def test_an_example_that_is_not_cut_does_not_depend_on_one_that_is(cut_scene):
+    without, roi = predict_cut_scene(cut_scene)
+    grown, grown_roi = predict_cut_scene(cut_scene, max_growths=2)
+    np.testing.assert_array_equal(grown[1], without[1])
+    np.testing.assert_array_equal(grown_roi[1], roi[1])
+    # Alone it gives the same result.
+    alone = jax.tree.map(lambda leaf: leaf[1:], cut_scene)
+    np.testing.assert_array_equal(predict_cut_scene(alone, max_growths=2)[0], grown[1:])
+
+
+@pytest.mark.parametrize(("max_growths", "num_passes"), [(0, 1), (1, 2), (2, 3)])
+def test_the_region_grows_a_limited_number_of_times(cut_scene, max_growths, num_passes):
+    passes = []
+
+    def everywhere(image, clicks, prev_mask):
+        jax.debug.callback(lambda: passes.append(True))
+        return jnp.ones(prev_mask.shape)
+
+    # A region of 10 x 10 pixels in an image of 96 x 128.
+    prev_mask = jnp.zeros((1, 96, 128)).at[:, 43:50, 63:70].set(0.9)
+    clicks = Clicks(yx=jnp.array([[[46.0, 66.0]]]), label=jnp.array([[1]]))
+    size, roi = jnp.array([[96, 128]]), jnp.array([[42, 51, 62, 71]])
+    scene = (jnp.zeros((1, 96, 128, 3)), size, clicks, prev_mask, roi)
+    predict_cut_scene(scene, everywhere, max_growths=max_growths)
+    jax.effects_barrier()
+    assert len(passes) == num_passes
+
+
+def test_growing_equals_a_prediction_at_the_grown_region(cut_scene):
+    """The page runs the steps one by one: crop, forward pass, growth."""
+    image, size, clicks, prev_mask, roi = cut_scene
+    zoom = ZoomOptions(size=64, min_side=4, flip_tta=False)
+    for max_growths in (1, 2):
+        crop, roi_clicks, roi = zoom_predict.crop_roi(
+            image, size, clicks, prev_mask, cut_scene[4], zoom=zoom
+        )
+        for _ in range(max_growths):
+            crop_prob = zoom_predict.forward(bright, crop, roi_clicks, flip_tta=False)
+            roi = grow_rois(crop_prob, roi, size)
+            crop, roi_clicks = zoom_predict.crop_at(
+                image, clicks, prev_mask, roi, zoom=zoom
+            )
+        crop_prob = zoom_predict.forward(bright, crop, roi_clicks, flip_tta=False)
+        prob = zoom_predict.paste_roi(crop_prob, roi, 24, 32)
+        mask, grown_roi = predict_cut_scene(cut_scene, max_growths=max_growths)
+        np.testing.assert_array_equal(prob > 0.49, mask)
+        np.testing.assert_array_equal(roi, grown_roi)

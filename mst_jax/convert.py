@@ -17,17 +17,18 @@ from jaxtyping import Array
 
 from mst_jax import config_options
 from mst_jax.checkpoints import model_folder, packed_model
-from mst_jax.checkpoints.parameter_mapping import arrays_from_params, flatten_params
-from mst_jax.checkpoints.weight_file import (
+from mst_jax.checkpoints.formats.weight_file import (
     SAFETENSORS_SUFFIX,
     WEIGHT_SUFFIXES,
     is_weight_file,
     read_weight_file,
     write_safetensors,
 )
+from mst_jax.checkpoints.parameter_mapping import arrays_from_params, flatten_params
 from mst_jax.command_line import CommandParser
-from mst_jax.models.load import TrainedModel, build_published_model, load
+from mst_jax.models.load import build_published_model, load
 from mst_jax.models.published_mapping import published_parameter_mapping
+from mst_jax.models.trained_model import TrainedModel
 
 # Exit code after Ctrl-C, as shells expect it.
 INTERRUPTED_CODE = 130

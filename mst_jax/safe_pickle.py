@@ -12,7 +12,7 @@ import pickle
 import pickletools
 import re
 from collections.abc import Callable, Hashable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -52,13 +52,22 @@ class PickledObject(dict):
 
 
 class _ObjectUnpickler(pickle.Unpickler):
-    """Unpickler that imports nothing: each name becomes a new type of record."""
+    """Unpickler that imports nothing: each name becomes a new type of record.
+
+    Attributes:
+        persistent_ids: Persistent ids in the order in which they were read.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self.persistent_ids: list[Hashable] = []
 
     def find_class(self, module_name: str, global_name: str) -> type[PickledObject]:
         type_name = f"{module_name}.{global_name}"
         return type("PickledObject", (PickledObject,), {"type_name": type_name})
 
     def persistent_load(self, pid: Hashable) -> Hashable:
+        self.persistent_ids.append(pid)
         return pid
 
 
@@ -75,22 +84,63 @@ def read_pickled_objects(data: bytes) -> Any:
     Raises:
         ValueError: The data are not a pickle, or one that no program wrote.
     """
+    return read_pickle_sequence(data, count=1).values[0]
+
+
+class PickleSequence(NamedTuple):
+    """Pickles that were read one after the other.
+
+    Attributes:
+        values: Value of each pickle, see `read_pickled_objects`.
+        persistent_ids: Persistent ids of all of them, in order.
+        num_bytes: Number of bytes that they take.
+    """
+
+    values: tuple
+    persistent_ids: tuple[Hashable, ...]
+    num_bytes: int
+
+
+def read_pickle_sequence(data: bytes, *, count: int) -> PickleSequence:
+    """Read several pickles that follow one another, as `read_pickled_objects` does.
+
+    Args:
+        data: Pickles of any protocol; more data may follow.
+        count: Number of pickles.
+
+    Raises:
+        ValueError: The data are not pickles, or ones that no program wrote.
+    """
+    start, values, persistent_ids = 0, [], []
     try:
-        _check_memory_use(data)
-        return _ObjectUnpickler(io.BytesIO(data), encoding="latin1").load()
+        for _ in range(count):
+            pickle_bytes = data[start : _find_end(data, start)]
+            unpickler = _ObjectUnpickler(pickle_bytes)
+            values.append(unpickler.load())
+            persistent_ids += unpickler.persistent_ids
+            start += len(pickle_bytes)
     except Exception as error:  # a broken or hostile pickle raises errors of any type
         raise ValueError(
             f"its pickle cannot be read ({type(error).__name__}: {error})"
         ) from None
+    return PickleSequence(tuple(values), tuple(persistent_ids), start)
 
 
-def _check_memory_use(data: bytes) -> None:
-    """Raise ValueError if the pickle requests far more memory than it is long."""
+def _find_end(data: bytes, start: int) -> int:
+    """Return the position behind a pickle.
+
+    Raises:
+        ValueError: The pickle requests far more memory than it is long.
+    """
     # `genops` finds arguments that claim to be longer than the rest of the data. What is
     # left is the memo's index: each entry takes an opcode, so there are fewer than bytes.
-    for opcode, memo_index, _ in pickletools.genops(data):
+    file, last_position = io.BytesIO(data), start
+    file.seek(start)
+    for opcode, memo_index, position in pickletools.genops(file):
         if opcode.name.endswith("PUT") and (memo_index or 0) > len(data):
             raise ValueError(f"it remembers {memo_index} objects in {len(data)} bytes")
+        last_position = position or 0
+    return last_position + 1
 
 
 class PickledArray:

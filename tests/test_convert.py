@@ -9,7 +9,7 @@ import safetensors.numpy
 import mst_jax
 from mst_jax import convert
 from mst_jax.checkpoints import model_folder
-from mst_jax.checkpoints.weight_file import read_weight_file
+from mst_jax.checkpoints.formats.weight_file import read_weight_file
 from mst_jax.models.load import parameter_shapes
 from mst_jax.models.published_mapping import published_parameter_mapping
 from mst_jax.models.warm_start import warm_start_params

@@ -8,38 +8,14 @@ Departure: DINOv2's final norm is left out. The published click models have no n
 their backbone, and the pyramid that follows is trained from its initialization.
 """
 
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from mst_jax.checkpoints.parameter_mapping import ParameterMapping, ParameterRule
 from mst_jax.checkpoints.torch_vit import ViTShape, count_layers, shape_of_array
 
-NPZ_SUFFIX = ".npz"
 FINAL_NORM = ("norm.scale", "norm.bias")
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an `.npz`; pickled objects are refused.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        Name -> array, in the dtype of the file.
-
-    Raises:
-        ValueError: There is no such file, or it is damaged.
-    """
-    if not path.is_file():
-        raise ValueError(f"checkpoint {path} is not there; expected an .npz")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not an intact .npz of arrays ({error})") from None
 
 
 def infer_dinov2_shape(arrays: Mapping[str, np.ndarray]) -> ViTShape:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from mst_jax.atomic_io import PathLike
 from mst_jax.path_rules import leaf_path
@@ -141,6 +142,21 @@ def check_same_shapes(
                 f"{source} holds another model: {path} is "
                 f"{saved_shapes.get(path, 'missing')}, the config's model has "
                 f"{expected_shapes.get(path, 'none')}; use the config it was saved with"
+            )
+
+
+def check_finite(tree: Any, source: PathLike | str) -> None:
+    """Raise ValueError unless all numbers of a tree are finite.
+
+    Args:
+        tree: Parameters, on the host or on a device.
+        source: File or folder of the saved parameters, for the message.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not np.isfinite(np.asarray(leaf)).all():
+            raise ValueError(
+                f"{source} cannot be used: its parameter {leaf_path(path)} holds numbers "
+                "that are not finite (NaN or infinity); take an earlier checkpoint"
             )
 
 

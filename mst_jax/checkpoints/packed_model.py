@@ -17,7 +17,6 @@ import safetensors.numpy
 
 from mst_jax.atomic_io import PathLike, atomic_write
 from mst_jax.checkpoints.parameter_mapping import FlatParams
-from mst_jax.checkpoints.weight_file import SAFETENSORS_SUFFIX
 
 # Metadata that distinguishes these files from those with a published program's names.
 FORMAT_KEY, PACKED_FORMAT = "format", "mst_jax"
@@ -39,12 +38,12 @@ class PackedModel(NamedTuple):
 
 
 def is_packed_model(path: PathLike) -> bool:
-    """Return whether a path is a `.safetensors` that `write_packed_model` wrote.
+    """Return whether a path is a file that `write_packed_model` wrote, whatever its name.
 
     Args:
         path: Path of anything; it need not exist.
     """
-    if path.suffix != SAFETENSORS_SUFFIX or not isinstance(path, Path):
+    if not isinstance(path, Path) or not path.is_file():
         return False
     try:
         # Only the header is read.

@@ -143,8 +143,9 @@ def params_from_arrays(
         Path -> float32 array, one for each of `shapes`, and the report.
 
     Raises:
-        ValueError: An array is missing, is unknown, or has another shape; a parameter has
-            no rule; or two arrays hold different values for one parameter.
+        ValueError: An array is missing, is unknown, has another shape, or is not finite;
+            a parameter has no rule; or two arrays hold different values for one
+            parameter.
     """
     # 1. Every array must be known, and every needed one there.
     rules = _matching_rules(mapping, shapes)
@@ -170,7 +171,7 @@ def params_from_arrays(
         for path, value in _array_to_params(rule, arrays[name], shapes).items():
             first_name = first_names.setdefault(path, name)
             first_value = flat_params.setdefault(path, value)
-            if not np.array_equal(first_value, value, equal_nan=True):
+            if not np.array_equal(first_value, value):
                 raise ValueError(
                     f"its arrays {first_name} and {name} differ, expected the same "
                     "numbers twice; save it again from the published program"
@@ -245,7 +246,14 @@ def _array_to_params(
     # 3. Rearrange, and split along the stacked axis.
     if rule.has_class_token:
         array = array[:, 1:]
-    value = rearrange(np.asarray(array, np.float32), rule.axes, **axis_sizes)
+    float_array = np.asarray(array, np.float32)
+    # A run that diverged: every mask of such a model would be empty.
+    if not np.isfinite(float_array).all():
+        raise ValueError(
+            f"its array {rule.array_name} holds numbers that are not finite (NaN or "
+            "infinity); take an earlier checkpoint"
+        )
+    value = rearrange(float_array, rule.axes, **axis_sizes)
     # A published (x, y) becomes (row, column).
     if rule.ends_in_xy:
         value = value[..., ::-1]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mst_jax.backbones.vit_sizes import VIT_SIZES, ViTSize, get_vit_size
+from mst_jax.checkpoints.formats.weight_file import WeightFile
 from mst_jax.checkpoints.pretrained_vit import find_pretrained_vit
 from mst_jax.checkpoints.torch_adaptiveclick import (
     DECODER_NAME,
@@ -16,7 +17,6 @@ from mst_jax.checkpoints.torch_adaptiveclick import (
     infer_decoder_shapes,
 )
 from mst_jax.checkpoints.torch_vit import ViTShape, infer_vit_shape, shape_of_array
-from mst_jax.checkpoints.weight_file import WeightFile
 from mst_jax.models.adaptiveclick import adaptiveclick, get_wide_vit_size
 from mst_jax.models.mst import MST_PATCH_SIZE, MST_RELEASES
 

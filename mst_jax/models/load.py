@@ -16,7 +16,16 @@ from ml_collections import FrozenConfigDict
 
 from mst_jax import config_options
 from mst_jax.atomic_io import PathLike, as_path
-from mst_jax.checkpoints.integrity import check_same_shapes, flat_shapes
+from mst_jax.checkpoints.formats.weight_file import (
+    WeightFile,
+    is_weight_file,
+    read_weight_file,
+)
+from mst_jax.checkpoints.integrity import (
+    check_finite,
+    check_same_shapes,
+    flat_shapes,
+)
 from mst_jax.checkpoints.packed_model import is_packed_model, read_packed_model
 from mst_jax.checkpoints.parameter_mapping import (
     ConversionReport,
@@ -24,16 +33,12 @@ from mst_jax.checkpoints.parameter_mapping import (
     params_from_arrays,
 )
 from mst_jax.checkpoints.pretrained_vit import find_pretrained_vit
-from mst_jax.checkpoints.weight_file import (
-    WeightFile,
-    is_weight_file,
-    read_weight_file,
-)
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
 from mst_jax.models.detect_architecture import detect_model_config
 from mst_jax.models.published_mapping import published_parameter_mapping
-from mst_jax.structs import Clicks, Outputs
+from mst_jax.models.trained_model import TrainedModel
+from mst_jax.structs import Clicks
 
 BUNDLED_DIR = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "mst-small"
@@ -42,102 +47,6 @@ DEFAULT_MODEL = "mst-small"
 # Parameters do not depend on the size of the image, so a few patches are enough to draw
 # them.
 NUM_INIT_PATCHES = 4
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["params"],
-    meta_fields=["module", "config"],
-)
-@dataclasses.dataclass(frozen=True)
-class TrainedModel:
-    """A model that can be called; a JAX tree, so it may be an argument of jitted code.
-
-    Attributes:
-        params: Tree of the parameters.
-        module: Linen module that the parameters belong to.
-        config: Config of the training run; the model's arguments are its key "model".
-    """
-
-    params: dict
-    module: ClickModel
-    config: FrozenConfigDict
-
-    def __call__(
-        self,
-        image: Array | np.ndarray,
-        clicks: Clicks,
-        prev_mask: Array | np.ndarray,
-    ) -> Array:
-        """Predict a batch of images of any size; compiles once for each shape.
-
-        Args:
-            image: [b h w 3] RGB, float, 0 to 1; height and width are multiples of the
-                patch size.
-            clicks: [b k] clicks, in pixels of the image.
-            prev_mask: [b h w] probability map of the previous round, zeros at first.
-
-        Returns:
-            [b h w] float32 logits.
-
-        Raises:
-            ValueError: An argument has another shape or dtype.
-        """
-        return self.forward(image, clicks, prev_mask).logits
-
-    def forward(
-        self,
-        image: Array | np.ndarray,
-        clicks: Clicks,
-        prev_mask: Array | np.ndarray,
-    ) -> Outputs:
-        """Predict like a call, and return token selections and queries as well.
-
-        Args:
-            image: [b h w 3] RGB, float, 0 to 1.
-            clicks: [b k] clicks, in pixels of the image.
-            prev_mask: [b h w] probability map of the previous round, zeros at first.
-
-        Raises:
-            ValueError: An argument has another shape or dtype.
-        """
-        check_model_inputs(image, clicks, prev_mask)
-        return _apply_module(self.module, self.params, image, clicks, prev_mask)
-
-
-@partial(jax.jit, static_argnums=0)
-def _apply_module(module, params, image, clicks, prev_mask):
-    return module.apply({"params": params}, image, clicks, prev_mask)
-
-
-def check_model_inputs(
-    image: Array | np.ndarray, clicks: Clicks, prev_mask: Array | np.ndarray
-) -> None:
-    """Raise ValueError unless shapes and dtypes are those that a model takes.
-
-    Args:
-        image: Expected as float [b h w 3].
-        clicks: Expected as [b k] clicks.
-        prev_mask: Expected as [b h w].
-    """
-    shape, dtype = np.shape(image), jnp.result_type(image)
-    if len(shape) != 4 or shape[-1] != 3 or not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(
-            f"image is {dtype} {list(shape)}, expected float [b h w 3] from 0 to 1; "
-            "divide uint8 images by 255 and add a leading axis to a single one"
-        )
-    if np.shape(prev_mask) != shape[:3]:
-        raise ValueError(
-            f"prev_mask is {list(np.shape(prev_mask))}, expected {list(shape[:3])} like "
-            "the image; use zeros before the first prediction"
-        )
-    yx_shape, label_shape = np.shape(clicks.yx), np.shape(clicks.label)
-    is_batched = len(label_shape) == 2 and label_shape[0] == shape[0]
-    if not is_batched or yx_shape != (*label_shape, 2):
-        raise ValueError(
-            f"clicks are yx {list(yx_shape)} and label {list(label_shape)}, expected "
-            f"[{shape[0]} k 2] and [{shape[0]} k]"
-        )
 
 
 def parameter_shapes(module: ClickModel) -> dict[str, Any]:
@@ -175,15 +84,16 @@ def load(path: str | os.PathLike) -> TrainedModel:
         path: "mst-small" for the bundled model, unless a file or folder has this name;
             the workdir of a training run (its newest checkpoint is read), one of its
             `checkpoints/STEP`, a converted checkpoint (folder or `.safetensors`), or a
-            published `.pth`, `.pt`, `.safetensors` or `.npz`. MAE's and DINOv2's become
-            the plain model with all but the ViT initialized: for training, not for
-            predictions.
+            file of weights of another program, see `weight_file.read_weight_file`. MAE's
+            and DINOv2's become the plain model with all but the ViT initialized: for
+            training, not for predictions.
 
     Returns:
         `model(image, clicks, prev_mask) -> logits`, with `.params` and `.config`.
 
     Raises:
-        ValueError: There is nothing at `path`, or the parameters of another model.
+        ValueError: There is nothing at `path`, the parameters are those of another model,
+            or some are not finite.
     """
     # 1. The bundled model.
     source_path = as_path(path)
@@ -192,14 +102,16 @@ def load(path: str | os.PathLike) -> TrainedModel:
     if is_name and not source_path.exists() and bundled_path.is_file():
         # A test compares its shapes with those of its config: tracing the model for that
         # would take 0.7 s each time.
-        return _load_packed(bundled_path, check_shapes=False)
+        return _load_packed(bundled_path, is_bundled=True)
     # 2. A single file: ours, or a published one.
     if is_packed_model(source_path):
-        return _load_packed(Path(source_path), check_shapes=True)
+        return _load_packed(Path(source_path), is_bundled=False)
     if is_weight_file(source_path):
         model, report = build_published_model(
             source_path, read_weight_file(source_path)
         )
+        for remark in report.changes:
+            warnings.warn(f"{source_path}: {remark}", stacklevel=2)
         if report.reinitialized:
             warnings.warn(
                 f"{source_path} holds a ViT alone: the rest of the model is initialized "
@@ -212,11 +124,12 @@ def load(path: str | os.PathLike) -> TrainedModel:
     return _load_folder(source_path)
 
 
-def _load_packed(path: Path, *, check_shapes: bool) -> TrainedModel:
-    """Load a `.safetensors` with a JSON beside it."""
+def _load_packed(path: Path, *, is_bundled: bool) -> TrainedModel:
+    """Load a `.safetensors` with a JSON beside it; the bundled one is not checked."""
     packed_model = read_packed_model(path)
     module = _build_from_config(packed_model.config, path)
-    if check_shapes:
+    if not is_bundled:
+        check_finite(packed_model.flat_params, path)
         saved_shapes = flat_shapes(unflatten_dict(packed_model.flat_params, sep="/"))
         check_same_shapes(saved_shapes, flat_shapes(parameter_shapes(module)), path)
     # Float16 saves half the file; all computation on parameters begins in float32.
@@ -237,6 +150,7 @@ def _load_folder(path: PathLike) -> TrainedModel:
     config = model_folder.read_config_json(config_folder)
     module = _build_from_config(config, config_folder / model_folder.CONFIG_FILE)
     params = model_folder.read_params(params_folder, parameter_shapes(module))
+    check_finite(params, params_folder)
     return TrainedModel(params, module, FrozenConfigDict(config))
 
 
@@ -283,6 +197,7 @@ def build_published_model(
         filled_params, report = params_from_arrays(weight_file.arrays, mapping, shapes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    report = dataclasses.replace(report, changes=weight_file.remarks)
     # 3. The rest is initialized.
     flat_params: dict[str, Any] = dict(filled_params)
     missing_paths = tuple(sorted(expected.keys() - filled_params.keys()))

@@ -12,6 +12,11 @@ from flax.traverse_util import unflatten_dict
 
 from mst_jax.atomic_io import PathLike, as_path
 from mst_jax.backbones.vit_sizes import VIT_SIZES
+from mst_jax.checkpoints.formats.weight_file import (
+    WeightFile,
+    is_weight_file,
+    read_weight_file,
+)
 from mst_jax.checkpoints.packed_model import is_packed_model
 from mst_jax.checkpoints.parameter_mapping import (
     ConversionReport,
@@ -20,15 +25,11 @@ from mst_jax.checkpoints.parameter_mapping import (
     params_from_arrays,
 )
 from mst_jax.checkpoints.pretrained_vit import PretrainedViT, find_pretrained_vit
-from mst_jax.checkpoints.weight_file import (
-    WeightFile,
-    is_weight_file,
-    read_weight_file,
-)
 from mst_jax.geometry.resize import resize_positions_bicubic
 from mst_jax.layers.patch_embed import resize_patch_kernel
 from mst_jax.models.detect_architecture import detect_num_heads
-from mst_jax.models.load import TrainedModel, build_published_model, load
+from mst_jax.models.load import build_published_model, load
+from mst_jax.models.trained_model import TrainedModel
 from mst_jax.path_rules import any_matches
 
 # Paths of parameters whose shapes may be changed by resizing.
@@ -127,7 +128,11 @@ def _read_source(
         raise ValueError(f"{path}: {error}") from None
     # 3. A published click model.
     model, report = build_published_model(path, weight_file)
-    return _match_model(path, flat_params, model, report.unused_arrays)
+    fitting_params, match_report = _match_model(
+        path, flat_params, model, report.unused_arrays
+    )
+    changes = (*report.changes, *match_report.changes)
+    return fitting_params, dataclasses.replace(match_report, changes=changes)
 
 
 def _match_pretrained_vit(
@@ -145,7 +150,10 @@ def _match_pretrained_vit(
     # The patch kernel and the positions are read in the file's shape and resized later.
     shapes[IMAGE_KERNEL] = (patch_size, patch_size, *shapes[IMAGE_KERNEL][2:])
     shapes[POSITIONS] = (grid_side, grid_side, width)
-    return params_from_arrays(weight_file.arrays, pretrained.mapping, shapes)
+    fitting_params, report = params_from_arrays(
+        weight_file.arrays, pretrained.mapping, shapes
+    )
+    return fitting_params, dataclasses.replace(report, changes=weight_file.remarks)
 
 
 def _match_model(

@@ -1,5 +1,6 @@
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from mst_jax.checkpoints.integrity import (
     CHECKSUM_FILE,
+    check_finite,
     check_same_shapes,
     find_damage,
     flat_shapes,
@@ -93,3 +95,12 @@ def test_shapes_are_compared_by_path():
         check_same_shapes(shapes, shapes | {"c": (1,)}, "file")
     with pytest.raises(ValueError, match="the config's model has none"):
         check_same_shapes(shapes | {"c": (1,)}, shapes, "file")
+
+
+def test_numbers_that_are_not_finite_are_refused_by_name():
+    tree = {"neck": {"out4": jnp.ones(3)}, "head": np.zeros(2, np.float16)}
+    check_finite(tree, "run/params")
+    for value in (np.nan, np.inf, -np.inf):
+        damaged = tree | {"head": np.array([0, value], np.float16)}
+        with pytest.raises(ValueError, match=r"run/params .* parameter head holds"):
+            check_finite(damaged, "run/params")

@@ -8,7 +8,7 @@ import safetensors.numpy
 from etils import epath
 
 from mst_jax.checkpoints import packed_model
-from mst_jax.checkpoints.weight_file import write_safetensors
+from mst_jax.checkpoints.formats.weight_file import write_safetensors
 
 FLAT_PARAMS = {
     "a/kernel": np.arange(6, dtype=np.float16).reshape(2, 3).T,

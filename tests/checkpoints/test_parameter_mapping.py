@@ -83,17 +83,17 @@ def test_parameter_stored_twice_must_be_equal():
         ParameterRule(name, ("bias",), "c -> c") for name in ("first", "second")
     )
     mapping, shapes = ParameterMapping(rules, {}), {"bias": (2,)}
-    arrays = arrays_from_params({"bias": np.array([1.0, np.nan], np.float32)}, mapping)
+    arrays = arrays_from_params({"bias": np.array([1.0, 2.0], np.float32)}, mapping)
     assert arrays.keys() == {"first", "second"}
     flat_params, report = params_from_arrays(arrays, mapping, shapes)
-    np.testing.assert_array_equal(flat_params["bias"], [1, np.nan])
+    np.testing.assert_array_equal(flat_params["bias"], [1, 2])
     assert report.used_arrays == ("first", "second") and report.filled_params == (
         "bias",
     )
     with pytest.raises(
         ValueError, match="its arrays first and second differ, expected"
     ):
-        params_from_arrays(arrays | {"second": np.array([1, 2])}, mapping, shapes)
+        params_from_arrays(arrays | {"second": np.array([1, 3])}, mapping, shapes)
     with pytest.raises(ValueError, match="lacks 1 arrays: second"):
         params_from_arrays({"first": arrays["first"]}, mapping, shapes)
 
@@ -152,3 +152,16 @@ def test_report_is_short():
         str(ConversionReport(("a",), (), ("b",)))
         == "1 arrays used\n1 parameters filled"
     )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_numbers_that_are_not_finite_are_refused_by_the_name_of_the_array(value):
+    mapping = ParameterMapping((ParameterRule("w", ("bias",), "c -> c"),), {"x": None})
+    arrays = {"w": np.array([1.0, value]), "x": np.array([np.nan])}
+    with pytest.raises(
+        ValueError, match="its array w holds numbers that are not finite"
+    ):
+        params_from_arrays(arrays, mapping, {"bias": (2,)})
+    arrays["w"][1] = 2
+    # What is not used may be infinite, such as a mask of attention.
+    params_from_arrays(arrays, mapping, {"bias": (2,)})

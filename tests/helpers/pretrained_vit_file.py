@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 import mst_jax
-from mst_jax.checkpoints.dinov2 import NPZ_SUFFIX, dinov2_mapping
+from mst_jax.checkpoints.dinov2 import dinov2_mapping
+from mst_jax.checkpoints.formats.weight_file import NPZ_SUFFIX
 from mst_jax.checkpoints.parameter_mapping import arrays_from_params, flatten_params
 from mst_jax.checkpoints.torch_vit import mae_mapping
 from tests.helpers.random_models import random_params

@@ -37,11 +37,15 @@ class PickledCall:
 
 @dataclasses.dataclass(frozen=True)
 class TensorStorage:
-    """Values that are stored in a member of their own."""
+    """Values that are stored in a member of their own.
+
+    Files before version 1.6 have one more field: the part of another storage, if any.
+    """
 
     storage_type: str
     key: str
     num_values: int
+    is_legacy: bool = False
 
 
 def pickle_opcodes(value: object) -> bytes:
@@ -73,7 +77,7 @@ def pickle_opcodes(value: object) -> bytes:
                 value.key,
                 "cpu",
                 value.num_values,
-            )
+            ) + ((None,) if value.is_legacy else ())
             return pickle_opcodes(persistent_id) + b"Q"
         case PickledCall():
             call = pickle_opcodes(value.function) + pickle_opcodes(value.arguments)
@@ -129,16 +133,49 @@ def write_pth(
     under: str = "state_dict",
 ) -> Path:
     """Write arrays as training programs do: {under: arrays, 'config': config}."""
-    tensors, storages = {}, {}
+    return write_nested_pth(path, {under: arrays}, config=config)
+
+
+def write_nested_pth(path: Path, nested: dict, *, config: dict | None = None) -> Path:
+    """Write dicts in dicts whose innermost values are arrays, and a config beside them.
+
+    Dicts of arrays become OrderedDicts, as `state_dict()` returns them.
+    """
+    storages: dict[str, bytes] = {}
+
+    def describe(value):
+        if isinstance(value, dict):
+            items = {name: describe(inner) for name, inner in value.items()}
+            return PickledCall(GlobalName("collections", "OrderedDict"), (), items)
+        array = np.ascontiguousarray(value)
+        key = str(len(storages))
+        storages[key] = array.tobytes()
+        storage = TensorStorage(STORAGE_TYPES[array.dtype], key, array.size)
+        strides = tuple(stride // array.itemsize for stride in array.strides)
+        return make_tensor(storage, 0, value.shape, strides)
+
+    content = {name: describe(value) for name, value in nested.items()}
+    content |= {} if config is None else {"config": config}
+    return write_archive(path, content, storages)
+
+
+def write_legacy_pth(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """Write arrays as PyTorch did before version 1.6: {'state_dict': arrays}."""
+    tensors, storages = {}, []
     for index, (name, array) in enumerate(arrays.items()):
         array = np.ascontiguousarray(array)
-        storage = TensorStorage(STORAGE_TYPES[array.dtype], str(index), array.size)
+        storage_type = STORAGE_TYPES[array.dtype]
+        storage = TensorStorage(storage_type, str(index), array.size, is_legacy=True)
         strides = tuple(stride // array.itemsize for stride in array.strides)
         tensors[name] = make_tensor(storage, 0, array.shape, strides)
-        storages[storage.key] = array.tobytes()
-    state_dict = PickledCall(GlobalName("collections", "OrderedDict"), (), tensors)
-    content = {under: state_dict} | ({} if config is None else {"config": config})
-    return write_archive(path, content, storages)
+        storages.append(struct.pack("<q", array.size) + array.tobytes())
+    keys = [str(index) for index in range(len(storages))]
+    magic_number = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+    pickles = (1001, {"little_endian": True}, {"state_dict": tensors}, keys)
+    path.write_bytes(
+        b"".join([magic_number, *map(make_pickle, pickles), *storages]),
+    )
+    return path
 
 
 def make_published_config(num_heads: int) -> dict:

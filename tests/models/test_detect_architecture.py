@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mst_jax
-from mst_jax.checkpoints.weight_file import (
+from mst_jax.checkpoints.formats.weight_file import (
     WeightFile,
     read_weight_file,
     write_safetensors,

@@ -4,16 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 import mst_jax
 from mst_jax.checkpoints import model_folder, packed_model
+from mst_jax.checkpoints.formats.weight_file import read_weight_file
 from mst_jax.checkpoints.parameter_mapping import flatten_params
-from mst_jax.checkpoints.weight_file import read_weight_file
 from mst_jax.models.load import build_published_model, parameter_shapes
 from mst_jax.structs import Clicks
 from tests.helpers.pretrained_vit_file import WIDE_HEAD_SIZES, write_vit_file
 from tests.helpers.published_checkpoint import write_published_file
 from tests.helpers.random_models import SMALL_SIMPLECLICK, random_inputs, random_params
+from tests.helpers.torch_archive import make_published_config, write_nested_pth
 
 CONFIG = {
     "model": {"name": "simpleclick", "size": "tiny", **SMALL_SIMPLECLICK},
@@ -100,7 +102,7 @@ def test_wrong_path_is_one_clear_error(tmp_path, saved_model):
     with pytest.raises(ValueError, match="no checkpoint in"):
         mst_jax.load(tmp_path)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match="file is not a folder"):
+    with pytest.raises(ValueError, match="file is not a checkpoint that can be read"):
         mst_jax.load(tmp_path / "file")
 
 
@@ -122,6 +124,43 @@ def test_parameters_of_another_model_are_refused(
     model_folder.write_model_folder(folder, params, config)
     with pytest.raises(ValueError, match=sentence):
         mst_jax.load(folder)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_parameters_that_are_not_finite_are_refused(tmp_path, saved_model, is_packed):
+    flat_params = flatten_params(saved_model[2])
+    name = "decoder/logits/bias"
+    flat_params[name] = np.full_like(flat_params[name], np.inf)
+    path = tmp_path / ("x.safetensors" if is_packed else "folder")
+    if is_packed:
+        packed_model.write_packed_model(path, flat_params, CONFIG)
+    else:
+        params = unflatten_dict(flat_params, sep="/")
+        model_folder.write_model_folder(path, params, CONFIG)
+    with pytest.raises(
+        ValueError, match=f"its parameter {name} holds numbers that are"
+    ):
+        mst_jax.load(path)
+
+
+def test_a_packed_model_may_have_any_name(tmp_path, saved_model):
+    flat_params = flatten_params(saved_model[2])
+    packed_model.write_packed_model(tmp_path / "x.bin", flat_params, CONFIG)
+    params = mst_jax.load(tmp_path / "x.bin").params
+    jax.tree.map(np.testing.assert_array_equal, params, saved_model[2])
+
+
+def test_a_checkpoint_of_a_training_program_is_loaded_with_its_average(tmp_path):
+    """{'state_dict': the model behind "module.", 'ema': its average}, named .ckpt."""
+    path, params = write_published_file(tmp_path, "simpleclick")
+    arrays = read_weight_file(path).arrays
+    scaled = {f"module.{name}": 2 * array for name, array in arrays.items()}
+    nested = {"state_dict": scaled, "ema": {"module": arrays}}
+    config = make_published_config(2)
+    write_nested_pth(tmp_path / "x.ckpt", nested, config=config)
+    with pytest.warns(UserWarning, match="it holds 'ema' and 'state_dict'"):
+        model = mst_jax.load(tmp_path / "x.ckpt")
+    jax.tree.map(np.testing.assert_array_equal, model.params, params)
 
 
 def test_config_without_model_is_refused(tmp_path, saved_model):

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 import mst_jax
+from mst_jax.checkpoints.formats.weight_file import WeightFile
 from mst_jax.checkpoints.parameter_mapping import arrays_from_params, flatten_params
-from mst_jax.checkpoints.weight_file import WeightFile
 from mst_jax.models.detect_architecture import detect_model_config
 from mst_jax.models.load import parameter_shapes
 from mst_jax.models.published_mapping import published_parameter_mapping

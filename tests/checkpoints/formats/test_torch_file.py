@@ -1,4 +1,3 @@
-import pickle
 import struct
 import zipfile
 
@@ -6,10 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.checkpoints.torch_file import (
-    OLD_FORMAT,
-    read_torch_archive,
-)
+from mst_jax.checkpoints.formats.torch_file import read_torch_archive
 from mst_jax.safe_pickle import PickledObject
 from tests.helpers.torch_archive import (
     GlobalName,
@@ -42,7 +38,7 @@ def test_arrays_share_a_storage_and_are_parameters(tmp_path):
     weight = PickledCall(rebuild, (make_tensor(TWELVE, 0, (2, 2), (2, 1)), True, hooks))
     top = {"a": weight, "b": make_tensor(TWELVE, 3, (2,), (1,))}
     path = write_archive(tmp_path / "x.pth", {"model": top}, NUMBERS)
-    arrays, _ = read_torch_archive(path)
+    arrays, *_ = read_torch_archive(path)
     np.testing.assert_array_equal(arrays["a"], [[0, 1], [2, 3]])
     np.testing.assert_array_equal(arrays["b"], [3, 4])
 
@@ -92,10 +88,10 @@ def test_three_layouts_and_a_config_of_unknown_classes_are_read(tmp_path):
     described = {"a.weight": make_tensor(TWELVE, 0, (2, 3), (3, 1))}
     arrays_alone = write_archive(tmp_path / "c.pth", described, NUMBERS)
     for path in (with_config, mae, arrays_alone):
-        found, _ = read_torch_archive(path)
+        found, *_ = read_torch_archive(path)
         assert found.keys() == arrays.keys()
         np.testing.assert_array_equal(found["a.weight"], arrays["a.weight"])
-    _, published_config = read_torch_archive(with_config)
+    _, published_config, _ = read_torch_archive(with_config)
     assert published_config["params"]["backbone_params"]["value"]["num_heads"] == 3
     assert published_config["params"]["cfg"]["value"] == {"DEPTH": 4}
     loss = published_config["params"]["head_params"]["value"]["loss_decode"]
@@ -112,7 +108,7 @@ def test_hostile_archive_executes_nothing(tmp_path):
         {"state_dict": {"a": good}, "config": {"params": {"x": harmful}}},
         NUMBERS,
     )
-    arrays, _ = read_torch_archive(tmp_path / "config.pth")
+    arrays, *_ = read_torch_archive(tmp_path / "config.pth")
     assert arrays["a"].shape == (12,)
     for value in (harmful, PickledCall(good.function, (harmful, *good.arguments[1:]))):
         with pytest.raises(ValueError, match="'a' is not an array"):
@@ -143,11 +139,6 @@ def test_hostile_archive_executes_nothing(tmp_path):
 def test_array_outside_its_storage_is_refused(tmp_path, value):
     with pytest.raises(ValueError, match="'a' is not an array"):
         read_array(tmp_path, value)
-
-
-def test_old_format_is_known_by_its_first_bytes():
-    """PyTorch pickled its magic number first, 0x1950a86a20f9469cfc6c."""
-    assert pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) == OLD_FORMAT
 
 
 def test_false_member_sizes_are_refused(tmp_path):

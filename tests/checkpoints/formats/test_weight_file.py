@@ -1,4 +1,6 @@
+import gzip
 import os
+import pickle
 import struct
 from pathlib import Path
 
@@ -8,34 +10,55 @@ import pytest
 import safetensors.numpy
 from etils import epath
 
-from mst_jax.checkpoints.torch_file import OLD_FORMAT
-from mst_jax.checkpoints.weight_file import (
+from mst_jax.checkpoints.formats.torch_legacy_file import MAGIC_BYTES
+from mst_jax.checkpoints.formats.weight_file import (
     is_weight_file,
     read_weight_file,
     write_safetensors,
 )
-from tests.helpers.torch_archive import write_pth
+from tests.helpers.torch_archive import write_legacy_pth, write_pth
+
+ARRAY = np.array([1, 2], np.float32)
+
+# Format -> function that writes {"a": ARRAY}.
+WRITERS = {
+    "zip of PyTorch": lambda path: write_pth(path, {"a": ARRAY}),
+    "old file of PyTorch": lambda path: write_legacy_pth(path, {"a": ARRAY}),
+    "safetensors": lambda path: safetensors.numpy.save_file({"a": ARRAY}, path),
+    "npz": lambda path: np.savez(path.open("wb"), a=ARRAY),
+    "pickle": lambda path: path.write_bytes(pickle.dumps({"model": {"a": ARRAY}})),
+}
+NAMES = ("x.pth", "x.ckpt", "x.bin", "x.pth.tar", "x.safetensors", "x.npz", "weights")
 
 
-@pytest.mark.parametrize("name", ["x.pth", "x.npz"])
-def test_suffix_selects_the_reader(tmp_path, name):
-    array = np.array([1, 2], np.float32)
-    if name == "x.npz":
-        np.savez(tmp_path / name, a=array)
-    else:
-        write_pth(tmp_path / name, {"a": array})
-    arrays, config, published_config = read_weight_file(tmp_path / name)
-    assert arrays.keys() == {"a"} and config is published_config is None
-    np.testing.assert_array_equal(arrays["a"], [1, 2])
+@pytest.mark.parametrize("file_format", WRITERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_content_selects_the_reader_whatever_the_name(tmp_path, name, file_format):
+    path = tmp_path / name
+    WRITERS[file_format](path)
+    assert is_weight_file(path)
+    weight_file = read_weight_file(path)
+    assert weight_file.arrays.keys() == {"a"} and weight_file.remarks == ()
+    assert weight_file.config is weight_file.published_config is None
+    np.testing.assert_array_equal(weight_file.arrays["a"], ARRAY)
 
 
-def test_suffixes_of_weight_files():
-    found = [
-        name
-        for name in ("a.pth", "a.pt", "a.safetensors", "a.npz", "a", "a.zip", "pth")
-        if is_weight_file(Path(name))
-    ]
-    assert found == ["a.pth", "a.pt", "a.safetensors", "a.npz"]
+def test_names_and_files_of_weights(tmp_path):
+    names = ("a.pth", "a.pt", "a.ckpt", "a.bin", "a.pth.tar", "a.safetensors", "a.npz")
+    assert all(is_weight_file(Path(name)) for name in names)
+    assert not any(is_weight_file(Path(name)) for name in ("a", "a.zip", "pth"))
+    assert not is_weight_file(tmp_path)
+
+
+def test_prefixes_and_what_was_left_out_are_reported(tmp_path):
+    names = ("module._orig_mod.a", "module.b", "criterion.c")
+    path = write_pth(tmp_path / "x.pth", dict.fromkeys(names, ARRAY))
+    weight_file = read_weight_file(path)
+    assert weight_file.arrays.keys() == {"a", "b"}
+    assert weight_file.remarks == (
+        "prefix 'module.' used",
+        "1 arrays without prefix are not used",
+    )
 
 
 @pytest.mark.parametrize("name", ["gone.pth", "gone.npz", "gone.safetensors"])
@@ -52,7 +75,16 @@ def test_file_in_a_bucket_is_one_clear_error():
 def test_wrong_file_is_one_clear_error(tmp_path):
     whole = write_pth(tmp_path / "a.pth", {"a": np.ones(50, np.float32)}).read_bytes()
     wrong = {
-        "old.pth": (OLD_FORMAT + b"\x80\x02M\xe9\x03.", "PyTorch's old format"),
+        "old.pth": (b"\x80\x02" + MAGIC_BYTES + b"\x80\x02.", "its pickle cannot be"),
+        "pickle.bin": (b"\x80\x02N.", "it holds no dict of arrays"),
+        "page.pth": (b"<!DOCTYPE html>", "it is a web page; download the file"),
+        "lfs.pth": (
+            b"version https://git-lfs.github.com/spec/v1",
+            "pointer of Git LFS",
+        ),
+        "packed.pth": (gzip.compress(b"x"), "a compressed file; unpack it"),
+        "keras.h5": (b"\x89HDF\r\n", "an HDF5 file"),
+        "old.tar": (bytes(257) + b"ustar\x00", "a tar archive; unpack it"),
         "text.pth": (b"hello", "not an intact zip archive"),
         "empty.pth": (b"", "not an intact zip archive"),
         "half.pth": (whole[: len(whole) // 2], "not an intact zip archive"),

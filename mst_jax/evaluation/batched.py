@@ -33,6 +33,7 @@ from mst_jax.evaluation.slots import (
     empty_slots,
     start_session,
 )
+from mst_jax.interaction.host_arrays import copy_host_arrays
 from mst_jax.interaction.padding import pad_to, padded_size
 from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
 
@@ -210,7 +211,9 @@ class SlotPool:
         start_time = time.perf_counter()
         self._slots = jax.block_until_ready(run_program(self._slots, *session))
         self._seconds[slot_index] = time.perf_counter() - start_time
-        self._contents[slot_index] = (target, seed)
+        # A copy: the session may wait and start again in another pool, and the caller may
+        # read the next object into the same memory.
+        self._contents[slot_index] = (copy_host_arrays(target), seed)
         self._num_rounds[slot_index] = 0
 
     def steal_waiting_targets(self, victim_pool: "SlotPool") -> None:

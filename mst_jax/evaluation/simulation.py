@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from mst_jax.evaluation.ahead_of_time import compile_ahead_of_time
 from mst_jax.evaluation.protocol import EvaluationProtocol, run_sessions
+from mst_jax.geometry.binary_masks import as_binary_mask
 from mst_jax.interaction.padding import pad_to, padded_size
 from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
 
@@ -129,15 +130,15 @@ def check_masks(
 
     Args:
         image: [h w 3] uint8 RGB.
-        target: [h w] nonzero on the target object.
-        valid: [h w] zero on pixels that do not count; None = all count.
+        target: [h w] True on the target object, or one number there and 0 elsewhere.
+        valid: [h w] False or 0 on pixels that do not count; None = all count.
 
     Returns:
         [h w] target and [h w] valid as bool.
 
     Raises:
-        ValueError: The image is not uint8 [h w 3], a mask has another size, or the target
-            is empty.
+        ValueError: The image is not uint8 [h w 3], a mask has another size or more than
+            two values, or the target is empty.
     """
     shape = np.shape(image)
     image_dtype = getattr(image, "dtype", type(image).__name__)
@@ -153,7 +154,8 @@ def check_masks(
                 f"{name} is {list(np.shape(mask))}, expected {list(shape[:2])} like the "
                 "image; resize one to the other"
             )
-    target_mask, valid_mask = np.asarray(target) != 0, np.asarray(given_valid) != 0
+    target_mask = as_binary_mask(target, "target")
+    valid_mask = as_binary_mask(given_valid, "valid")
     # NoC is undefined for an object that has no pixel to find.
     if not (target_mask & valid_mask).any():
         raise ValueError(

@@ -7,13 +7,15 @@ changed in place. A state keeps its probability map on the device: 4 bytes per p
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from mst_jax.clicks.next_click import MASK_THRESHOLD
+from mst_jax.geometry.binary_masks import as_binary_mask
+from mst_jax.interaction.padding import pad_to
 from mst_jax.structs import EMPTY, NEGATIVE, POSITIVE, Clicks
 
 NUM_SLOTS = 24
@@ -90,20 +92,28 @@ class ClickSession:
         return self.prob > MASK_THRESHOLD
 
     def make_click(
-        self, row: SupportsFloat, column: SupportsFloat, is_positive: bool
+        self, row: SupportsFloat, column: SupportsFloat, is_positive: Any
     ) -> Click:
         """Check a click without applying it.
 
         Args:
             row: Row of the click in pixels, 0 <= row < height.
             column: Column of the click in pixels, 0 <= column < width.
-            is_positive: True = on the object.
+            is_positive: True or 1 = on the object, False or 0 = not on it.
 
         Raises:
-            ValueError: The click is not a pair of numbers or lies outside the image.
+            ValueError: The click is not a pair of numbers or lies outside the image, or
+                `is_positive` is anything else.
         """
+        label = np.asarray(is_positive)
+        # -1, "negative" and None are not 0: bool() would make them positive or negative.
+        if label.ndim or label.dtype.kind not in "biuf" or label not in (0, 1):
+            raise ValueError(
+                f"positive is {is_positive!r}, expected True or 1 = on the object, False "
+                "or 0 = not on it"
+            )
         try:
-            click = Click(float(row), float(column), bool(is_positive))
+            click = Click(float(row), float(column), bool(label))
         except (TypeError, ValueError):
             raise ValueError(
                 f"click at ({row!r}, {column!r}), expected two numbers: row and column"
@@ -120,26 +130,39 @@ class ClickSession:
         """Check an existing mask that replaces the clicks.
 
         Args:
-            mask: [height width] not 0 on the object.
+            mask: [height width] True on the object, or one number there and 0 elsewhere.
 
         Raises:
-            ValueError: Another shape, values that are not finite, or an empty mask.
+            ValueError: Another shape, more than two values, or an empty mask.
         """
         # Size first: a wrong size is the most frequent mistake.
-        mask = np.asarray(mask)
-        if mask.shape != (self.height, self.width):
+        if np.shape(mask) != (self.height, self.width):
             raise ValueError(
-                f"mask is {list(mask.shape)}, expected {[self.height, self.width]} "
+                f"mask is {list(np.shape(mask))}, expected {[self.height, self.width]} "
                 "like the image; resize it"
             )
-        if mask.dtype.kind not in "biuf" or not np.isfinite(mask).all():
-            raise ValueError(
-                f"mask is {mask.dtype} with values that are not finite numbers, expected "
-                "bool"
-            )
-        if not mask.any():
+        binary_mask = as_binary_mask(mask, "mask")
+        if not binary_mask.any():
             raise ValueError("mask is empty, expected an object; click instead")
-        return mask != 0
+        return binary_mask
+
+    def state_from_prob(self, prob: Float[np.ndarray, "height width"]) -> SessionState:
+        """Create a state without clicks whose last prediction is `prob`.
+
+        Its region of interest is the whole image.
+
+        Args:
+            prob: [height width] probability of the object.
+        """
+        roi = np.array([[0, self.height - 1, 0, self.width - 1]], np.int32)
+        _, padded_height, padded_width, _ = self.image.shape
+        padded_prob = pad_to(prob, (padded_height, padded_width))
+        return SessionState(
+            clicks=(),
+            prob=jax.device_put(padded_prob, self.image.sharding),
+            roi=jax.device_put(roi, self.image.sharding),
+            finished=self.current.finished,
+        )
 
     def push_state(self, state: SessionState) -> ClickSession:
         """Append a new state and clear the states for redo."""

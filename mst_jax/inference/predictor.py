@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from mst_jax.inference.click_session import (
 )
 from mst_jax.inference.device_placement import parameter_sharding
 from mst_jax.inference.selected_tokens import TokenBoxes, token_boxes_of_session
-from mst_jax.interaction.inference_options import ZoomOptions, zoom_options_of
+from mst_jax.interaction.inference_options import ZoomOptions, interactive_zoom_of
 from mst_jax.interaction.padding import pad_to, padded_size
 from mst_jax.interaction.zoom_predict import (
     ClickModelFn,
@@ -56,12 +56,13 @@ class Predictor:
             model: `(image [b h w 3] 0 to 1, clicks, prev_mask [b h w]) -> logits
                 [b h w]`, such as the result of `mst_jax.load`.
             zoom: Zoom and test-time augmentation; None = as the model was trained (the
-                block `zoom` of its config), 448 pixels with flip for a plain function.
+                block `zoom` of its config), 448 pixels with flip for a plain function,
+                and the region of interest grows up to two times where it cuts the mask.
                 With `size=None` the sides of the image must suit the network.
         """
         self.session: ClickSession | None = None
         self._model = model
-        self._zoom = zoom_options_of(model) if zoom is None else zoom
+        self._zoom = interactive_zoom_of(model) if zoom is None else zoom
         self._sharding = parameter_sharding(model)
         self._predict_prob = functools.partial(
             _predict_prob, as_pytree(model), zoom=self._zoom
@@ -87,40 +88,40 @@ class Predictor:
         """Masks of the finished objects of this image, in order, read-only."""
         return self._open_session().current.finished
 
-    def set_image(self, image: np.ndarray) -> None:
+    def set_image(self, image: Any, image_format: str = "RGB") -> None:
         """Open an image; the state of the previous image is discarded.
 
         Args:
-            image: [h w 3] RGB, uint8.
+            image: [h w 3] uint8; it may be changed afterwards. An image of Pillow in
+                mode RGB is taken as its pixels are stored, without EXIF rotation.
+            image_format: "RGB" or "BGR" (OpenCV), order of the channels.
 
         Raises:
-            ValueError: Another shape or dtype.
+            ValueError: Another shape, dtype or format.
         """
-        shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
-        if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            raise ValueError(
-                f"image is {dtype} {list(shape)}, expected uint8 [h w 3]; "
-                "read it as RGB from 0 to 255"
-            )
+        pixels = sam_interface.parse_image(image, image_format)
         # Pad to one of a few sizes, so that images of similar size share a program.
-        height, width = shape[:2]
+        height, width = pixels.shape[:2]
         size = padded_size(height, width, zoom_size=self._zoom.size)
-        padded = pad_to(np.asarray(image), size)
-        device_image = jax.device_put(padded, self._sharding)
+        # `pad_to` copies: JAX may read the memory of a NumPy array later.
+        device_image = jax.device_put(pad_to(pixels, size), self._sharding)
         self.session = ClickSession.start(device_image, height, width)
 
     def click(
-        self, row: SupportsFloat, column: SupportsFloat, positive: bool = True
+        self,
+        row: SupportsFloat,
+        column: SupportsFloat,
+        positive: Any = True,
     ) -> Bool[np.ndarray, "h w"]:
         """Add a click on the current object and return its new mask.
 
         Args:
             row: Row of the click in pixels, 0 <= row < height.
             column: Column of the click in pixels, 0 <= column < width.
-            positive: True = on the object, False = not on it.
+            positive: True or 1 = on the object, False or 0 = not on it.
 
         Raises:
-            ValueError: The click lies outside the image.
+            ValueError: The click lies outside the image, or `positive` is anything else.
         """
         session = self._open_session()
         click = session.make_click(row, column, positive)
@@ -177,55 +178,76 @@ class Predictor:
         The next click corrects it: it is the previous mask of that prediction.
 
         Args:
-            mask: [h w] True or not 0 on the object.
+            mask: [h w] True on the object, or one number there and 0 elsewhere.
 
         Returns:
             The mask as bool.
 
         Raises:
-            ValueError: A mask of another size, without a pixel, or with NaN.
+            ValueError: A mask of another size, without a pixel, or with more than two
+                values, such as a probability.
         """
         session = self._open_session()
         prob = session.check_mask(mask).astype(np.float32)
-        self.session = session.push_state(self._state_from_prob(prob))
+        self.session = session.push_state(session.state_from_prob(prob))
         return self.mask
 
     def predict(
         self,
-        point_coords: Sequence | np.ndarray,
-        point_labels: Sequence | np.ndarray,
+        point_coords: Sequence | np.ndarray | None = None,
+        point_labels: Sequence | np.ndarray | None = None,
+        box: Sequence | np.ndarray | None = None,
         mask_input: np.ndarray | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+        normalize_coords: bool = True,
     ) -> sam_interface.SamOutput:
         """Predict a mask through the interface of Segment Anything.
 
         The clicks, masks and undo states of the other methods are neither used nor
-        changed.
+        changed. Points alone are clicked one after the other, as `click` does; with a box
+        or a mask there is one prediction from all points and this previous mask.
 
         Args:
-            point_coords: [n 2] x and y (column and row), at least one point.
+            point_coords: [n 2] x and y (column and row).
             point_labels: [n] 1 = on the object, 0 = not on it.
-            mask_input: [1 h' w'] or [h' w'] logits of an earlier prediction, of any size.
-                Without it the points are clicked one after the other, as `click` does;
-                with it there is one prediction from all points and this mask.
+            box: [4] x0, y0, x1, y1 of the object, clipped to the image. The filled box is
+                the previous mask, and its center a positive click unless there is a
+                positive point.
+            mask_input: [1 h' w'] or [h' w'] logits of an earlier prediction, of any size,
+                or a mask, bool; it replaces the previous mask of a box.
+            multimask_output: Accepted for compatibility; there is always one mask.
+            return_logits: Whether the first array is the logits instead of the mask.
+            normalize_coords: False = coordinates are fractions of width and height, as in
+                SAM 2.
 
         Returns:
             [1 h w] mask; [1] its expected IoU under the predicted probabilities, 0 to 1
             (0 for an empty mask), not calibrated; [1 h w] finite logits, which can be
-            passed as `mask_input`.
+            passed as `mask_input`. The mask is where a logit is above -0.04.
+
+        Raises:
+            ValueError: There is no prompt, or an argument has another shape or values.
         """
         session = self._open_session()
-        clicks = sam_interface.parse_points(point_coords, point_labels, session)
-        if mask_input is None:
+        clicks, prob = sam_interface.parse_prompt(
+            session,
+            point_coords=point_coords,
+            point_labels=point_labels,
+            box=box,
+            mask_input=mask_input,
+            normalize_coords=normalize_coords,
+        )
+        if prob is None:
             # One prediction after each point, as a user clicks.
             state = initial_state(session.image)
             for click in clicks:
                 state = self._predict(state, (click,))
         else:
-            # The mask is the previous mask of a single prediction from all points.
-            size = (session.height, session.width)
-            prob = sam_interface.parse_mask_input(mask_input, *size)
-            state = self._predict(self._state_from_prob(prob), clicks)
-        return sam_interface.format_output(session.push_state(state).prob)
+            state = self._predict(session.state_from_prob(prob), clicks)
+        return sam_interface.format_output(
+            session.push_state(state).prob, return_logits=return_logits
+        )
 
     def selected_tokens(self) -> tuple[tuple[TokenBoxes, TokenBoxes], ...]:
         """Find the tokens that the model selects, given the current clicks and mask.
@@ -257,22 +279,6 @@ class Predictor:
             session.image, size, to_click_slots(clicks), state.prob, state.roi
         )
         return dataclasses.replace(state, clicks=clicks, prob=prob, roi=roi)
-
-    def _state_from_prob(self, prob: Float[np.ndarray, "h w"]) -> SessionState:
-        """Create a state without clicks whose last prediction is `prob`.
-
-        Its region of interest is the whole image.
-        """
-        session = self._open_session()
-        roi = np.array([[0, session.height - 1, 0, session.width - 1]], np.int32)
-        _, height, width, _ = session.image.shape
-        padded = pad_to(prob, (height, width))
-        return SessionState(
-            clicks=(),
-            prob=jax.device_put(padded, self._sharding),
-            roi=jax.device_put(roi, self._sharding),
-            finished=session.current.finished,
-        )
 
 
 @functools.partial(jax.jit, static_argnames=("zoom",))

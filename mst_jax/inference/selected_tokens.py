@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from mst_jax.inference.click_session import ClickSession, to_click_slots
 from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.interaction.zoom_predict import ClickModelFn, crop_roi
-from mst_jax.models.load import TrainedModel
+from mst_jax.models.trained_model import TrainedModel
 from mst_jax.structs import Clicks, SelectedTokens, TokenSelectionOutput
 
 FINE_COLOR, COARSE_COLOR = (255, 214, 10), (64, 196, 255)

@@ -103,7 +103,7 @@ def test_a_click_outside_the_image_is_refused(yx):
 
 def test_an_existing_mask_becomes_bool():
     mask = np.zeros((3, 5), np.float32)
-    mask[1, 2:4] = 0.2, -1
+    mask[1, 2:4] = 0.2
     opened = start_session().check_mask(mask)
     assert opened.dtype == bool
     np.testing.assert_array_equal(opened, mask != 0)
@@ -116,6 +116,7 @@ def test_an_existing_mask_becomes_bool():
         (np.full((3, 5), np.nan), "not finite numbers"),
         (np.full((3, 5), "x"), "not finite numbers"),
         (np.zeros((3, 5)), "mask is empty"),
+        (np.arange(15).reshape(3, 5), "more than two values, from 0 to 14"),
     ],
 )
 def test_invalid_masks_are_refused(mask, message):

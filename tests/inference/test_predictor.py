@@ -200,6 +200,74 @@ def test_the_caller_may_overwrite_the_image():
     assert_same(predictor.click(20, 42), open_predictor().click(20, 42))
 
 
+def test_an_image_without_padding_may_be_overwritten():
+    """No pixel is copied for padding, so JAX would read the memory of the caller."""
+    rng = np.random.default_rng(0)
+    original = rng.integers(0, 256, (128, 256, 3), np.uint8)
+    expected = open_predictor(image=original.copy()).click(60, 100)
+    for _ in range(5):
+        image = original.copy()
+        predictor = open_predictor(image=image)
+        image[:] = 0
+        assert_same(predictor.click(60, 100), expected)
+
+
+def test_arguments_of_every_action_may_be_overwritten():
+    mask, logits = TARGET.copy(), np.where(TARGET, 4.0, -4.0)[None]
+    points, labels, box = np.array([[42, 20]]), np.array([1]), np.array([20, 5, 60, 40])
+    predictor = open_predictor()
+    predictor.load_mask(mask)
+    mask[:] = True
+    assert_same(predictor.mask, TARGET)
+    expected = open_predictor().predict([[42, 20]], [1], mask_input=logits.copy())
+    found = predictor.predict(points, labels, mask_input=logits)
+    logits[:], points[:], labels[:] = 9, 0, 0
+    assert_same(found[2], expected[2])
+    expected = open_predictor().predict(box=[20, 5, 60, 40])
+    found = predictor.predict(box=box)
+    box[:] = 1
+    assert_same(found[0], expected[0])
+
+
+def test_an_image_of_opencv_gives_the_same_mask():
+    predictor = open_predictor()
+    expected = predictor.click(20, 42)
+    predictor.set_image(np.ascontiguousarray(IMAGE[..., ::-1]), image_format="BGR")
+    assert_same(predictor.click(20, 42), expected)
+
+
+@pytest.mark.parametrize("positive", [False, 0, np.bool_(False), np.int64(0), 0.0])
+def test_every_spelling_of_a_label_is_a_click(positive):
+    predictor, other = open_predictor(), open_predictor()
+    predictor.click(20, 42, positive)
+    other.click(20, 42, False)
+    assert_same_state(visible_state(predictor), visible_state(other))
+
+
+def test_sam_calls_with_all_arguments():
+    predictor = open_predictor()
+    points = {"point_coords": np.array([[42, 20]]), "point_labels": np.array([1])}
+    masks, scores, logits = predictor.predict(**points)
+    for multimask_output in (False, True):
+        again = predictor.predict(**points, multimask_output=multimask_output)
+        assert_same(again[0], masks)
+    same_logits, same_scores, _ = predictor.predict(**points, return_logits=True)
+    assert_same(same_logits, logits)
+    assert_same(same_scores, scores)
+    fractions = np.array([[42 / 84, 20 / 60]])
+    again = predictor.predict(fractions, [1], normalize_coords=False)
+    assert_same(again[0], masks)
+
+
+def test_a_sam_box_is_a_loaded_mask_and_a_click_on_its_center():
+    predictor = open_predictor()
+    masks, _, _ = predictor.predict(box=np.array([22, 5, 62, 35]))
+    box_mask = np.zeros_like(TARGET)
+    box_mask[5:36, 22:63] = True
+    predictor.load_mask(box_mask)
+    assert_same(predictor.click(20, 42), masks[0])
+
+
 def test_sam_points_are_clicked_one_after_the_other():
     predictor = open_predictor()
     for row, column, positive in [(20, 42, True), (50, 70, True), (35, 50, False)]:

@@ -32,7 +32,7 @@ def test_one_program_serves_a_padded_size_and_any_number_of_clicks():
     predictor.click(3, 3)
     other = open_predictor(model, IMAGE[:50, :70])
     other.click(1, 1)
-    other.predict([[4, 5]], [1], mask_input=np.zeros((1, 8, 8)))
+    other.predict([[4, 5]], [1], mask_input=np.full((1, 8, 8), -2.0))
     assert model.traces == 1
 
 
@@ -89,5 +89,5 @@ def test_parameters_that_were_put_on_a_device_compile_once(is_sharded):
     predictor.finish()
     predictor.set_image(IMAGE[:50])
     predictor.click(20, 42)
-    predictor.predict([[4, 5]], [1], mask_input=np.zeros(TARGET.shape))
+    predictor.predict([[4, 5]], [1], mask_input=np.full(TARGET.shape, -2.0))
     assert before < first == len(COMPILED)

@@ -27,7 +27,25 @@ from tests.helpers.open_predictor import IMAGE, TARGET, open_predictor
         (lambda p: p.predict([[np.nan, 0]], [1]), "column nan lies outside"),
         (lambda p: p.predict([[1, 1]], [-1]), "expected 1 or 0 each"),
         (lambda p: p.predict([], []), "at least one point"),
-        (lambda p: p.predict([[1, 1]], [1], np.ones((2, 4, 4))), "mask_input is"),
+        (
+            lambda p: p.predict([[1, 1]], [1], mask_input=np.ones((2, 4, 4))),
+            "mask_input is",
+        ),
+        (lambda p: p.predict(), "there is no prompt"),
+        (lambda p: p.predict([[1, 1]]), r"point_labels \[\], expected"),
+        (lambda p: p.predict(mask_input=np.ones((4, 4))), "there is no prompt"),
+        (lambda p: p.predict(box=[30, 2, 20, 9]), "x0 < x1"),
+        (
+            lambda p: p.predict(box=[200, 2, 220, 9]),
+            "lies outside the image of 60 rows",
+        ),
+        (lambda p: p.click(3, 3, -1), "positive is -1, expected True or 1"),
+        (lambda p: p.click(3, 3, "negative"), "positive is 'negative', expected"),
+        (lambda p: p.click(3, 3, None), "positive is None"),
+        (lambda p: p.click(3, 3, 0.5), "positive is 0.5"),
+        (lambda p: p.click(3, 3, [True]), "positive is "),
+        (lambda p: p.set_image(IMAGE, "GRB"), "image_format is 'GRB', expected 'RGB'"),
+        (lambda p: p.load_mask(0.5 * TARGET + 0.1), "more than two values"),
     ],
 )
 def test_bad_input_is_one_sentence_and_changes_nothing(action, message):

@@ -32,14 +32,19 @@ def parse_box(
     try:
         corners = np.asarray(box, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"box is {box}, expected [x0, y0, x1, y1]") from None
+        raise ValueError(
+            f"box is a {type(box).__name__} of other values than numbers, expected "
+            "[x0, y0, x1, y1]"
+        ) from None
     if corners.ndim == 2 and corners.shape[1] == 4 and len(corners) > 1:
         raise ValueError(
             f"there are {len(corners)} boxes, expected one; call predict once for each"
         )
     if corners.shape not in ((4,), (1, 4)) or not np.isfinite(corners).all():
+        values = corners.tolist() if corners.size <= 4 else list(corners.shape)
         raise ValueError(
-            f"box is {corners.tolist()}, expected four finite numbers [x0, y0, x1, y1]"
+            f"box is {values}, expected four finite numbers [x0, y0, x1, y1]; a mask is "
+            "passed as mask_input"
         )
     corners = corners.reshape(4) * np.tile(unit, 2)
     left, top, right, bottom = corners

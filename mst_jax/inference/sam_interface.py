@@ -134,7 +134,8 @@ def parse_points(
         label_array = np.asarray(labels, np.float64)
     except (TypeError, ValueError):
         raise ValueError(
-            f"point_coords {coords} with point_labels {labels}, expected "
+            f"point_coords is a {type(coords).__name__} and point_labels a "
+            f"{type(labels).__name__} of other values than numbers, expected "
             "[[x, y], ...] and [1, 0, ...]"
         ) from None
     # SAM 2 takes a leading axis of one object.
@@ -148,7 +149,7 @@ def parse_points(
         )
     if not np.isin(label_array, (0, 1)).all():
         raise ValueError(
-            f"point_labels are {label_array.tolist()}, expected 1 or 0 each"
+            f"point_labels are {np.unique(label_array).tolist()}, expected 1 or 0 each"
         )
     # 2. (x, y) becomes (row, column); each point must lie in the image.
     return tuple(

@@ -33,7 +33,11 @@ def test_a_box_may_be_in_fractions_of_the_image():
         ([1, 2, 3, np.nan], "expected four finite numbers"),
         ([[1, 2, 5, 7], [1, 2, 5, 7]], "there are 2 boxes, expected one"),
         ([[[1, 2, 5, 7]]], "expected four finite numbers"),
-        (["a", 2, 5, 7], "expected "),
+        (["a", 2, 5, 7], "a list of other values than numbers"),
+        (
+            np.zeros((1, 60, 84)),
+            r"box is \[1, 60, 84\], .* a mask is passed as mask_input",
+        ),
         ([30, 2, 40, 7], "lies outside the image of 20 rows and 10 columns"),
         ([-9, 2, -1, 7], "lies outside"),
     ],

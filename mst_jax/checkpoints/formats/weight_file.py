@@ -36,6 +36,8 @@ _OTHER_FILES = {
     b"\x1f\x8b": "a compressed file; unpack it first",
     b"version https://git-lfs": "a pointer of Git LFS; run git lfs pull",
     b"<": "a web page; download the file itself",
+    b"{": "a JSON file; give the file with the arrays",
+    b"\x93NUMPY": "a single array; give a file with all arrays, such as .npz",
 }
 _NUM_FIRST_BYTES = 512
 
@@ -135,6 +137,8 @@ def _detect_reader(path: Path) -> Callable[[Path], WeightFile]:
     """Return the reader of a file's content; by the name if the content is unknown."""
     with path.open("rb") as file:
         first_bytes = file.read(_NUM_FIRST_BYTES)
+    if not first_bytes:
+        raise ValueError("it is empty; copy it again")
     if first_bytes.startswith(b"PK"):
         return _read_npz if _is_npz(path) else _read_torch_archive
     if MAGIC_BYTES in first_bytes[:32]:

@@ -74,6 +74,46 @@ def test_free_slots_take_objects_that_wait_in_smaller_pools(targets, monkeypatch
     assert len(sessions) == 3 and set(used_sizes) == {256 * 128}
 
 
+def test_the_caller_may_read_all_objects_into_the_same_memory(targets, single_sessions):
+    """The smaller two objects move to another pool, after their memory has changed."""
+
+    def reuse_memory():
+        for target in targets[:3]:
+            buffers = [array.copy() for array in target[1:]]
+            yield EvaluationTarget(target.id, *buffers)
+            for buffer in buffers:
+                buffer[:] = 0
+
+    sessions = simulate_together(reuse_memory(), batch_size=3)
+    for name, session in sessions.items():
+        np.testing.assert_array_equal(session.clicks, single_sessions[name].clicks)
+        np.testing.assert_allclose(session.ious, single_sessions[name].ious, atol=1e-5)
+
+
+def fill_from_second_click(image, clicks, prev_mask):
+    """Return a mask around the first click, and everything after the second one."""
+    logits = analytic_model(image, clicks, prev_mask)
+    return logits + 9.0 * (clicks.num_clicks >= 2)[:, None, None]
+
+
+def test_regions_grow_in_a_batch_as_they_do_alone(targets):
+    fixed = dataclasses.replace(PROTOCOL, max_clicks=2)
+    zoom = dataclasses.replace(PROTOCOL.zoom, max_growths=2)
+    growing = dataclasses.replace(fixed, zoom=zoom)
+    model, num_grown = fill_from_second_click, 0
+    for target, session in simulate_batched(
+        model, targets[:2], batch_size=2, protocol=growing
+    ):
+        expected = simulate(model, *target[1:], protocol=growing)
+        np.testing.assert_array_equal(session.rois, expected.rois)
+        np.testing.assert_allclose(session.prob, expected.prob, atol=1e-5)
+        # The first region is the whole image; a second one that is not can grow.
+        without_growth = simulate(model, *target[1:], protocol=fixed).rois
+        np.testing.assert_array_equal(session.rois[0], without_growth[0])
+        num_grown += (session.rois[1] != without_growth[1]).any()
+    assert num_grown == 1
+
+
 def test_without_zoom_the_network_never_sees_padding(targets):
     zoom = dataclasses.replace(PROTOCOL.zoom, size=None)
     protocol = EvaluationProtocol(max_clicks=2, zoom=zoom)

@@ -17,6 +17,7 @@ from ml_collections import FrozenConfigDict
 from scipy import ndimage
 from unit import measure_unit
 
+from mst_jax.compilation_cache import enable_compilation_cache
 from mst_jax.data.targets import EvaluationTarget
 from mst_jax.evaluation import EvaluationProtocol, simulate, simulate_batched
 from mst_jax.evaluation.evaluation_task import default_batch_size
@@ -138,6 +139,7 @@ def make_network(model_options: dict[str, Any]) -> TrainedModel:
 
 def main() -> None:
     """Run the cases named on the command line and print their costs."""
+    enable_compilation_cache()
     print(f"unit: {1000 * measure_unit():.0f} ms; {jax.devices()}")
     requested_names = sys.argv[1:] or list(BENCHMARK_CASES)
     for case_name in [

@@ -20,6 +20,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from unit import measure_seconds
 
+from mst_jax.compilation_cache import add_cache_flag, enable_compilation_cache
 from mst_jax.layers.remat import REMAT_MODES
 from mst_jax.structs import Batch
 from mst_jax.training import telemetry
@@ -36,6 +37,7 @@ TABLE_HEAD = (
 def main() -> None:
     """Print a row for each batch size and remat policy."""
     options, config_flags = parse_flags()
+    enable_compilation_cache(options.compilation_cache)
     first_device = jax.devices()[0]
     print(
         f"{options.config} {' '.join(config_flags)}: {jax.device_count()} x "
@@ -82,6 +84,7 @@ def parse_flags() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--batch", default="8", help="batch sizes: 8,16,32")
     parser.add_argument("--remat", default=",".join(REMAT_MODES))
     parser.add_argument("--steps", type=int, default=10)
+    add_cache_flag(parser)
     return parser.parse_known_args()
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from throughput import draw_batch
 from unit import measure_in_units
 
+from mst_jax.compilation_cache import enable_compilation_cache
 from mst_jax.structs import Clicks
 from mst_jax.training.config import read_config
 from mst_jax.training.training_run import build_run
@@ -19,6 +20,7 @@ from mst_jax.training.training_run import build_run
 
 def main() -> None:
     """Print the times of the forward pass, the backward pass and the whole step."""
+    enable_compilation_cache()
     config = read_config(["--config", *sys.argv[1:]])
     run = build_run(config)
     options = run.options

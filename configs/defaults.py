@@ -33,10 +33,10 @@ def add_defaults(config: ConfigDict) -> ConfigDict:
         keep_checkpoints=3,
         sharding=dict(transform="jit", model_axis_size=1, rules=((".*", ()),)),
         # What the trained model sees of an image.
-        zoom=dict(size=config.get_ref("crop"), min_side=200),
+        zoom=dict(size=config.get_oneway_ref("crop"), min_side=200),
         validation=dict(
             name=config_dict.placeholder(str),  # a prepared dataset; None: none
-            data_dir=data.get_ref("data_dir"),
+            data_dir=data.get_oneway_ref("data_dir"),
             split="val",
             limit=500,
             every=5000,

@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
     config.model = dict(
         name="mst",
         size="small",
-        crop=config.get_ref("crop"),
+        crop=config.get_oneway_ref("crop"),
         insert_every=6,
         selection=dict(pool_size=1, layer_scale_init=0.0),
     )
@@ -64,7 +64,7 @@ def get_config() -> ConfigDict:
     )
     config.zoom = dict(min_side=100)
     config.validation = dict(
-        name=data.get_ref("name"), split="train[80%:]", limit=20, every=200
+        name=data.get_oneway_ref("name"), split="train[80%:]", limit=20, every=200
     )
     config.summaries = dict(images_every=0)
     return add_defaults(config)

@@ -31,7 +31,7 @@ def get_config(argument: str = "") -> ConfigDict:
         name="mst",
         size=options["size"],
         release="1024",
-        crop=config.get_ref("crop"),
+        crop=config.get_oneway_ref("crop"),
         dtype="bfloat16",
         remat="none",
     )

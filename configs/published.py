@@ -7,6 +7,8 @@ never published: it takes the losses of both and the rest from MST.
 
 from typing import Any, NamedTuple
 
+from mst_jax.name_choices import list_choices
+
 _TOKEN_LOSSES = dict(token_contrast=1.0, token_score=1.0)
 _QUERY_LOSSES = dict(query_class=0.6, query_adaptive_focal=2.0, query_dice=1.5)
 
@@ -98,7 +100,7 @@ def published_training(model: str, *, num_images: int) -> dict[str, Any]:
         ValueError: There is no such model.
     """
     if model not in MODEL_LOSSES:
-        raise ValueError(f"no model {model!r}; choose one of {', '.join(MODEL_LOSSES)}")
+        raise ValueError(f"no model {model!r}; {list_choices(model, MODEL_LOSSES)}")
     training_length = TRAINING_LENGTHS[model]
     milestones = tuple(
         epoch / training_length.epochs for epoch in training_length.milestones

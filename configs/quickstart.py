@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.model = dict(
         name="simpleclick",
         size="nano",
-        crop=config.get_ref("crop"),
+        crop=config.get_oneway_ref("crop"),
         window=0,
     )
     config.data = dict(

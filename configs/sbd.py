@@ -33,7 +33,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.model = dict(
         name=options["model"],
         size=options["size"],
-        crop=config.get_ref("crop"),
+        crop=config.get_oneway_ref("crop"),
         dtype="bfloat16",
         remat="none",
     )

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from mst_jax.name_choices import closest_names
+
 
 class CommandParser(argparse.ArgumentParser):
     """An argument parser that accepts underscores for the hyphens of its flags.
@@ -23,6 +25,32 @@ class CommandParser(argparse.ArgumentParser):
         return super().parse_known_args(
             [with_hyphens(word) for word in words], namespace
         )
+
+    def parse_args(self, args=None, namespace=None):
+        """Parse the arguments; an unknown one ends the program with the closest flag.
+
+        Args:
+            args: Words of the command line; None = those of the process.
+            namespace: Object that takes the values; None = a new one.
+        """
+        values, unknown_words = self.parse_known_args(args, namespace)
+        if unknown_words:
+            # A flag and the word after it, which may be its value.
+            word = unknown_words[0].partition("=")[0]
+            self.error(
+                f"unknown argument {word}, expected {', '.join(self.flag_names())}"
+                f"{closest_names([word], self.flag_names())}"
+            )
+        return values
+
+    def flag_names(self) -> list[str]:
+        """Return the flags, such as "--data-dir"."""
+        return [
+            name
+            for action in self._actions
+            for name in action.option_strings
+            if name.startswith("--")
+        ]
 
 
 def with_hyphens(argument: str) -> str:

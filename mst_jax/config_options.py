@@ -10,6 +10,8 @@ import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from mst_jax.name_choices import closest_names
+
 T = TypeVar("T")
 OptionsT = TypeVar("OptionsT")
 
@@ -43,15 +45,10 @@ def options_from_config(
     required = [name for name, field in init_fields.items() if _is_required(field)]
     check_keys(block, values, init_fields, required=required)
     field_types = get_type_hints(options_class)
-    arguments = {key: _lists_to_tuples(value) for key, value in values.items()}
-    for key, value in arguments.items():
-        if not _has_type(value, field_types[key]):
-            raise ValueError(
-                f"{block}.{key} is {value!r}, expected {_type_name(field_types[key])}"
-            )
-        # A flag or a config file may have 1 for 1.0.
-        if field_types[key] is float:
-            arguments[key] = _to_float(value)
+    arguments = {
+        key: _as_field_value(value, field_types[key]) for key, value in values.items()
+    }
+    check_types(block, arguments, field_types)
     # 2. Ranges, and values that depend on each other.
     try:
         return options_class(**arguments)
@@ -74,25 +71,27 @@ def call_with_options(
         The result of the call.
 
     Raises:
-        ValueError: An unknown or missing key; errors inside the call pass unchanged.
+        ValueError: An unknown or missing key, or a value of the wrong type; errors
+            inside the call pass unchanged.
     """
-    # Bound before the call: a TypeError inside the function is not an error of the user.
-    call_signature = inspect.signature(function)
-    try:
-        call_signature.bind(*args, **options)
-    except TypeError as error:
-        keyword_parameters = (
-            inspect.Parameter.KEYWORD_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        )
-        known = [
-            parameter.name
-            for parameter in call_signature.parameters.values()
-            if parameter.kind in keyword_parameters
-        ]
-        raise ValueError(
-            f"{block}: {error}; it takes {', '.join(known[len(args) :])}"
-        ) from None
+    # Checked before the call: a TypeError inside the function is not an error of the
+    # user.
+    parameters = list(inspect.signature(function).parameters.values())[len(args) :]
+    known = {
+        parameter.name: parameter.default is parameter.empty
+        for parameter in parameters
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+    # A function with **options checks the other keys itself.
+    takes_any_key = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    required = [name for name, is_required in known.items() if is_required]
+    own_options = {
+        name: value
+        for name, value in options.items()
+        if name in known or not takes_any_key
+    }
+    check_keys(block, own_options, known, required=required)
+    check_types(block, own_options, get_type_hints(function))
     return function(*args, **options)
 
 
@@ -120,9 +119,33 @@ def check_keys(
         ("missing", sorted(set(required) - set(values))),
     ):
         if keys:
+            # The closest name shows a typo; a missing key has none.
+            closest = closest_names(keys if problem_name == "unknown" else (), known)
             raise ValueError(
                 f"{block} has {problem_name} keys {', '.join(keys)}; it takes "
-                f"{', '.join(known)}"
+                f"{', '.join(known)}{closest}"
+            )
+
+
+def check_types(
+    block: str, values: Mapping[str, Any], annotations: Mapping[str, Any]
+) -> None:
+    """Check that each value of a block fits the annotation of its key.
+
+    Args:
+        block: Name of the block as the user writes it.
+        values: Keys and values of the block.
+        annotations: Key -> annotation; keys without one may have any value.
+
+    Raises:
+        ValueError: A value of the wrong type.
+    """
+    for key, value in values.items():
+        if key in annotations and not _has_type(
+            _lists_to_tuples(value), annotations[key]
+        ):
+            raise ValueError(
+                f"{block}.{key} is {value!r}, expected {type_name(annotations[key])}"
             )
 
 
@@ -198,6 +221,7 @@ def parse_config_argument(text: str, **defaults: str) -> dict[str, str]:
             known = ", ".join(f"{key}={value}" for key, value in defaults.items())
             raise ValueError(
                 f"the config's argument is {text!r}, expected pairs like {known}"
+                f"{closest_names([key], defaults)}"
             )
     return defaults | {key: value for key, _, value in key_value_pairs}
 
@@ -215,6 +239,21 @@ def _is_required(field: dataclasses.Field) -> bool:
         field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING
     )
+
+
+def _as_field_value(value: Any, field_type: Any) -> Any:
+    """Return a config's value as its field has it; wrong types stay as they are."""
+    is_optional_text = get_origin(field_type) in (Union, types.UnionType) and {
+        str,
+        type(None),
+    } <= set(get_args(field_type))
+    # `--config.init_from=` means that there is none.
+    if value == "" and is_optional_text:
+        return None
+    # A flag or a config file may have 1 for 1.0.
+    if field_type is float and _has_type(value, float):
+        return _to_float(value)
+    return _lists_to_tuples(value)
 
 
 def _lists_to_tuples(value: Any) -> Any:
@@ -244,14 +283,17 @@ def _has_type(value: Any, field_type: Any) -> bool:
     outer_type = get_origin(field_type) or field_type
     if outer_type is Sequence:
         return isinstance(value, tuple)
-    return isinstance(value, outer_type) if isinstance(outer_type, type) else True
+    # Any is a class in Python 3.11, but takes no `isinstance`.
+    if outer_type is Any or not isinstance(outer_type, type):
+        return True
+    return isinstance(value, outer_type)
 
 
-def _type_name(field_type: Any) -> str:
+def type_name(field_type: Any) -> str:
     """Return an annotation as an error message shows it, such as `int or None`."""
     if get_origin(field_type) in (Union, types.UnionType):
         return " or ".join(
-            _type_name(union_member) for union_member in get_args(field_type)
+            type_name(union_member) for union_member in get_args(field_type)
         )
     if field_type is type(None):
         return "None"

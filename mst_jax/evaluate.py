@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mst_jax.atomic_io import atomic_write, check_writable
 from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.compilation_cache import add_cache_flag, enable_compilation_cache
 from mst_jax.evaluation.evaluation_task import (
     PREFERRED_SPLITS,
     EvaluationTask,
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     options = parser.parse_args(argv)
     try:
+        enable_compilation_cache(options.compilation_cache)
         summaries = evaluate(options)
     except (ValueError, OSError) as error:
         parser.exit(EXIT_BAD_INPUT, f"evaluate: {error}\n")
@@ -89,6 +91,7 @@ def make_parser() -> CommandParser:
     add("--limit", type=int, help="maximum number of objects of a dataset")
     add("--batch-size", type=int, help="objects side by side; affects the speed only")
     add("--restart", action="store_true", help="discard the results of a killed run")
+    add_cache_flag(parser)
     _add_prediction_flags(parser.add_argument_group("prediction"))
     _add_user_flags(parser.add_argument_group("simulated user"))
     return parser

@@ -19,6 +19,7 @@ from jaxtyping import Bool, UInt8
 
 from mst_jax.atomic_io import atomic_write, check_writable
 from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.compilation_cache import add_cache_flag, enable_compilation_cache
 from mst_jax.data.formats import images
 from mst_jax.inference import overlay
 from mst_jax.inference.click_session import Click
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     options = parser.parse_args(argv)
     try:
+        enable_compilation_cache(options.compilation_cache)
         print(predict(options))
     except (ValueError, OSError) as error:
         parser.exit(2, f"predict: {error}\n")
@@ -120,6 +122,7 @@ def make_parser() -> CommandParser:
     )
     add("--tokens", type=Path, help="image with the tokens selected last: PNG or JPEG")
     add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
+    add_cache_flag(parser)
     return parser
 
 

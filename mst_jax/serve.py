@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import jax
 
 from mst_jax.annotation.app import DEFAULT_SIZES, create_app
 from mst_jax.annotation.files.image_folder import ImageFolder
@@ -23,6 +22,11 @@ from mst_jax.annotation.sessions.autosave import Autosave
 from mst_jax.annotation.sessions.registry import SessionRegistry
 from mst_jax.atomic_io import check_writable
 from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.compilation_cache import (
+    CACHE_DIR,
+    add_cache_flag,
+    enable_compilation_cache,
+)
 from mst_jax.extras import needs_extra
 from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
 from mst_jax.models.load import DEFAULT_MODEL, load
@@ -30,8 +34,6 @@ from mst_jax.models.load import DEFAULT_MODEL, load
 with needs_extra("serve"):
     import uvicorn
     from fastapi import FastAPI
-
-CACHE_DIR = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "mst_jax").expanduser()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -44,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     try:
         check_flags(flags)
+        # The second start takes seconds.
+        enable_compilation_cache(flags.compilation_cache)
         with open_socket(flags.host, flags.port) as server_socket:
             run_server(build_app(flags), server_socket, flags)
     except (ValueError, OSError) as error:
@@ -67,10 +71,6 @@ def run_server(
     )
     # OpenCV prints a line for every damaged image; users send many.
     cv2.utils.logging.setLogLevel(0)  # pyright: ignore[reportAttributeAccessIssue]
-    # Compiled programs on disk: the second start takes seconds. A cache that the user
-    # has configured takes precedence.
-    if not jax.config.values["jax_compilation_cache_dir"]:
-        jax.config.update("jax_compilation_cache_dir", str(CACHE_DIR / "programs"))
     uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn_server.run(sockets=[server_socket])
@@ -125,6 +125,7 @@ def make_parser() -> CommandParser:
         default=Limits.max_in_memory,
         help="maximum number of sessions in memory; default: %(default)s",
     )
+    add_cache_flag(parser)
     return parser
 
 

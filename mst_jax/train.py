@@ -1,19 +1,21 @@
-"""The training command: `python -m mst_jax.train --config FILE --workdir DIR`."""
+"""The training command: `python -m mst_jax.train --config FILE`."""
 
 import contextlib
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
-from mst_jax.atomic_io import PathLike, as_path, check_writable
+from mst_jax.atomic_io import PathLike, as_path
 from mst_jax.checkpoints import model_folder, store
 from mst_jax.command_line import CommandParser
-from mst_jax.config_options import as_json, call_with_options
-from mst_jax.reporting.training_monitor import TrainingMonitor
+from mst_jax.compilation_cache import add_cache_flag, enable_compilation_cache
+from mst_jax.config_options import as_json
+from mst_jax.reporting.prepared_run import READER_BLOCKS, final_line, prepare_run
+from mst_jax.reporting.training_progress import TrainingProgress
 from mst_jax.reporting.writers import import_wandb
 from mst_jax.training import distributed, sharding, train_loop
 from mst_jax.training.config import read_config
@@ -23,21 +25,15 @@ from mst_jax.training.preemption import (
     EXIT_FAILED,
     install_signal_handlers,
 )
-from mst_jax.training.telemetry import (
-    PROFILE_DIR,
-    make_profiler,
-    parse_profile_range,
-)
+from mst_jax.training.telemetry import PROFILE_DIR, make_profiler
 from mst_jax.training.train_loop import LoopOptions, StepCallback
-from mst_jax.training.train_state import (
-    TrainState,
-    init_params_from,
-    restore_latest,
-    resume_tree,
-)
+from mst_jax.training.train_state import TrainState, restore_latest, resume_tree
 from mst_jax.training.train_step import Metrics
-from mst_jax.training.training_run import TrainingRun, build_run, open_data
-from mst_jax.training.workdir import check_same_model, claim_workdir
+from mst_jax.training.training_run import TrainingRun, init_run
+from mst_jax.training.workdir import (
+    claim_workdir,
+    write_devices,
+)
 
 
 def train(
@@ -47,6 +43,7 @@ def train(
     should_stop: Callable[[], int] = lambda: 0,
     profile: str | None = None,
     wandb_project: str | None = None,
+    resume_changed: bool = True,
 ) -> TrainState:
     """Train the model of a config, or resume its run from the newest checkpoint.
 
@@ -58,6 +55,8 @@ def train(
             early.
         profile: Steps to trace, START:STOP; None = no trace.
         wandb_project: Project of Weights & Biases; None = no report there.
+        resume_changed: Whether a run in the workdir is resumed although values of the
+            config have changed that affect what it learns; False = an error.
 
     Returns:
         The last state.
@@ -68,17 +67,19 @@ def train(
         OSError: The disk is full or has failed.
         DivergedError: The loss is not finite; the message names the step.
     """
-    # 1. Everything that can be wrong is checked before anything is written.
-    check_writable(workdir / model_folder.CONFIG_FILE)
+    # 1. Everything that can be wrong is checked before anything is initialized.
     if wandb_project:
         import_wandb()
-    run = build_run(config)
-    options = run.options
-    profile_range = parse_profile_range(profile, options.steps) if profile else None
-    check_same_model(workdir, config)
-    state = _warm_started_state(run, workdir)
-    batches = call_with_options(open_data, "config.data", options, **options.data)
-    monitor = TrainingMonitor(run, config)
+    is_main = distributed.is_main_process()
+    progress = TrainingProgress(is_shown=is_main)
+    plan, state_plan, start, batches, monitor, profile_range = prepare_run(
+        config,
+        workdir,
+        progress,
+        profile=profile,
+        resume_changed=resume_changed,
+    )
+    options = plan.options
     with (
         claim_workdir(workdir, config),
         store.open_checkpoints(
@@ -86,17 +87,12 @@ def train(
         ) as manager,
     ):
         # 2. Resume; the main process writes the config and the logs from here on.
-        state = restore_latest(manager, state, batches)
-        is_main, first_step = distributed.is_main_process(), int(state.step)
+        run = init_run(plan, state_plan, start)
+        run = run._replace(state=restore_latest(manager, run.state, batches))
         if is_main:
             model_folder.write_config_json(workdir, as_json(config.to_dict()))
-        progress_bar = _open_progress_bar(workdir, options.steps, first_step)
-        monitor.open_writers(
-            workdir,
-            start_step=first_step,
-            wandb_project=wandb_project,
-            progress_bar=progress_bar,
-        )
+            write_devices(workdir)
+        monitor.open_writers(workdir, run, progress, wandb_project=wandb_project)
         if profile_range and is_main:
             profiler = make_profiler(workdir / PROFILE_DIR, *profile_range)
             monitor.callbacks.append(StepCallback(*profiler))
@@ -109,14 +105,19 @@ def train(
             )
 
         # 3. Train until the last step, a stop signal or an error.
+        progress.start_steps(
+            title=str(workdir),
+            num_steps=options.steps,
+            first_step=int(run.state.step),
+        )
         with (
-            progress_bar,
+            progress,
             contextlib.closing(monitor),
             distributed.abort_all_on_error(workdir),
         ):
             return train_loop.run_train_loop(
-                partial(_run_step, run),
-                state,
+                partial(_run_step, run, progress),
+                run.state,
                 batches,
                 LoopOptions(options.steps, options.log_every, options.checkpoint_every),
                 on_log=monitor.on_log,
@@ -126,44 +127,16 @@ def train(
             )
 
 
-def _warm_started_state(run: TrainingRun, workdir: PathLike) -> TrainState:
-    """Return the first state, with the parameters of `config.init_from` if it is set.
-
-    Args:
-        run: Run before its first step.
-        workdir: Workdir of the run. If it has checkpoints, the run resumes them, and
-            `config.init_from` is not read.
-    """
-    path = run.options.init_from
-    if not path or store.list_steps(workdir):
-        return run.state
-    state = init_params_from(run.state, path, reinit=run.options.reinit)
-    # The file's arrays are whole on the host; those of the run may be sharded.
-    return sharding.shard_tree(state, run.shardings)
-
-
 def _run_step(
-    run: TrainingRun, state: TrainState, batch: train_loop.HostBatch
+    run: TrainingRun,
+    progress: TrainingProgress,
+    state: TrainState,
+    batch: train_loop.HostBatch,
 ) -> tuple[TrainState, Metrics]:
     """Run a training step with the batches of all processes."""
-    return run.train_step(state, sharding.shard_batch(run.layout, batch))
-
-
-def _open_progress_bar(workdir: PathLike, num_steps: int, first_step: int) -> tqdm:
-    """Open a progress bar on stderr; only the main process shows it.
-
-    Args:
-        workdir: Workdir of the run, the bar's title.
-        num_steps: Number of updates of the whole run.
-        first_step: Step that the run resumes after.
-    """
-    return tqdm(
-        total=num_steps,
-        initial=first_step,
-        unit="step",
-        desc=str(workdir),
-        disable=not distributed.is_main_process(),
-    )
+    state, metrics = run.train_step(state, sharding.shard_batch(run.layout, batch))
+    progress.finish_step(metrics["loss"])
+    return state, metrics
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -173,11 +146,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: Words of the command line; None = those of this process.
     """
     parser = make_parser()
-    command_flags, config_flags = parser.parse_known_args(argv)
+    command_flags, other_words = parser.parse_known_args(argv)
     # Before JAX starts: a signal while the step compiles must save as well.
     exit_code = install_signal_handlers()
+    workdir = command_flags.workdir or default_workdir(command_flags.config)
     try:
-        config = read_config(["--config", command_flags.config, *config_flags])
+        config = read_config(
+            ["--config", command_flags.config, *other_words],
+            reader_blocks=READER_BLOCKS,
+            command_flags=parser.flag_names(),
+        )
+        enable_compilation_cache(command_flags.compilation_cache)
         distributed.join_processes(
             command_flags.coordinator,
             command_flags.num_processes,
@@ -185,36 +164,52 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         state = train(
             config,
-            as_path(command_flags.workdir),
+            as_path(workdir),
             should_stop=exit_code,
             profile=command_flags.profile,
             wandb_project=command_flags.wandb,
+            # A default workdir may belong to a run that the user does not think of.
+            resume_changed=bool(command_flags.workdir),
         )
     # Errors of users and machines are one sentence; bugs have a traceback.
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:
         sys.stderr.write(
-            f"the run in {command_flags.workdir} failed: {error}; when that is put "
-            "right the same command resumes it\n"
+            f"the run in {workdir} failed: {error}; when that is put right the same "
+            "command resumes it\n"
         )
         sys.exit(EXIT_FAILED)
     except DivergedError as error:
         sys.stderr.write(
-            f"{error}; the checkpoints before it are kept in {command_flags.workdir}; "
-            "lower config.optimizer.learning_rate or set clip_norm and start again, "
-            "from an earlier checkpoint if you remove the newest\n"
+            f"{error}; the checkpoints before it are kept in {workdir}; lower "
+            "config.optimizer.learning_rate or set clip_norm and start again, from an "
+            "earlier checkpoint if you remove the newest\n"
         )
         sys.exit(EXIT_FAILED)
     # Ended early: the exit code informs a launch script whether to restart.
     num_steps = config.to_dict()["steps"]
     if int(state.step) < num_steps:
         sys.stderr.write(
-            f"stopped at step {int(state.step)} of {num_steps}, saved in "
-            f"{command_flags.workdir}; the same command resumes it\n"
+            f"stopped at step {int(state.step)} of {num_steps}, saved in {workdir}; the "
+            "same command resumes it\n"
         )
         # Without a signal in this process, another process of the run has got one.
         sys.exit(exit_code() or EXIT_CODES[signal.SIGTERM])
+    if distributed.is_main_process():
+        sys.stderr.write(f"{final_line(config, workdir)}\n")
+
+
+def default_workdir(config_flag: str) -> str:
+    """Return the workdir of a run without `--workdir`: `runs/NAME-VALUES`.
+
+    Args:
+        config_flag: Value of `--config`, such as "configs/sbd.py:model=mst,size=base",
+            which gives "runs/sbd-mst-base".
+    """
+    file_name, _, argument = config_flag.partition(":")
+    values = [pair.rpartition("=")[2] for pair in argument.split(",") if pair]
+    return "/".join(["runs", "-".join([Path(file_name).stem, *values])])
 
 
 def make_parser() -> CommandParser:
@@ -230,14 +225,15 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument(
         "--workdir",
-        required=True,
         metavar="DIR",
-        help="folder of this run, or gs://BUCKET/DIR",
+        help="folder of this run, or gs://BUCKET/DIR; default: runs/NAME of the config "
+        "and its arguments",
     )
     parser.add_argument("--profile", metavar="START:STOP", help="trace these steps")
     parser.add_argument(
         "--wandb", metavar="PROJECT", help="report to Weights & Biases as well"
     )
+    add_cache_flag(parser)
     distributed.add_distributed_flags(parser)
     return parser
 

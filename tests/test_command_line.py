@@ -21,6 +21,16 @@ def test_words_that_are_no_flags_stay_unchanged(word):
     assert with_hyphens(word) == word
 
 
-def test_an_unknown_flag_is_still_refused():
-    with pytest.raises(SystemExit):
-        CommandParser().parse_args(["--no_such_flag"])
+def test_an_unknown_flag_is_refused_with_the_closest_one(capsys):
+    parser = CommandParser()
+    parser.add_argument("--data-dir")
+    parser.add_argument("--out")
+    for words in (["--date_dir", "x"], ["--date-dir=x"]):
+        with pytest.raises(SystemExit) as exit_:
+            parser.parse_args(words)
+        assert exit_.value.code == 2
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert message.endswith(
+            "unknown argument --date-dir, expected --help, --data-dir, --out "
+            "(closest: --data-dir)"
+        )

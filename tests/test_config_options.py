@@ -77,8 +77,11 @@ def test_a_block_becomes_keyword_arguments():
 @pytest.mark.parametrize(
     ("block", "sentence"),
     [
-        ({"width": 1, "hight": 3}, "config.box: .*'hight'; it takes width, height"),
-        ({}, "config.box: missing .*'width'; it takes width, height"),
+        (
+            {"width": 1, "hight": 3},
+            r"config.box has unknown keys hight; it takes width, height .*: height\)",
+        ),
+        ({}, "config.box has missing keys width; it takes width, height"),
     ],
 )
 def test_wrong_keyword_arguments_are_one_sentence(block, sentence):
@@ -89,6 +92,16 @@ def test_wrong_keyword_arguments_are_one_sentence(block, sentence):
 def test_errors_inside_the_call_are_not_hidden():
     with pytest.raises(TypeError, match="can't multiply"):
         config_options.call_with_options(box_area, "config.box", "a", width="b")
+
+
+def test_types_of_annotated_arguments_are_checked():
+    def resize(*, side: int, name: str | None = None):
+        return side
+
+    call = config_options.call_with_options
+    assert call(resize, "config.box", side=3) == 3
+    with pytest.raises(ValueError, match=r"config.box.side is '3', expected int"):
+        call(resize, "config.box", side="3")
 
 
 def test_check_keys_rejects_unknown_and_missing_keys():

@@ -1,5 +1,7 @@
 """The training command: to the end, stopped and resumed, and with wrong input."""
 
+import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -75,6 +77,57 @@ def test_ctrl_c_saves_and_the_same_command_resumes(finished, command, tmp_path):
     assert read_metrics(tmp_path) == read_metrics(finished)
 
 
+COUNT_COMPILATIONS = """
+import sys
+import jax
+from mst_jax import train
+from mst_jax.training import train_loop
+counts = dict.fromkeys(("cache_misses", "cache_hits"), 0)
+def count(name, **_):
+    name = name.rpartition("/")[2]
+    if name in counts:
+        counts[name] += 1
+jax.monitoring.register_event_listener(count)
+if sys.argv[1] == "stop":  # after step 6
+    run_train_loop, steps = train_loop.run_train_loop, iter(range(1, 100))
+    train_loop.run_train_loop = lambda *args, **options: run_train_loop(
+        *args, **(options | {"should_stop": lambda: next(steps) == 6})
+    )
+try:
+    train.main(sys.argv[2:])
+except SystemExit as error:
+    assert sys.argv[1] == "stop" and error.code == 75, error.code
+print(counts["cache_misses"], counts["cache_hits"])
+"""
+
+
+def test_a_resumed_run_compiles_nothing(command, tmp_path):
+    """In a new process every program comes from the cache of the interrupted run."""
+    environment = os.environ | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    counts = []
+    for mode in ("stop", "resume"):
+        words = [*command(tmp_path / "run"), "--compilation-cache"]
+        process = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                COUNT_COMPILATIONS,
+                mode,
+                *words,
+                tmp_path / "cache",
+            ],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode == 0, process.stderr
+        counts.append([int(number) for number in process.stdout.split()])
+    (first_misses, _), (misses, hits) = counts
+    assert first_misses > 5 and hits > 5
+    assert misses == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")][-1] == 12
+
+
 def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(
     command, tmp_path, capsys
 ):
@@ -110,6 +163,9 @@ def rejected_message(capsys, arguments):
         ("data.split=nowhere", "'nowhere'"),
         ("data.name=grabcut", "mst_jax.prepare grabcut"),
         ("nonsense=1", "no key"),
+        ("steps=1", "config.optimizer.warmup is 2, more than the 1 steps of the run"),
+        ("init_from=gone.pth", "gone.pth"),
+        ("validation.name=gone", "'gone' is not prepared"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_writes_nothing(
@@ -118,6 +174,39 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(
     workdir = tmp_path / "run"
     assert sentence in rejected_message(capsys, command(workdir, change))
     assert not workdir.exists()
+
+
+def test_the_default_workdir_is_named_after_the_config():
+    assert train.default_workdir("configs/sbd.py") == "runs/sbd"
+    assert train.default_workdir("a/sbd.py:model=mst,size=base") == "runs/sbd-mst-base"
+
+
+def test_a_run_without_workdir_does_not_resume_another_one(
+    finished, command, tmp_path, monkeypatch, capsys
+):
+    """Its default workdir has a run with other values: the user must choose."""
+    flag, path, _, _, *changes = command(None)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, tmp_path / "runs" / "tiny_config")
+    message = rejected_message(capsys, [flag, path, *changes, "--config.batch=4"])
+    assert "holds a run with other values: config.batch was 2 and is 4; give" in message
+    train.main([flag, path, *changes])
+    error = capsys.readouterr().err
+    assert "start: resumes runs/tiny_config after step 12" in error
+    assert error.splitlines()[-1].startswith("saved in runs/tiny_config, evaluate with")
+
+
+def test_a_run_resumes_with_another_dtype_and_remat(
+    finished, command, tmp_path, capsys
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    changes = ["model.dtype=bfloat16", "model.remat=blocks", "steps=13", "log_every=2"]
+    train.main(command(workdir, *changes))
+    error = capsys.readouterr().err
+    assert "config.model.dtype was None and is 'bfloat16'" in error
+    assert "remark: config.log_every was 1 and is 2, config.model.remat was" in error
+    assert read_metrics(workdir)[-1]["step"] == 13
 
 
 def test_another_model_in_the_workdir_is_refused(finished, command, capsys):

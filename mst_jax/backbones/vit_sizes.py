@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from mst_jax.name_choices import list_choices
+
 
 @dataclasses.dataclass(frozen=True)
 class ViTSize:
@@ -59,9 +61,7 @@ def get_vit_size(size: str, **changes: Any) -> ViTSize:
         ValueError: An unknown size or field, or a value that no model can have.
     """
     if size not in VIT_SIZES:
-        raise ValueError(
-            f"no model size {size!r}; choose one of {', '.join(VIT_SIZES)}"
-        )
+        raise ValueError(f"no model size {size!r}; {list_choices(size, VIT_SIZES)}")
     # 1. Only known fields may be changed.
     field_names = [field.name for field in dataclasses.fields(ViTSize)]
     unknown_names = sorted(set(changes) - set(field_names))

@@ -5,6 +5,8 @@ import functools
 import flax.linen as nn
 import jax
 
+from mst_jax.name_choices import list_choices
+
 REMAT_MODES = ("none", "products", "blocks")
 """What the backward pass recomputes: nothing; everything except the results of the
 layer's matrix products (those inside attention are recomputed); the whole layer."""
@@ -21,7 +23,7 @@ def check_remat(remat: str) -> None:
     """
     if remat not in REMAT_MODES:
         raise ValueError(
-            f"model remat is {remat!r}; choose one of {', '.join(REMAT_MODES)}"
+            f"model remat is {remat!r}; {list_choices(remat, REMAT_MODES)}"
         )
 
 

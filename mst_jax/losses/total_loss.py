@@ -19,6 +19,7 @@ from mst_jax.losses.mask_losses import (
 from mst_jax.losses.query_losses import QUERY_LOSSES, SumsAndCounts
 from mst_jax.losses.token_contrast import token_contrast
 from mst_jax.losses.token_score import token_score
+from mst_jax.name_choices import closest_names
 from mst_jax.structs import Batch, Outputs
 
 # Name -> weight, or weight and options: {"dice": 1.0, "poly": {"weight": 2, "gamma": 3}}.
@@ -105,6 +106,7 @@ def check_loss_config(losses: Mapping[str, Any]) -> None:
         raise ValueError(
             f"config.losses names {', '.join(unknown_names) or 'no loss'}; "
             f"known losses: {', '.join(LOSS_TERMS)}"
+            f"{closest_names(unknown_names, LOSS_TERMS)}"
         )
     for name, loss_setting in losses.items():
         block_name, options = f"config.losses.{name}", weight_and_options(loss_setting)

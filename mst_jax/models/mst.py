@@ -12,6 +12,7 @@ from mst_jax.decoders.mlp_head import MLPHead
 from mst_jax.layers.remat import with_remat
 from mst_jax.models.click_model import ClickModel
 from mst_jax.models.encoder import make_encoder, parse_compute_dtype
+from mst_jax.name_choices import list_choices
 from mst_jax.necks.simple_pyramid import SimplePyramid
 from mst_jax.tokens.selection import TOP_K_ESTIMATORS, TokenSelection
 
@@ -92,12 +93,15 @@ class InsertionOptions:
         Raises:
             ValueError: An unknown release or top-k estimator.
         """
-        if self.release not in MST_RELEASES or self.top_k not in TOP_K_ESTIMATORS:
-            raise ValueError(
-                f"no token selection {self.release!r} with top-k {self.top_k!r}; choose "
-                f"one of {', '.join(MST_RELEASES)} and one of "
-                f"{', '.join(TOP_K_ESTIMATORS)}"
-            )
+        for key, name, known in (
+            ("release", self.release, MST_RELEASES),
+            ("top_k", self.top_k, TOP_K_ESTIMATORS),
+        ):
+            if name not in known:
+                raise ValueError(
+                    f"{key} of the token selection is {name!r}; "
+                    f"{list_choices(name, known)}"
+                )
 
     def resolve_release(self) -> MSTRelease:
         """Return the release with the changes of `selection`.

@@ -1,14 +1,12 @@
 """Monitor a training run: log metrics, draw images, validate the current model."""
 
 import dataclasses
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict, FrozenConfigDict
-from tqdm import tqdm
 
 from mst_jax.atomic_io import PathLike
 from mst_jax.checkpoints.store import BEST_METRIC
@@ -22,6 +20,7 @@ from mst_jax.evaluation.validation import (
 )
 from mst_jax.models.load import TrainedModel
 from mst_jax.reporting.training_preview import draw_examples
+from mst_jax.reporting.training_progress import TrainingProgress
 from mst_jax.reporting.training_samples import make_visualization_fn
 from mst_jax.reporting.writers import (
     TENSORBOARD_DIR,
@@ -34,7 +33,7 @@ from mst_jax.structs import Batch
 from mst_jax.training import distributed, sharding, telemetry
 from mst_jax.training.train_loop import HostBatch, StepCallback, every_n_steps
 from mst_jax.training.train_state import TrainState
-from mst_jax.training.training_run import TrainingRun
+from mst_jax.training.training_run import RunPlan, TrainingRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,33 +65,35 @@ class TrainingMonitor:
 
     Attributes:
         callbacks: Callbacks for `train_loop.run_train_loop`.
+        remark: One sentence if the run is too short for a validation, else None.
     """
 
-    def __init__(self, run: TrainingRun, config: ConfigDict) -> None:
+    def __init__(self, plan: RunPlan, config: ConfigDict) -> None:
         """Read the blocks `summaries` and `validation`.
 
         Args:
-            run: Run before its first step.
+            plan: Plan of the run.
             config: Config of the run.
 
         Raises:
             ValueError: A wrong key or value, or a dataset that is not prepared.
         """
-        self._run, self._config = run, config
+        self._plan, self._config = plan, config
         self._writers: list[MetricWriter] = []
         self._best_metrics: dict[int, float] = {}
         self._step_flops: float | None = None
+        self.remark: str | None = None
         self._summaries = options_from_config(
-            SummaryOptions, "config.summaries", run.options.summaries
+            SummaryOptions, "config.summaries", plan.options.summaries
         )
-        self._visualize = make_visualization_fn(run.module, run.options.clicks)
+        self._visualize = make_visualization_fn(plan.module, plan.options.clicks)
         images_due = every_n_steps(self._summaries.images_every)
         self.callbacks = [StepCallback(images_due, self._draw_images)]
         self._plan_validation()
 
     def _plan_validation(self) -> None:
         """Add the callback of validation; none without a dataset."""
-        run_options = self._run.options
+        run_options = self._plan.options
         options = options_from_config(
             ValidationOptions, "config.validation", run_options.validation
         )
@@ -102,12 +103,12 @@ class TrainingMonitor:
         if options.every % run_options.checkpoint_every:
             raise ValueError(
                 f"config.validation.every is {options.every}, expected a multiple of "
-                f"config.checkpoint_every {run_options.checkpoint_every}, so that each "
-                "validated model is saved"
+                f"config.checkpoint_every {run_options.checkpoint_every}, such as "
+                f"{run_options.checkpoint_every}, so that each validated model is saved"
             )
         # Only the parameters change between validations: the program is compiled once.
         model_config = FrozenConfigDict({"model": dict(run_options.model)})
-        untrained_model = TrainedModel({}, self._run.module, model_config)
+        untrained_model = TrainedModel({}, self._plan.module, model_config)
 
         def validate_step(step: int, state: TrainState, _: HostBatch) -> None:
             self._validate_model(step, state, task, untrained_model)
@@ -119,24 +120,30 @@ class TrainingMonitor:
             return is_due(step) or step == run_options.steps
 
         self.callbacks.append(StepCallback(is_due_or_last, validate_step))
+        if options.every > run_options.steps:
+            self.remark = (
+                f"remark: config.validation.every is {options.every}, more than the "
+                f"{run_options.steps} steps, so only the last step is validated"
+            )
 
     def open_writers(
         self,
         workdir: PathLike,
+        run: TrainingRun,
+        progress: TrainingProgress,
         *,
-        start_step: int,
         wandb_project: str | None,
-        progress_bar: tqdm,
     ) -> None:
         """Open the writers of the main process.
 
         Args:
             workdir: Workdir of the run.
-            start_step: Step that the run resumes after; 0 = a new run.
+            run: Run that starts or resumes.
+            progress: Output on stderr.
             wandb_project: Project of Weights & Biases; None = no report there.
-            progress_bar: Progress bar of the steps.
         """
-        self._progress_bar = progress_bar
+        self._progress, self._train_step = progress, run.train_step
+        start_step = int(run.state.step)
         # FLOP are counted only where the peak is known, once, after the first step.
         if telemetry.peak_flops(jax.local_devices()[0].device_kind):
 
@@ -167,7 +174,7 @@ class TrainingMonitor:
     def on_log(
         self, step: int, _: TrainState, step_metrics: Mapping[str, float]
     ) -> None:
-        """Write metrics and move the progress bar.
+        """Write metrics and show the loss.
 
         Args:
             step: Step of the run.
@@ -178,10 +185,7 @@ class TrainingMonitor:
         )
         memory_metrics = telemetry.memory_metric()
         self._write_metrics(step, {**step_metrics, **memory_metrics, **mfu_metrics})
-        self._progress_bar.update(step - self._progress_bar.n)
-        self._progress_bar.set_postfix(
-            loss=f"{step_metrics['loss']:.4f}", iou=f"{step_metrics['iou']:.3f}"
-        )
+        self._progress.show_metrics(step_metrics)
 
     def checkpoint_metrics(self, step: int) -> dict[str, float]:
         """Return the metric that decides which checkpoint is the best.
@@ -203,19 +207,19 @@ class TrainingMonitor:
 
     def _count_flops(self, _: int, state: TrainState, batch: HostBatch) -> None:
         """Count the FLOP of a training step."""
-        global_batch = sharding.shard_batch(self._run.layout, batch)
+        global_batch = sharding.shard_batch(self._plan.layout, batch)
         self._step_flops = telemetry.count_step_flops(
-            self._run.train_step,
+            self._train_step,
             state,
             global_batch,
-            grad_accum_steps=self._run.options.grad_accum_steps,
+            grad_accum_steps=self._plan.options.grad_accum_steps,
         )
 
     def _draw_images(self, step: int, state: TrainState, batch: HostBatch) -> None:
         """Draw a few examples of the last batch."""
         # All processes take part in gathering the parameters; then one draws.
         local_params = sharding.gather_to_local_device(
-            self._run.layout, state.eval_params
+            self._plan.layout, state.eval_params
         )
         if not self._writers:
             return
@@ -242,7 +246,7 @@ class TrainingMonitor:
         start_time = time.perf_counter()
         # 1. Every process sums over its objects, then the sums are added.
         local_params = sharding.gather_to_local_device(
-            self._run.layout, state.eval_params
+            self._plan.layout, state.eval_params
         )
         current_model = dataclasses.replace(untrained_model, params=local_params)
         local_sums = validation_sums(
@@ -258,6 +262,4 @@ class TrainingMonitor:
         all_metrics["validation_seconds"] = time.perf_counter() - start_time
         self._write_metrics(step, all_metrics)
         if self._writers:
-            self._progress_bar.write(
-                f"step {step}: NoC@{iou_percent} {target_noc:.2f}", sys.stderr
-            )
+            self._progress.write(f"step {step}: NoC@{iou_percent} {target_noc:.2f}")

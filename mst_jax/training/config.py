@@ -1,20 +1,23 @@
 """Read the config of a training run: from its file, changed by flags, checked."""
 
-import contextlib
+import argparse
 import dataclasses
-import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from mst_jax.config_options import options_from_config
 from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.training.optimizer import OptimizerOptions
 from mst_jax.training.sharding import ShardingOptions
+from mst_jax.training.startup.config_file import load_config_file
+from mst_jax.training.startup.config_flags import (
+    apply_change,
+    split_flags,
+    unknown_flags_sentence,
+)
+from mst_jax.training.startup.config_schema import config_schema
 from mst_jax.training.startup.run_length import prefer_flags, set_steps
 from mst_jax.training.train_step import ClickSimulationOptions
 
@@ -112,6 +115,8 @@ OPTION_CLASSES: dict[str, type] = {
 }
 """The blocks of a config that become options; the readers of the others check them."""
 
+MODEL_NAME_KEY = "model.name"
+
 
 def check_config(config: ConfigDict) -> TrainingOptions:
     """Check a config and return its values.
@@ -139,68 +144,48 @@ def check_config(config: ConfigDict) -> TrainingOptions:
     return options_from_config(TrainingOptions, "config", values)
 
 
-def read_config(arguments: Sequence[str]) -> ConfigDict:
+def read_config(
+    arguments: Sequence[str],
+    *,
+    reader_blocks: Mapping[str, type] | None = None,
+    command_flags: Sequence[str] = ("--config",),
+) -> ConfigDict:
     """Read `--config FILE[:ARGUMENT]` and changes such as `--config.steps=10`.
 
     Args:
         arguments: Words of the command line.
+        reader_blocks: Name of a block that its reader checks -> dataclass of its keys;
+            a block without one takes any key.
+        command_flags: Flags of the command, for error messages.
 
     Returns:
         The config, not yet checked.
 
     Raises:
-        ValueError: There is no such file or key, or a value has another type.
+        ValueError: There is no such file, argument or key, or a value has another type.
     """
-    # A flag registry of its own: absl's global one belongs to the program.
-    values = flags.FlagValues()
-    command_words = ["train", *arguments]
-    config_flags.DEFINE_config_file(
-        "config", flag_values=values, sys_argv=command_words
-    )
-    try:
-        with _importable_neighbors(arguments):
-            unused_words, config = values(command_words)[1:], values.config
-        if config is not None:
-            config.keys()  # the error of an unreadable file is raised at its first use
-    except (flags.Error, OSError, TypeError, ValueError) as error:
-        error_text = " ".join(str(error).split())
-        raise ValueError(f"the config cannot be read: {error_text}") from None
-    except (AttributeError, KeyError) as error:
-        # The message is a quoted sentence that begins with the quoted key.
-        key_match = re.search(r"\w+", str(error))
-        key = key_match[0] if key_match else str(error)
-        raise ValueError(f"the config has no key {key!r}; see its file") from None
-    # Words that are not flags, and a command line without --config.
-    if unused_words or config is None:
+    # 1. The file.
+    changes, words = split_flags(arguments)
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--config", nargs="?")
+    flags, unknown_words = parser.parse_known_args(words)
+    if flags.config is None:
         raise ValueError(
             f"expected --config FILE and changes like --config.steps=10, got "
             f"{' '.join(arguments) or 'nothing'}"
         )
+    config = load_config_file(flags.config)
+    # 2. The keys depend on the model, so its name changes first.
+    for change in changes:
+        if change.key == MODEL_NAME_KEY:
+            apply_change(config, change, {"model": {"name": str}})
+    model = config.to_dict().get("model")
+    model_name = model.get("name") if isinstance(model, Mapping) else None
+    schema = config_schema(TrainingOptions, reader_blocks or {}, model_name=model_name)
+    for change in changes:
+        apply_change(config, change, schema)
+    if unknown_words:
+        raise ValueError(unknown_flags_sentence(unknown_words, schema, command_flags))
     prefer_flags(config, arguments)
+    config.lock()
     return config
-
-
-@contextlib.contextmanager
-def _importable_neighbors(arguments: Sequence[str]) -> Iterator[None]:
-    """Let a config file import the files beside it as `configs.NAME`.
-
-    Running a file puts its folder on the path of Python, loading a config does not. So
-    the parent of the config's folder is on the path while the config is loaded: the
-    current folder need not be the repository.
-
-    Args:
-        arguments: Words of the command line with `--config FILE` or `--config=FILE`.
-    """
-    flag_prefix = "--config="
-    config_files = [
-        word.removeprefix(flag_prefix).split(":")[0]
-        for previous_word, word in zip(["", *arguments], arguments, strict=False)
-        if previous_word == "--config" or word.startswith(flag_prefix)
-    ]
-    # First on the path: another folder `configs` must not hide these files.
-    old_path = list(sys.path)
-    sys.path[:0] = [str(Path(file).resolve().parent.parent) for file in config_files]
-    try:
-        yield
-    finally:
-        sys.path[:] = old_path

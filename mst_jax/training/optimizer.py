@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import optax
 
+from mst_jax.name_choices import list_choices
 from mst_jax.path_rules import PathRules, any_matches, apply_rules, map_paths
 
 OPTIMIZER_NAMES = ("adamw", "adam")
@@ -63,7 +64,7 @@ class OptimizerOptions:
             value = getattr(self, key)
             if value not in allowed_names:
                 raise ValueError(
-                    f"{key} is {value!r}; choose one of {', '.join(allowed_names)}"
+                    f"{key} is {value!r}; {list_choices(value, allowed_names)}"
                 )
         milestones_fit = all(0 < milestone < 1 for milestone in self.milestones)
         for key, is_in_range, expected_range in (
@@ -142,8 +143,9 @@ def make_schedule(options: OptimizerOptions, *, num_steps: int) -> optax.Schedul
     learning_rate, warmup = options.learning_rate, options.warmup
     if warmup > num_steps:
         raise ValueError(
-            f"config.optimizer: warmup is {warmup}, out of range for {num_steps} "
-            "steps; expected a part of the run"
+            f"config.optimizer.warmup is {warmup}, more than the {num_steps} steps of "
+            f"the run; expected 0 to {num_steps}, such as "
+            f"--config.optimizer.warmup={num_steps // 10}"
         )
     # 1. From the end of the warmup to the end of the run.
     if options.schedule == "cosine":

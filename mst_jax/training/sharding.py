@@ -211,21 +211,17 @@ def state_shardings(layout: ShardingLayout, state: TrainState) -> TrainState:
 
 
 def init_sharded_state(
-    layout: ShardingLayout, init_state: Callable[..., TrainState], *args: Any
-) -> tuple[TrainState, TrainState]:
+    shardings: TrainState, init_state: Callable[..., TrainState], *args: Any
+) -> TrainState:
     """Compute a sharded `init_state(*args)`; no device holds the whole state.
 
     Args:
-        layout: Devices and rules.
+        shardings: Shardings of the state, see `state_shardings`.
         init_state: Function that returns the state before the first step.
         *args: Arguments of `init_state`.
-
-    Returns:
-        The state, and the shardings of its arrays.
     """
-    # Shapes suffice for the shardings; with them the program computes shards only.
-    shardings = state_shardings(layout, jax.eval_shape(init_state, *args))
-    return jax.jit(init_state, out_shardings=shardings)(*args), shardings
+    # With the shardings the program computes shards only.
+    return jax.jit(init_state, out_shardings=shardings)(*args)
 
 
 def shard_tree(tree: T, shardings: T) -> T:

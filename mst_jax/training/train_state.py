@@ -1,8 +1,6 @@
 """The training state: its first value, its moving average, and how a run resumes it."""
 
 import dataclasses
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,12 +9,11 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 from jaxtyping import Array, Int, PRNGKeyArray
-from tqdm import tqdm
 
 from mst_jax.checkpoints import store
 from mst_jax.data.batch_iterator import BatchIterator
 from mst_jax.models.load import TrainedModel
-from mst_jax.models.warm_start import warm_start_params
+from mst_jax.models.warm_start import StartValues, fill_params
 from mst_jax.structs import pytree_dataclass
 
 
@@ -106,22 +103,14 @@ def update_ema(
     )
 
 
-def init_params_from(
-    state: TrainState, path: str, *, reinit: Sequence[str] = ()
-) -> TrainState:
+def start_from(state: TrainState, start: StartValues) -> TrainState:
     """Replace the initialized parameters by those of another model, where they fit.
 
     Args:
         state: State before the first step.
-        path: Anything that `mst_jax.load` takes.
-        reinit: Patterns of the paths of parameters that keep their random
-            initialization; see `warm_start_params`.
-
-    Raises:
-        ValueError: The file cannot be read, or the parameters do not fit.
+        start: Parameters of the other model.
     """
-    params, warm_start_report = warm_start_params(state.params, path, reinit=reinit)
-    tqdm.write(f"starting from {path}\n{warm_start_report}", sys.stderr)
+    params = fill_params(state.params, start)
     # The average starts where the parameters start.
     ema_params = None if state.ema_params is None else jax.tree.map(jnp.copy, params)
     return dataclasses.replace(state, params=params, ema_params=ema_params)

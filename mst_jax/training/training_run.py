@@ -1,36 +1,68 @@
-"""Build what a config describes: the first state, the compiled step, the data."""
+"""Build what a config describes: the first state and the compiled step."""
 
 import dataclasses
-import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import PRNGKeyArray
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from mst_jax.collectives import BATCH_AXIS
 from mst_jax.config_options import call_with_options
-from mst_jax.data.batch_iterator import BatchIterator
-from mst_jax.data.builders.shapes import Shapes
-from mst_jax.data.dataset import list_datasets, open_dataset, write_dataset
-from mst_jax.data.pipeline import pipeline_options_from_config, training_batches
 from mst_jax.losses.total_loss import check_loss_config, check_loss_inputs
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
 from mst_jax.models.load import TrainedModel, load
+from mst_jax.models.warm_start import StartValues
 from mst_jax.structs import Batch, Clicks
-from mst_jax.training import distributed
 from mst_jax.training.config import TrainingOptions, check_config
 from mst_jax.training.optimizer import make_optimizer
 from mst_jax.training.sharding import (
     ShardingLayout,
     init_sharded_state,
     make_sharding_layout,
+    shard_tree,
+    state_shardings,
 )
-from mst_jax.training.train_state import TrainState, init_train_state
+from mst_jax.training.train_state import TrainState, init_train_state, start_from
 from mst_jax.training.train_step import TrainStepFn, make_train_step
+
+
+class RunPlan(NamedTuple):
+    """What a config describes, before anything is traced or initialized.
+
+    Attributes:
+        options: Checked values of the config.
+        layout: Devices of the run.
+        module: Model that is trained.
+        optimizer: Its optimizer.
+        train_step: The step, written for one device and not compiled.
+    """
+
+    options: TrainingOptions
+    layout: ShardingLayout
+    module: ClickModel
+    optimizer: optax.GradientTransformation
+    train_step: TrainStepFn
+
+
+class StatePlan(NamedTuple):
+    """The first state of a run before it is initialized.
+
+    Attributes:
+        init_state: Function (init key, run key, teacher) -> state.
+        shapes: State of shapes.
+        shardings: State whose leaves are shardings.
+        teacher: Model that the loss `distillation` imitates; None without.
+    """
+
+    init_state: Callable[..., TrainState]
+    shapes: TrainState
+    shardings: TrainState
+    teacher: TrainedModel | None
 
 
 class TrainingRun(NamedTuple):
@@ -60,14 +92,24 @@ def build_run(config: ConfigDict) -> TrainingRun:
         config: Config of a run, see `configs/`.
 
     Raises:
-        ValueError: An unknown key, a wrong value, or devices that cannot share the
-            batch; the message names it.
+        ValueError: See `plan_run` and `plan_state`.
     """
-    options = check_config(config)
+    plan = plan_run(check_config(config))
+    return init_run(plan, plan_state(plan))
+
+
+def plan_run(options: TrainingOptions) -> RunPlan:
+    """Build the model, the optimizer and the step, without tracing anything.
+
+    Args:
+        options: Checked values of the config.
+
+    Raises:
+        ValueError: A wrong value, or devices that cannot share the batch.
+    """
     layout = make_sharding_layout(
         options.sharding, num_examples=options.batch // options.grad_accum_steps
     )
-    # 1. Model, optimizer and step.
     check_loss_config(options.losses)
     module = call_with_options(build, "config.model", **options.model)
     optimizer, schedule = make_optimizer(options.optimizer, num_steps=options.steps)
@@ -81,31 +123,71 @@ def build_run(config: ConfigDict) -> TrainingRun:
         ema_decay=options.ema_decay,
         frozen=options.optimizer.frozen,
     )
-    # 2. Checks that need the shapes of the outputs; nothing is computed.
-    init_key, run_key = jax.random.split(jax.random.key(options.seed))
-    inputs = example_inputs(options.crop)
-    outputs, _ = jax.eval_shape(module.init_with_output, init_key, *inputs)
-    check_loss_inputs(options.losses, outputs)
+    return RunPlan(options, layout, module, optimizer, train_step)
+
+
+def plan_state(plan: RunPlan) -> StatePlan:
+    """Trace the first state and check what depends on shapes; nothing is computed.
+
+    Args:
+        plan: Plan of the run.
+
+    Raises:
+        ValueError: A loss or a teacher that does not fit the model, or a path rule
+            that does not fit its parameters.
+    """
+    options = plan.options
     teacher = None
     if options.teacher is not None:
-        teacher = _load_teacher(options.teacher, inputs)
+        teacher = _load_teacher(options.teacher, options.crop)
 
-    # 3. The first state. The teacher is an argument; as a constant it would be compiled
-    # into the program.
-    def init_state(
+    # The teacher is an argument; as a constant it would be compiled into the program.
+    def init_state_and_outputs(
         init_key: PRNGKeyArray, run_key: PRNGKeyArray, teacher: TrainedModel | None
-    ) -> TrainState:
-        params: Any = module.init(init_key, *inputs)["params"]
+    ) -> tuple[TrainState, Any]:
+        inputs = example_inputs(options.crop)
+        outputs, variables = plan.module.init_with_output(init_key, *inputs)
         with_ema = options.ema_decay > 0
-        return init_train_state(
-            params, optimizer, run_key, with_ema=with_ema, teacher=teacher
+        params: Any = variables["params"]
+        state = init_train_state(
+            params, plan.optimizer, run_key, with_ema=with_ema, teacher=teacher
         )
+        return state, outputs
 
-    state, shardings = init_sharded_state(
-        layout, init_state, init_key, run_key, teacher
+    def init_state(*args: Any) -> TrainState:
+        return init_state_and_outputs(*args)[0]
+
+    key_shape = jax.eval_shape(jax.random.key, 0)
+    shapes, outputs = jax.eval_shape(
+        init_state_and_outputs, key_shape, key_shape, teacher
     )
-    train_step = compile_step(layout, train_step, shardings)
-    return TrainingRun(options, state, train_step, layout, shardings, module)
+    check_loss_inputs(options.losses, outputs)
+    shardings = state_shardings(plan.layout, shapes)
+    return StatePlan(init_state, shapes, shardings, teacher)
+
+
+def init_run(
+    plan: RunPlan, state_plan: StatePlan, start: StartValues | None = None
+) -> TrainingRun:
+    """Initialize the first state of a run.
+
+    Args:
+        plan: Plan of the run.
+        state_plan: Plan of its first state.
+        start: Parameters of another model that the run starts from; None = random ones.
+    """
+    init_key, run_key = jax.random.split(jax.random.key(plan.options.seed))
+    shardings = state_plan.shardings
+    state = init_sharded_state(
+        shardings, state_plan.init_state, init_key, run_key, state_plan.teacher
+    )
+    if start is not None:
+        # The file's arrays are whole on the host; those of the run may be sharded.
+        state = shard_tree(start_from(state, start), shardings)
+    train_step = compile_step(plan.layout, plan.train_step, shardings)
+    return TrainingRun(
+        plan.options, state, train_step, plan.layout, shardings, plan.module
+    )
 
 
 def compile_step(
@@ -159,60 +241,19 @@ def example_inputs(crop: int) -> tuple[jax.Array, Clicks, jax.Array]:
     return image, Clicks.empty(1, num_slots=1), prev_mask
 
 
-def _load_teacher(path: str, inputs: tuple) -> TrainedModel:
+def _load_teacher(path: str, crop: int) -> TrainedModel:
     """Load a teacher and check that it takes the images of the run.
 
     Args:
         path: Anything that `mst_jax.load` takes.
-        inputs: Example inputs with the run's shapes.
+        crop: Height and width of the images in pixels.
     """
     teacher = load(path)
     try:
-        jax.eval_shape(teacher, *inputs)
+        jax.eval_shape(lambda: teacher(*example_inputs(crop)))
     except ValueError as error:
         raise ValueError(
             f"config.teacher {path} cannot be applied to the training images: {error}"
         ) from None
     # Return host arrays; `init_sharded_state` places them on all devices of the run.
     return jax.device_get(teacher)
-
-
-def open_data(
-    options: TrainingOptions,
-    *,
-    name: str,
-    data_dir: str,
-    split: str = "train",
-    **pipeline_options: Any,
-) -> BatchIterator:
-    """Open this process's share of the stream of training batches.
-
-    The synthetic dataset of the quick start is generated by the main process if it is
-    missing.
-
-    Args:
-        options: Checked values of the config.
-        name: Name of a prepared dataset.
-        data_dir: Folder of the prepared datasets.
-        split: Split of the dataset, such as "train" or "train[:95%]".
-        **pipeline_options: Keys and values of `data.pipeline.PipelineOptions`.
-
-    Raises:
-        ValueError: There is no such dataset or split, or a wrong option.
-    """
-    # 1. The synthetic dataset is generated instead of downloaded.
-    is_missing = name == Shapes.name and name not in list_datasets(data_dir)
-    if is_missing and distributed.is_main_process():
-        tqdm.write(f"drawing scenes into {data_dir}", sys.stderr)
-        write_dataset(lambda folder: Shapes(data_dir=folder), name, data_dir)
-    distributed.sync_processes("the scenes are drawn")
-    # 2. `config.batch` counts the examples of all processes.
-    process_index, num_processes = distributed.process_shard()
-    return training_batches(
-        open_dataset(name, data_dir, split),
-        pipeline_options_from_config(pipeline_options),
-        batch_size=options.batch // num_processes,
-        crop_size=options.crop,
-        seed=options.seed,
-        shard=(process_index, num_processes),
-    )

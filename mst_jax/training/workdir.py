@@ -2,20 +2,27 @@
 
 import contextlib
 import fcntl
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from mst_jax.atomic_io import PathLike
+from mst_jax.atomic_io import PathLike, atomic_write
 from mst_jax.checkpoints import model_folder, store
 from mst_jax.checkpoints.integrity import quarantine_damaged
 from mst_jax.config_options import as_json
 from mst_jax.training import distributed
 
 LOCK_FILE = ".lock"
+
+DEVICES_FILE = "devices.json"
+
+# Keys of the model that may change when a run resumes: its parameters stay the same.
+CHANGEABLE_MODEL_KEYS = ("dtype", "remat", "dropout")
 
 # Keys that may change when a run resumes without changing what it learns.
 HARMLESS_KEYS = (
@@ -30,6 +37,7 @@ HARMLESS_KEYS = (
     "summaries",
     "data.data_dir",
     "data.num_workers",
+    "model.remat",
 )
 
 
@@ -53,7 +61,11 @@ def claim_workdir(workdir: PathLike, config: ConfigDict) -> Iterator[None]:
         return
     with lock_workdir(workdir):
         damage_messages = quarantine_damaged(store.checkpoint_folders(workdir))
-        for message in [*damage_messages, *describe_config_changes(workdir, config)]:
+        change_messages = [
+            *describe_config_changes(workdir, config),
+            *describe_device_changes(workdir),
+        ]
+        for message in [*damage_messages, *change_messages]:
             tqdm.write(message, sys.stderr)
         distributed.sync_processes(barrier_name)
         yield
@@ -103,13 +115,20 @@ def check_same_model(workdir: PathLike, config: ConfigDict) -> None:
     """
     if not (workdir / model_folder.CONFIG_FILE).exists():
         return
-    old_model = model_folder.read_config_json(workdir).get("model")
+    old_model = _flatten_config(
+        model_folder.read_config_json(workdir).get("model") or {}
+    )
     # Compared as JSON: a config file has lists where a config has tuples.
-    new_model = config.to_dict()["model"]
-    if old_model != as_json(new_model):
+    new_model = _flatten_config(as_json(config.to_dict()["model"]))
+    changes = _list_changes(old_model, new_model, prefix="config.model")
+    fixed_changes = [
+        text for key, text in changes.items() if key not in CHANGEABLE_MODEL_KEYS
+    ]
+    if fixed_changes:
         raise ValueError(
-            f"{workdir} holds a run of the model {old_model}, the config describes "
-            f"{new_model}; use the config of that run or another --workdir"
+            f"{workdir} holds a run of the model {old_model.get('name')} with other "
+            f"parameters: {', '.join(fixed_changes)}; use the config of that run or "
+            "another --workdir"
         )
 
 
@@ -121,24 +140,127 @@ def describe_config_changes(workdir: PathLike, config: ConfigDict) -> list[str]:
         config: Config of this run.
 
     Returns:
-        One sentence; none if the resumed run is the same as an uninterrupted one, or if
-        there is nothing to resume.
+        At most two sentences: changes that affect what the run learns, and changes that
+        do not; none if there is nothing to resume.
     """
     if not store.list_steps(workdir):
         return []
+    changes = _config_changes(workdir, config)
+    harmless = [text for key, text in changes.items() if _is_harmless(key)]
+    sentences = []
+    if len(harmless) < len(changes):
+        sentences.append(
+            f"{list_effective_changes(workdir, config)}: the run in {workdir} resumes, "
+            "but not as it would have without the change"
+        )
+    if harmless:
+        sentences.append(
+            f"remark: {', '.join(harmless)}; this does not change what the run learns"
+        )
+    return sentences
+
+
+def check_no_changes(workdir: PathLike, config: ConfigDict) -> None:
+    """Check that a workdir holds no run that learns something else.
+
+    Args:
+        workdir: Workdir of the run; it need not exist.
+        config: Config of this run.
+
+    Raises:
+        ValueError: The run in the workdir has other values.
+    """
+    changes = list_effective_changes(workdir, config)
+    if changes:
+        raise ValueError(
+            f"{workdir} holds a run with other values: {changes}; give --workdir "
+            f"{workdir} to resume it with the new values, or another --workdir for a "
+            "new run"
+        )
+
+
+def list_effective_changes(workdir: PathLike, config: ConfigDict) -> str:
+    """List the changes of a config that affect what a run in a workdir learns.
+
+    Args:
+        workdir: Workdir of the run; it need not exist.
+        config: Config of this run.
+
+    Returns:
+        Text such as "config.batch was 2 and is 4, ..."; "" if there is no such change
+        or nothing to resume.
+    """
+    if not store.list_steps(workdir):
+        return ""
+    changes = _config_changes(workdir, config)
+    return ", ".join(text for key, text in changes.items() if not _is_harmless(key))
+
+
+def describe_device_changes(workdir: PathLike) -> list[str]:
+    """Describe on which other devices the run in a workdir was interrupted.
+
+    Args:
+        workdir: Workdir of the run; it need not exist.
+
+    Returns:
+        One sentence; none on the same devices, or if there is nothing to resume.
+    """
+    path = workdir / DEVICES_FILE
+    if not store.list_steps(workdir) or not path.exists():
+        return []
+    old_devices, new_devices = json.loads(path.read_text()), _list_devices()
+    if old_devices == new_devices:
+        return []
+    texts = [
+        f"{devices['count']} x {devices['kind']} in {devices['processes']} process(es)"
+        for devices in (old_devices, new_devices)
+    ]
+    return [
+        f"remark: the run in {workdir} used {texts[0]} and resumes on {texts[1]}; what "
+        "it learns differs by rounding only"
+    ]
+
+
+def write_devices(workdir: PathLike) -> None:
+    """Write which devices the run uses, for `describe_device_changes`.
+
+    Args:
+        workdir: Workdir of the run.
+    """
+    atomic_write(workdir / DEVICES_FILE, json.dumps(_list_devices()).encode())
+
+
+def _config_changes(workdir: PathLike, config: ConfigDict) -> dict[str, str]:
+    """Return what became of each value of the config in a workdir, by its key."""
     old_values = _flatten_config(model_folder.read_config_json(workdir))
     new_values = _flatten_config(as_json(config.to_dict()))
-    key_changes = [
-        f"config.{key} was {old_values.get(key)!r} and is {new_values.get(key)!r}"
+    return _list_changes(old_values, new_values, prefix="config")
+
+
+def _list_devices() -> dict[str, Any]:
+    """Return the number and the kind of the devices of all processes."""
+    return {
+        "count": jax.device_count(),
+        "kind": jax.devices()[0].device_kind,
+        "processes": jax.process_count(),
+    }
+
+
+def _list_changes(
+    old_values: Mapping[str, Any], new_values: Mapping[str, Any], *, prefix: str
+) -> dict[str, str]:
+    """Return what became of each value that has changed, by its key.
+
+    Args:
+        old_values: Values by their names.
+        new_values: The same, now.
+        prefix: Name of the block that the names belong to.
+    """
+    return {
+        key: f"{prefix}.{key} was {old_values.get(key)!r} and is {new_values.get(key)!r}"
         for key in sorted(old_values.keys() | new_values.keys())
-        if old_values.get(key) != new_values.get(key) and not _is_harmless(key)
-    ]
-    if not key_changes:
-        return []
-    return [
-        f"{', '.join(key_changes)}: the run in {workdir} resumes, but not as it would "
-        "have without the change"
-    ]
+        if old_values.get(key) != new_values.get(key)
+    }
 
 
 def _is_harmless(key: str) -> bool:

@@ -123,9 +123,9 @@ def run_steps(
         params = perturb(params) if is_perturbed else params
         return init_train_state(params, optimizer, key)
 
-    state, shardings = sharding.init_sharded_state(
-        layout, init_state, jax.random.key(1)
-    )
+    key = jax.random.key(1)
+    shardings = sharding.state_shardings(layout, jax.eval_shape(init_state, key))
+    state = sharding.init_sharded_state(shardings, init_state, key)
     first_params = jax.device_get(state.params)
     num_bytes = count_bytes((state.params, state.opt_state))
     assert num_bytes == telemetry.bytes_per_device((state.params, state.opt_state))

@@ -25,5 +25,5 @@ def test_wrong_names_are_rejected():
         ValueError, match=f"no model 'sam'; choose one of {next(iter(MODEL_RECIPES))}"
     ):
         build("sam")
-    with pytest.raises(ValueError, match="no depht; it has width, depth"):
+    with pytest.raises(ValueError, match=r"unknown keys depht; .*closest: depth"):
         build("simpleclick", depht=3)

@@ -12,7 +12,7 @@ from mst_jax.reporting.training_monitor import SummaryOptions, TrainingMonitor
 from mst_jax.training import telemetry
 from mst_jax.training.config import check_config
 from mst_jax.training.train_state import init_train_state
-from mst_jax.training.training_run import TrainingRun
+from mst_jax.training.training_run import RunPlan
 from tests.helpers.tiny_config import get_config
 from tests.helpers.tiny_models import TINY_MODELS
 
@@ -35,7 +35,7 @@ def monitor():
     config.summaries.images_every = 0
     options = check_config(config)
     module = build("simpleclick", **TINY_MODELS["simpleclick"])
-    return TrainingMonitor(TrainingRun(options, None, None, None, None, module), config)
+    return TrainingMonitor(RunPlan(options, None, module, None, None), config)
 
 
 def test_no_callback_is_due_unless_it_is_configured(monitor):
@@ -49,9 +49,7 @@ def test_metrics_of_the_devices_are_added(monitor, monkeypatch):
     monkeypatch.setattr(telemetry, "peak_flops", lambda device_kind: 1e12)
     writer = RecordingWriter()
     monitor._writers, monitor._step_flops = [writer], 2e11
-    monitor._progress_bar = types.SimpleNamespace(
-        n=0, update=lambda num_steps: None, set_postfix=lambda **values: None
-    )
+    monitor._progress = types.SimpleNamespace(show_metrics=lambda metrics: None)
     state = init_train_state({}, optax.identity(), jax.random.key(0))
     monitor.on_log(5, state, {"loss": 1.0, "iou": 0.5, "step_seconds": 0.5})
     ((step, metrics),) = writer.written

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mst_jax.evaluation.validation import ValidationOptions
 from mst_jax.training.config import check_config, read_config
 from mst_jax.training.optimizer import OptimizerOptions
 
@@ -54,10 +55,18 @@ def test_a_config_is_read_from_any_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--config.stepz=3"], "the config has no key .*stepz"),
-        (["--config.steps=many"], "config.steps=many"),
-        (["--stepz=3"], "Unknown command line flag 'stepz'"),
-        (["extra"], "expected --config FILE"),
+        (
+            ["--config.stepz=3"],
+            r"^config has no key 'stepz'; it takes seed, .*: steps\)",
+        ),
+        (["--config.steps=many"], "^config.steps is 'many', expected int$"),
+        (["--config.steps"], "^config.steps has no value, expected int$"),
+        (
+            ["--stepz", "3"],
+            r"^unknown argument --stepz; .*\(closest: --config.steps\)$",
+        ),
+        (["extra"], "^unknown argument extra; expected --config or changes such as"),
+        (["--config.steps.much=1"], "^config.steps is a value without keys"),
     ],
 )
 def test_wrong_changes_are_one_sentence(arguments, sentence):
@@ -65,9 +74,55 @@ def test_wrong_changes_are_one_sentence(arguments, sentence):
         read_config(["--config", QUICKSTART, *arguments])
 
 
-def test_a_missing_config_is_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match=r"cannot be read: .*gone\.py"):
-        read_config(["--config", str(tmp_path / "gone.py")])
+def test_a_command_line_without_a_config_is_one_sentence():
+    with pytest.raises(ValueError, match=r"^expected --config FILE and .* got nothing"):
+        read_config([])
+
+
+def test_any_key_can_be_set_whether_the_file_has_it_or_not():
+    config = read_config(
+        [
+            "--config",
+            QUICKSTART,
+            "--config.optimizer.betas=(0.9, 0.95)",
+            "--config.data.target_sampling.merge_prob=0.5",
+            "--config.losses.dice=2",
+            "--config.losses.normalized_focal.gamma=3",
+            "--config.model.dropout=0",
+            "--config.clicks.no_click_prob=0.25",
+            "--config.validation.max_clicks=5",
+        ],
+        reader_blocks={"validation": ValidationOptions},
+    )
+    assert config.losses.to_dict() == {
+        "normalized_focal": {"weight": 1.0, "gamma": 3.0},
+        "dice": 2.0,
+    }
+    assert config.data.target_sampling.to_dict() == {"merge_prob": 0.5}
+    assert config.validation.max_clicks == 5
+    options = check_config(config)
+    assert options.optimizer.betas == (0.9, 0.95)
+    assert options.clicks.no_click_prob == 0.25
+
+
+def test_the_keys_are_those_of_the_model_that_a_flag_names():
+    words = ["--config", QUICKSTART, "--config.model.selection.keep_ratio=0.5"]
+    with pytest.raises(ValueError, match=r"config\.model has no key 'selection'"):
+        read_config(words)
+    config = read_config([*words, "--config.model.name=mst"])
+    assert config.model.selection.keep_ratio == 0.5
+    with pytest.raises(ValueError, match=r"no model 'mts'; choose.*\(closest: mst\)"):
+        read_config([*words, "--config.model.name=mts"])
+
+
+def test_an_empty_value_is_an_absent_one():
+    config = read_config(
+        ["--config", QUICKSTART, "--config.init_from=", "--config.teacher=none"]
+    )
+    assert config.init_from is config.teacher is None
+    with config.unlocked():
+        config.init_from = ""  # as a config file may have it
+    assert check_config(config).init_from is None
 
 
 def test_checked_values_have_their_types():

@@ -78,7 +78,11 @@ def test_the_gradient_is_clipped_by_its_global_norm():
         ({"name": "adam", "weight_decay": 0.1}, "needs name='adamw'"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0, out of range"),
         ({"warmup": -1}, "warmup is -1, out of range"),
-        ({"warmup": 11}, "config.optimizer: warmup is 11, out of range for 10 steps"),
+        (
+            {"warmup": 11},
+            "config.optimizer.warmup is 11, more than the 10 steps of the run; expected "
+            "0 to 10, such as --config.optimizer.warmup=1",
+        ),
         ({"clip_norm": -0.1}, "clip_norm is -0.1"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"betas": (0.9, 1.0)}, "betas is"),

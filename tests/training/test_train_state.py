@@ -11,11 +11,12 @@ import optax
 import mst_jax
 from mst_jax.checkpoints import model_folder, store
 from mst_jax.data.batch_iterator import BatchIterator
+from mst_jax.models.warm_start import read_start_values
 from mst_jax.training.train_state import (
-    init_params_from,
     init_train_state,
     restore_latest,
     resume_tree,
+    start_from,
     update_ema,
 )
 from tests.helpers import small_checkpoint
@@ -118,7 +119,8 @@ def test_a_warm_start_sets_the_parameters_and_their_average(tmp_path):
     expected = mst_jax.load(model).params
     zeros = jax.tree.map(jnp.zeros_like, expected)
     state = init_train_state(zeros, optax.sgd(1.0), jax.random.key(0), with_ema=True)
-    state = init_params_from(state, str(model), reinit=("embed/positions",))
+    start = read_start_values(state.params, model, reinit=("embed/positions",))
+    state = start_from(state, start)
     assert not state.params["embed"]["positions"].any()
     for params in (state.params, state.ema_params):
         jax.tree.map(

@@ -11,7 +11,12 @@ import pytest
 from mst_jax.models.load import load
 from mst_jax.training.config import check_config
 from mst_jax.training.sharding import shard_batch
-from mst_jax.training.training_run import build_run, open_data
+from mst_jax.training.training_run import (
+    build_run,
+    init_run,
+    plan_run,
+    plan_state,
+)
 from tests.helpers.small_checkpoint import write_checkpoint
 from tests.helpers.tiny_config import config_with_teacher, get_config
 from tests.helpers.tiny_models import tiny_batch
@@ -31,10 +36,16 @@ def test_the_first_state_follows_from_config_and_seed():
     assert reseeded.key != first.key
 
 
-def test_a_missing_data_set_is_named(tmp_path):
-    options = check_config(get_config())
-    with pytest.raises(ValueError, match=r"mst_jax\.prepare grabcut"):
-        open_data(options, name="grabcut", data_dir=str(tmp_path))
+def test_the_plan_of_a_run_computes_nothing():
+    """Shapes are those of the run; no array is made before `init_run`."""
+    plan = plan_run(check_config(get_config()))
+    state_plan = plan_state(plan)
+    leaves = jax.tree.leaves(state_plan.shapes)
+    assert leaves and all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+    state = init_run(plan, state_plan).state
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), state_plan.shapes
+    )
 
 
 def test_a_teacher_is_part_of_the_state_and_never_changes(tmp_path):

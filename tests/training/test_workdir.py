@@ -1,6 +1,7 @@
 """Workdirs are locked, free of damaged checkpoints, and of one config."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,10 @@ from mst_jax.training.workdir import (
     check_same_model,
     claim_workdir,
     describe_config_changes,
+    describe_device_changes,
+    list_effective_changes,
     lock_workdir,
+    write_devices,
 )
 from tests.helpers.tiny_config import get_config
 
@@ -32,12 +36,16 @@ def test_a_run_of_another_model_is_refused(tmp_path):
     check_same_model(tmp_path, config)
     model_folder.write_config_json(tmp_path, config.to_dict())
     check_same_model(tmp_path, config)
+    # The parameters stay the same.
+    with config.unlocked():
+        config.model.update(dtype="bfloat16", remat="blocks", dropout=0.0)
+    check_same_model(tmp_path, config)
     config.model.depth = 2
-    with pytest.raises(ValueError, match="holds a run of the model"):
+    with pytest.raises(ValueError, match=r"config.model.depth was 1 and is 2; use the"):
         check_same_model(tmp_path, config)
 
 
-def test_harmless_changes_are_not_described(workdir):
+def test_harmless_changes_are_a_remark(workdir):
     config = get_config()
     assert describe_config_changes(workdir, config) == []
     config.log_every, config.keep_checkpoints, config.init_from = 7, 9, "a.pth"
@@ -45,7 +53,24 @@ def test_harmless_changes_are_not_described(workdir):
     config.zoom.min_side = 99
     config.summaries.num_images = 1
     config.sharding.model_axis_size = 2
-    assert describe_config_changes(workdir, config) == []
+    with config.unlocked():
+        config.model.remat = "blocks"
+    (sentence,) = describe_config_changes(workdir, config)
+    assert sentence.startswith("remark: config.data.data_dir was 'data' and is")
+    assert "config.model.remat was None and is 'blocks'" in sentence
+    assert sentence.endswith("this does not change what the run learns")
+    assert list_effective_changes(workdir, config) == ""
+
+
+def test_other_devices_are_a_remark(workdir, tmp_path):
+    assert describe_device_changes(workdir) == []  # written before this file existed
+    write_devices(workdir)
+    assert describe_device_changes(workdir) == []
+    path = workdir / "devices.json"
+    devices = json.loads(path.read_text())
+    path.write_text(json.dumps(devices | {"count": 32, "kind": "TPU v4"}))
+    (sentence,) = describe_device_changes(workdir)
+    assert "used 32 x TPU v4 in 1 process(es) and resumes on" in sentence
 
 
 @pytest.mark.parametrize(
@@ -76,7 +101,8 @@ def test_several_changes_and_new_keys_are_one_sentence(workdir):
     config.seed, config.crop = 1, 48
     with config.unlocked():
         config.data.difficulty_gamma = 2.0
-    (sentence,) = describe_config_changes(workdir, config)
+    sentence, remark = describe_config_changes(workdir, config)
+    assert remark.startswith("remark: config.zoom.size was 32 and is 48; this does")
     assert sentence.startswith(
         "config.crop was 32 and is 48, config.data.difficulty_gamma was None and is "
         "2.0, config.model.crop was 32 and is 48, config.seed was 0 and is 1: the run in"

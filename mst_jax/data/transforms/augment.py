@@ -26,6 +26,7 @@ from mst_jax.data.transforms.crop import (
     sample_crop,
     sample_object_crop,
 )
+from mst_jax.name_choices import list_choices
 
 SYMMETRIES = ("none", "mirror", "all")
 
@@ -202,7 +203,9 @@ def _crop_around_target(
 def _check_symmetry(symmetry: str) -> None:
     """Raise ValueError for an unknown symmetry."""
     if symmetry not in SYMMETRIES:
-        raise ValueError(f"symmetry is {symmetry!r}; choose one of {SYMMETRIES}")
+        raise ValueError(
+            f"symmetry is {symmetry!r}; {list_choices(symmetry, SYMMETRIES)}"
+        )
 
 
 def _check_range(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from jaxtyping import Bool
 
-_IMPORT_STATE = "const {state} = await import('/static/state.js');"
+_IMPORT_STATE = "const {state} = await import('/static/page/state.js');"
 
 
 class PageDriver:

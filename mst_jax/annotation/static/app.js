@@ -2,21 +2,21 @@
 
 import {
   changeSettings, createActions, deleteObject, exportMasks, setClickSign, setTool,
-} from "./actions.js";
-import { RequestRejected, requestJson } from "./api_client.js";
-import { brushCursor, connectCanvas } from "./canvas_events.js";
-import { elementById, labelButtons } from "./dom.js";
-import { listenForFiles } from "./file_input.js";
-import { ImageList, getOrCreateSession } from "./image_list.js";
-import { renderObjectList } from "./object_list.js";
-import { updateOverlays } from "./overlay_loader.js";
-import { updateControls } from "./page_controls.js";
-import { renderScene } from "./render.js";
-import { AnnotationSession } from "./session.js";
-import { loadValue, settings, storeValue } from "./settings.js";
-import { fillShortcutList, listenForShortcuts } from "./shortcuts.js";
-import { requestRender, setRenderCallback, state } from "./state.js";
-import { showToast } from "./toast.js";
+} from "./page/actions.js";
+import { RequestRejected, requestJson } from "./server/api_client.js";
+import { brushCursor, connectCanvas } from "./page/canvas_events.js";
+import { elementById, labelButtons } from "./page/dom.js";
+import { listenForFiles } from "./page/file_input.js";
+import { ImageList, getOrCreateSession } from "./panels/image_list.js";
+import { renderObjectList } from "./panels/object_list.js";
+import { updateOverlays } from "./page/overlay_loader.js";
+import { updateControls } from "./page/page_controls.js";
+import { renderScene } from "./drawing/render.js";
+import { AnnotationSession } from "./annotations/session.js";
+import { loadValue, settings, storeValue } from "./page/settings.js";
+import { fillShortcutList, listenForShortcuts } from "./page/shortcuts.js";
+import { requestRender, setRenderCallback, state } from "./page/state.js";
+import { showToast } from "./page/toast.js";
 
 const READY_POLL_MS = 700; // interval of asking whether the model is compiled
 const canvas = elementById("canvas");

@@ -1,6 +1,6 @@
 /** The state of the page, and the only way to redraw it. Used by all modules. */
 
-import { Viewport } from "./viewport.js";
+import { Viewport } from "../drawing/viewport.js";
 
 /** What the page shows; whoever changes it calls `requestRender`. */
 export const state = {

@@ -1,7 +1,7 @@
 /** The panel at the right: the objects of the image and the clicks of the current one.
  * Called by app.js for every frame. */
 
-import { createElement, createIconButton, elementById } from "./dom.js";
+import { createElement, createIconButton, elementById } from "../page/dom.js";
 
 /** Rows by object; they are kept between frames, so that typing is not interrupted. */
 const objectRows = new WeakMap();

@@ -3,10 +3,10 @@
  * sent one after the other. Opened by app.js; used by actions, lists and canvas. */
 
 import { AnnotatedObject } from "./annotated_object.js";
-import { requestBitmap, requestJson, sendRequest } from "./api_client.js";
-import { encodeMaskPng } from "./binary_mask.js";
-import { nextObjectColor } from "./colors.js";
-import { RequestQueue } from "./request_queue.js";
+import { requestBitmap, requestJson, sendRequest } from "../server/api_client.js";
+import { encodeMaskPng } from "../drawing/binary_mask.js";
+import { nextObjectColor } from "../drawing/colors.js";
+import { RequestQueue } from "../server/request_queue.js";
 
 export class AnnotationSession {
   /** @type {AnnotatedObject[]} in order of creation */

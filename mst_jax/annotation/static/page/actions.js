@@ -1,6 +1,6 @@
 /** The actions of buttons and keyboard shortcuts, by name. Used by app.js. */
 
-import { sendRequest } from "./api_client.js";
+import { sendRequest } from "../server/api_client.js";
 import { elementById } from "./dom.js";
 import { settings, switchTheme, updateSettings } from "./settings.js";
 import { requestRender, state } from "./state.js";

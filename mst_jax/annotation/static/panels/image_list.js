@@ -1,9 +1,9 @@
 /** The list of images at the left: those of the served folder, and those opened by the
  * user. Used by app.js. */
 
-import { requestJson, sendRequest } from "./api_client.js";
-import { createElement, elementById } from "./dom.js";
-import { loadValue, storeValue } from "./settings.js";
+import { requestJson, sendRequest } from "../server/api_client.js";
+import { createElement, elementById } from "../page/dom.js";
+import { loadValue, storeValue } from "../page/settings.js";
 
 const MAX_STORED_UPLOADS = 60; // images that are remembered beside those of the folder
 

@@ -1,7 +1,7 @@
 /** The page's copy of one annotated object. Created and changed by session.js; read by
  * render.js, object_list.js and the canvas modules. */
 
-import { EMPTY_MASK, decodeRunLengths } from "./binary_mask.js";
+import { EMPTY_MASK, decodeRunLengths } from "../drawing/binary_mask.js";
 
 export class AnnotatedObject {
   /** @type {?number} null until the server has created the object */

@@ -1,10 +1,10 @@
 /** Applies the active tool to the canvas: clicks, selection, brush strokes, hovering.
  * Used by app.js; pointer_gestures.js supplies the gestures. */
 
-import { BrushStroke, brushDiameter } from "./brush.js";
+import { BrushStroke, brushDiameter } from "../drawing/brush.js";
 import { isInsideImage } from "./page_controls.js";
-import { listenForGestures } from "./pointer_gestures.js";
-import { CLICK_RADIUS } from "./render.js";
+import { listenForGestures } from "../drawing/pointer_gestures.js";
+import { CLICK_RADIUS } from "../drawing/render.js";
 import { settings } from "./settings.js";
 import { requestRender, state } from "./state.js";
 import { showToast } from "./toast.js";

@@ -1,7 +1,7 @@
 /** Downloads the probability map and the token boxes of the current object while they
  * are shown. Called by app.js for every frame. */
 
-import { colorizeProbability } from "./render.js";
+import { colorizeProbability } from "../drawing/render.js";
 import { settings } from "./settings.js";
 import { requestRender, state } from "./state.js";
 

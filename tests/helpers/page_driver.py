@@ -1,6 +1,7 @@
 """Drive the annotation page like a user: input in image pixels, output from the page."""
 
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,17 @@ from urllib.parse import urlsplit
 import numpy as np
 from jaxtyping import Bool
 
+PRESS_MS = (20, 200)
+"""Shortest and longest time for which a hand holds a key or a mouse button."""
+
 _IMPORT_STATE = "const {state} = await import('/static/page/state.js');"
 
 
 class PageDriver:
     """A browser tab with the page.
 
-    Actions return when the server has applied them and the page is redrawn.
+    Keys and buttons are held as long as a hand holds them. Actions return when the server
+    has applied them and the page is redrawn.
 
     Attributes:
         tab: Playwright's `Page`.
@@ -27,6 +32,7 @@ class PageDriver:
     def __init__(self, context, server_url: str) -> None:
         """Open the page in a new tab of a Playwright `BrowserContext`."""
         self.tab = context.new_page()
+        self._random = random.Random(0)
         self.server_url = server_url
         self.console_errors: list[str] = []
         self.external_requests: list[str] = []
@@ -47,6 +53,11 @@ class PageDriver:
         if urlsplit(request.url).netloc not in (server_netloc, ""):
             self.external_requests.append(request.url)
 
+    @property
+    def press_ms(self) -> int:
+        """Random time for which a key or a button is held, in milliseconds."""
+        return self._random.randint(*PRESS_MS)
+
     def run_script(self, script: str, *arguments: Any) -> Any:
         """Run the body of an async function that sees `state` and its arguments `a`."""
         # Modules are loaded once, so this is the state of the page itself.
@@ -66,6 +77,20 @@ class PageDriver:
         previous_session = self.session_id
         self.tab.set_input_files("#image-file-input", [str(path) for path in paths])
         self.wait_for_session(other_than=previous_session)
+
+    def open_listed(self, name: str) -> None:
+        """Click on an image of the list and wait until it is open."""
+        self.tab.locator(f"#image-list button[title='{name}']").click()
+        self.wait_for_image(name)
+
+    def wait_for_image(self, name: str) -> None:
+        """Wait until the image with this name is open."""
+        self.tab.wait_for_function("name => document.title === name", arg=name)
+        self.wait_until_saved()
+
+    def wait_for_status(self, text: str) -> None:
+        """Wait until the status bar shows a text about what is saved."""
+        self.tab.wait_for_selector(f"#save-status:has-text({json.dumps(text)})")
 
     def wait_for_session(self, *, other_than: str | None) -> None:
         """Wait until a session is open whose ID differs from the given one."""
@@ -98,7 +123,8 @@ class PageDriver:
         """Click on an image pixel while keys are held."""
         for key in keys:
             self.tab.keyboard.down(key)
-        self.tab.mouse.click(*self.window_position(x, y), button=button)
+        position = self.window_position(x, y)
+        self.tab.mouse.click(*position, button=button, delay=self.press_ms)
         for key in keys:
             self.tab.keyboard.up(key)
         self.wait_until_saved()
@@ -116,13 +142,28 @@ class PageDriver:
 
     def press_key(self, key: str) -> None:
         """Press and release a key."""
-        self.tab.keyboard.press(key)
+        self.tab.keyboard.press(key, delay=self.press_ms)
         self.wait_until_saved()
 
     def press_button(self, action: str) -> None:
         """Click on the button of an action of `actions.js`."""
-        self.tab.locator(f"[data-action={action}]:visible").first.click()
+        button = self.tab.locator(f"[data-action={action}]:visible").first
+        button.click(delay=self.press_ms)
         self.wait_until_saved()
+
+    def key_of_label(self, name: str) -> str:
+        """Return the key of a label; adds the label to the list of the server."""
+        labels_url = f"{self.server_url}api/labels"
+        labels = self.tab.request.get(labels_url).json()["labels"]
+        names = [label["name"] for label in labels]
+        if name not in names:
+            response = self.tab.request.put(
+                labels_url, data={"labels": [*labels, {"name": name}]}
+            )
+            assert response.ok, response.text()
+            names.append(name)
+        self.tab.wait_for_selector(f"#label-list button[title={json.dumps(name)}]")
+        return str(names.index(name) + 1)
 
     @property
     def objects(self) -> list[dict]:

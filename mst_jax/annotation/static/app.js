@@ -1,35 +1,43 @@
 /** Entry point of the page, loaded by index.html: connects modules, opens images. */
 
+import { SessionCache } from "./page/session_cache.js";
+import { renderScene } from "./drawing/render.js";
 import {
-  changeSettings, createActions, deleteObject, exportMasks, setClickSign, setTool,
+  applyLabel, changeSettings, createActions, deleteObject, exportFolder, exportMasks,
+  setClickSign, setImagePanelOpen, setTool,
 } from "./page/actions.js";
-import { RequestRejected, requestJson } from "./server/api_client.js";
-import { brushCursor, connectCanvas } from "./page/canvas_events.js";
+import { brushCursor, connectCanvas, endStroke } from "./page/canvas_events.js";
 import { elementById, labelButtons } from "./page/dom.js";
 import { listenForFiles } from "./page/file_input.js";
-import { ImageList, getOrCreateSession } from "./panels/image_list.js";
-import { renderObjectList } from "./panels/object_list.js";
 import { updateOverlays } from "./page/overlay_loader.js";
-import { updateControls } from "./page/page_controls.js";
-import { renderScene } from "./drawing/render.js";
-import { AnnotationSession } from "./annotations/session.js";
+import { connectSliders, updateControls, updatePointer } from "./page/page_controls.js";
+import { pollUntilReady, startServerUpdates } from "./page/server_updates.js";
 import { loadValue, settings, storeValue } from "./page/settings.js";
 import { fillShortcutList, listenForShortcuts } from "./page/shortcuts.js";
-import { requestRender, setRenderCallback, state } from "./page/state.js";
-import { showToast } from "./page/toast.js";
+import { requestDraw, requestRender, setRenderCallback, state } from "./page/state.js";
+import { clearToasts, showToast } from "./page/toast.js";
+import { ImageIndex } from "./panels/image_index.js";
+import { ImageList } from "./panels/image_list.js";
+import { loadLabels, openLabelDialog, renderLabelList } from "./panels/label_list.js";
+import { renderObjectList, showCurrentObject } from "./panels/object_list.js";
+import { RequestRejected, createRequestKey, requestJson } from "./server/api_client.js";
 
-const READY_POLL_MS = 700; // interval of asking whether the model is compiled
+const PREFETCH_DELAY_MS = 300; // the open image has priority over the next one
 const canvas = elementById("canvas");
 const context = canvas.getContext("2d");
-const imageList = new ImageList((entry) => openImage(entry));
-const sessionCallbacks = { onChange: requestRender, onError: showError };
+const imageIndex = new ImageIndex(() => imageList.render());
+const imageList = new ImageList(imageIndex, openImage);
+const sessionCache = new SessionCache({ onChange: handleChange, onError: showError });
+const checkForUpdates = startServerUpdates({
+  refreshImages: () => imageIndex.refresh(imageList.firstVisible),
+  onSessionClosed: reopenImage,
+});
+let shownObject = null;
 
-setRenderCallback(() => {
-  updateOverlays();
+setRenderCallback((havePanelsChanged) => {
+  if (havePanelsChanged) renderPanels();
   renderScene(context, { ...state, settings, brushCursor: brushCursor() });
-  const handlers = { onDelete: deleteObject, onHoverClick: setHoveredClick };
-  renderObjectList(state.session, handlers);
-  updateControls();
+  updatePointer();
 });
 labelButtons();
 fillShortcutList(elementById("shortcut-list"));
@@ -37,24 +45,51 @@ connectCanvas(canvas);
 connectControls();
 openFirstImage().catch(showError);
 
+function renderPanels() {
+  updateOverlays();
+  renderObjectList(state.session, { onDelete: deleteObject, onHoverClick: hoverClick });
+  renderLabelList(applyLabel);
+  updateControls();
+  const currentObject = state.session?.currentObject ?? null;
+  if (currentObject !== shownObject) showCurrentObject();
+  shownObject = currentObject;
+}
+
+/** Called when objects or their requests have changed. */
+function handleChange() {
+  const otherSessions =
+    sessionCache.unsavedSessions.filter((session) => session !== state.session);
+  state.numUnsavedElsewhere = otherSessions.reduce(
+    (sum, { requestQueue }) => sum + requestQueue.numPending, 0);
+  rememberCurrentObject();
+  checkForUpdates();
+  requestRender();
+}
+
 /** Opens the session of the URL, else the last session, else the first image. */
 async function openFirstImage() {
   state.serverInfo = await requestJson("GET", "/about");
   if (!state.serverInfo.ready) pollUntilReady();
-  await imageList.load(state.serverInfo.has_image_folder);
+  loadLabels().catch(showError);
+  await imageIndex.load(state.serverInfo.has_image_folder);
   const urlParameters = new URLSearchParams(location.hash.slice(1));
   const sessionId = urlParameters.get("session") ?? loadValue("session", null);
-  const lastEntry = sessionId && imageList.entryOfSession(sessionId);
-  await openImage(lastEntry || imageList.entries[0]);
+  const lastEntry = sessionId && (await findEntry(sessionId));
+  const firstEntry = imageIndex.length ? await imageIndex.neighborEntry(1) : null;
+  await openImage(lastEntry || firstEntry);
 }
 
-/** Updates the progress bar until the model is compiled. */
-async function pollUntilReady() {
-  while (!state.serverInfo.ready) {
-    await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
-    // While the server is unreachable, the last progress stays visible.
-    state.serverInfo = await requestJson("GET", "/about").catch(() => state.serverInfo);
-    requestRender();
+/** Returns the entry of a session; null if the server has closed it. */
+async function findEntry(sessionId) {
+  try {
+    const session = await requestJson("GET", `/sessions/${sessionId}`);
+    return await imageIndex.entryOfSession(sessionId, session.folder_image);
+  } catch (error) {
+    const upload = imageIndex.uploads.find((entry) => entry.sessionId === sessionId);
+    if (upload) imageIndex.removeUpload(upload);
+    showError(error.status === 404
+      ? new RequestRejected("This session has ended. Open the image again.", 404) : error);
+    return null;
   }
 }
 
@@ -63,57 +98,116 @@ async function pollUntilReady() {
  * @param {?ImageEntry} entry
  */
 async function openImage(entry) {
-  if (!entry || entry === imageList.currentEntry) return;
+  setImagePanelOpen(false);
+  const previousEntry = imageIndex.currentEntry;
+  if (!entry || (entry === previousEntry && !state.openError)) return;
+  // 1. The previous image stays visible until this one is open.
+  imageIndex.currentEntry = entry;
   state.openingImageName = entry.name || "the image";
-  imageList.currentEntry = entry;
+  imageList.showCurrent();
   requestRender();
-  // 1. Save the annotations of the previous image.
-  await state.session?.requestQueue.whenIdle();
   try {
     // 2. Open the image, unless the user has selected another one in the meantime.
-    const session = await openSession(entry);
-    if (imageList.currentEntry !== entry) return;
-    showSession(session, entry);
+    const session = await sessionCache.open(entry);
+    if (imageIndex.currentEntry === entry) showSession(session, entry);
   } catch (error) {
-    showError(error);
-    if (imageList.currentEntry === entry) imageList.currentEntry = null;
+    if (imageIndex.currentEntry === entry) showOpenError(error, entry, previousEntry);
   } finally {
-    state.openingImageName = null;
+    if ([entry, previousEntry].includes(imageIndex.currentEntry)) {
+      state.openingImageName = null;
+    }
     imageList.render();
     requestRender();
   }
 }
 
-/** Opens the session of an image; a session that the server has closed is replaced. */
-async function openSession(entry) {
-  const storedSessionId = entry.sessionId;
-  try {
-    const sessionId = await getOrCreateSession(entry);
-    return await AnnotationSession.open(sessionId, sessionCallbacks);
-  } catch (error) {
-    const isClosed = error instanceof RequestRejected && error.status === 404;
-    if (!isClosed || !storedSessionId) throw error;
-    imageList.forgetSession(storedSessionId);
-    // An upload of an earlier page load is gone with its session.
-    if (!entry.isInFolder && !entry.file) {
-      throw new RequestRejected("This session has ended. Open the image again.", 404);
-    }
-    return AnnotationSession.open(await getOrCreateSession(entry), sessionCallbacks);
-  }
+/** Leaves the open image; its requests go on. */
+function leaveImage() {
+  if (!state.session) return;
+  clearToasts();
+  endStroke();
+  state.session.selectObject(null);
 }
 
 function showSession(session, entry) {
+  leaveImage();
   // 1. Replace all state of the previous image.
   Object.assign(state, {
     session, activeStroke: null, hoveredClick: null, clickLatency: null, overlays: {},
+    keyboardCursor: null, openError: null,
   });
+  session.nextName = state.activeLabel;
+  session.resumeObject(loadTabValue(session.sessionId));
   state.viewport.setImageSize(session.image);
+  canvas.setAttribute("aria-label", `Image ${session.imageName} with masks`);
   // 2. Remember the session, so that a reload opens it again.
-  entry.name = session.imageName;
-  imageList.store();
+  entry.name ||= session.imageName;
+  imageIndex.store();
   storeValue("session", session.sessionId);
   history.replaceState(null, "", `${location.pathname}#session=${session.sessionId}`);
   document.title = session.imageName;
+  // 3. The session may have been opened ahead of time: see what has changed since.
+  session.fetchChanges().catch(() => {});
+  setTimeout(() => prefetchNextImage(entry), PREFETCH_DELAY_MS);
+}
+
+function showOpenError(error, entry, previousEntry) {
+  // 1. A file of the user: the previous image stays open.
+  if (!entry.isInFolder) {
+    if (error instanceof RequestRejected) imageIndex.removeUpload(entry);
+    imageIndex.currentEntry = previousEntry;
+    return showError(error);
+  }
+  // 2. An image of the folder stays selected: the next one is one key away.
+  leaveImage();
+  state.session = null;
+  state.openError = `${entry.name} cannot be shown: ${error.message}`;
+  if (!(error instanceof RequestRejected)) console.warn(error);
+}
+
+async function prefetchNextImage(entry) {
+  if (imageIndex.currentEntry !== entry) return;
+  const nextEntry = await imageIndex.neighborEntry(1).catch(() => null);
+  // A failure is reported when the image is opened.
+  if (nextEntry?.isInFolder) sessionCache.open(nextEntry).catch(() => {});
+}
+
+async function openNeighborImage(step) {
+  const entry = await imageIndex.neighborEntry(step).catch(showError);
+  if (entry) return openImage(entry);
+  if (entry === null) showToast(step > 0 ? "This is the last image." : "This is the first image.");
+}
+
+/** Opens the current image again after the server has closed its session. */
+function reopenImage() {
+  const entry = imageIndex.currentEntry;
+  sessionCache.forget(entry);
+  imageIndex.currentEntry = null;
+  state.session = null;
+  openImage(entry);
+}
+
+/** Adds a file with masks of many images to the folder. */
+async function importIntoFolder(file) {
+  try {
+    const type = file.name.toLowerCase().endsWith(".json")
+      ? "application/json" : "application/zip";
+    const body = new Blob([file], { type });
+    const result = await requestJson("POST", "/import", body, createRequestKey());
+    const skipped = result.skipped.length ? ` Skipped: ${result.skipped.join(" ")}` : "";
+    const { num_objects: numObjects, num_images: numImages } = result;
+    showToast(`${formatNumber(numObjects, "object")} in ${
+      formatNumber(numImages, "image")} ${numObjects === 1 ? "was" : "were"} added.${
+      skipped}`);
+    await imageIndex.refresh(imageList.firstVisible);
+    await loadLabels();
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function formatNumber(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function showError(error) {
@@ -122,14 +216,27 @@ function showError(error) {
   if (!(error instanceof RequestRejected)) console.warn(error);
 }
 
-function setHoveredClick(click) {
+/** Remembers the current object of this tab only: other users begin their own. */
+function rememberCurrentObject() {
+  const { session } = state;
+  if (!session) return;
+  const objectId = session.currentObject?.objectId;
+  if (objectId) sessionStorage.setItem(session.sessionId, String(objectId));
+  else sessionStorage.removeItem(session.sessionId);
+}
+
+function loadTabValue(sessionId) {
+  return Number(sessionStorage.getItem(sessionId)) || null;
+}
+
+function hoverClick(click) {
   state.hoveredClick = click;
-  requestRender();
+  requestDraw();
 }
 
 function setMasksHidden(isHidden) {
   state.masksHidden = isHidden;
-  requestRender();
+  requestDraw();
 }
 
 function focusCanvas() {
@@ -137,46 +244,40 @@ function focusCanvas() {
 }
 
 function connectControls() {
-  const actions = createActions((step) => openImage(imageList.neighborEntry(step)));
+  const actions = createActions(openNeighborImage);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button) handleButtonClick(button, event, actions);
   });
-  connectSlider("mask-opacity", "maskOpacity");
-  connectSlider("brush-size", "brushSize");
+  connectSliders(changeSettings, focusCanvas);
+  elementById("edit-labels").addEventListener("click", openLabelDialog);
   const getTool = () => state.activeTool;
   listenForShortcuts(actions, { getTool, setTool, setMasksHidden });
   listenForFiles({
-    onImages: (files) => openImage(imageList.addFiles(files)),
+    onImages: (files) => openImage(imageIndex.addFiles(files)),
     onLabelMap: (file) => state.session.loadLabelMap(file),
+    onImport: importIntoFolder,
     canLoadMasks: () => state.session !== null,
   });
   // The browser asks before it discards actions that are not saved.
   addEventListener("beforeunload", (event) => {
-    if (state.session?.requestQueue.numPending) event.preventDefault();
+    if (sessionCache.unsavedSessions.length) event.preventDefault();
   });
 }
 
 /** Runs what the data attributes of a button name. */
 function handleButtonClick(button, event, actions) {
-  const { action, tool, view, sign, exportFormat } = button.dataset;
+  const { action, tool, view, sign, exportFormat, folderFormat } = button.dataset;
   if (action) actions[action]();
   if (tool) setTool(tool);
   if (view) changeSettings({ maskView: view });
   if (sign) setClickSign(sign === "positive");
   if (exportFormat) exportMasks(exportFormat);
-  if (button.closest("[popover]")) elementById("export-menu").hidePopover();
+  if (folderFormat) exportFolder(folderFormat);
+  if (button.closest("#export-menu")) elementById("export-menu").hidePopover();
   // After a mouse click (detail > 0) Space finishes the object; it does not press the
   // button a second time.
-  const opensPopup = button.hasAttribute("popovertarget") || action === "showHelp";
+  const opensPopup = button.hasAttribute("popovertarget") || button.closest("dialog") ||
+    ["showHelp", "searchImages"].includes(action) || button.id === "edit-labels";
   if (event.detail > 0 && !opensPopup) focusCanvas();
-}
-
-/** Connects a slider with the setting of the same meaning. */
-function connectSlider(elementId, settingName) {
-  const slider = elementById(elementId);
-  slider.value = settings[settingName];
-  slider.addEventListener("input", ({ target }) =>
-    changeSettings({ [settingName]: Number(target.value) }));
-  slider.addEventListener("pointerup", focusCanvas);
 }

@@ -62,11 +62,9 @@ def test_layout_fits_the_window(browser, photo_server_url, name, tmp_path):
         # 1. Open the photo and annotate its objects.
         page = PageDriver(context, photo_server_url)
         page.wait_for_session(other_than=None)
-        page.tab.locator(f"[title='{photo}.jpg']").click()
-        page.tab.wait_for_function(
-            "title => document.title === title", arg=f"{photo}.jpg"
-        )
-        page.wait_until_saved()
+        if page.tab.locator("[data-action=toggleImagePanel]").is_visible():
+            page.press_button("toggleImagePanel")
+        page.open_listed(f"{photo}.jpg")
         for clicks in objects:
             if page.objects:
                 page.press_key("Space")

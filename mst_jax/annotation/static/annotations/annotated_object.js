@@ -26,20 +26,38 @@ export class AnnotatedObject {
     this.color = color;
   }
 
+  /** Whether there is nothing to lose: no mask, no click, nothing on its way. */
+  get isEmpty() {
+    const numClicks = this.clicks.length + this.pendingClicks.length;
+    return this.mask.isEmpty && numClicks + this.numPendingMasks === 0;
+  }
+
   /**
    * Takes over ID, clicks, history and mask from a response.
    * @param {object} serverObject object as the server describes it, maybe without a mask
    */
   updateFromServer(serverObject) {
+    const hasNewMask = serverObject.mask && serverObject.version !== this.version;
     this.objectId = serverObject.object_id;
     this.version = serverObject.version;
-    this.clicks = serverObject.clicks;
+    this.clicks = reuseClicks(this, serverObject.clicks);
     this.canUndo = serverObject.can_undo;
     this.canRedo = serverObject.can_redo;
     this.name ||= serverObject.name;
     // While later strokes wait, the page already shows a newer mask than the server's.
-    if (serverObject.mask && this.numPendingMasks < 2) {
+    if (hasNewMask && this.numPendingMasks < 2) {
       this.mask = decodeRunLengths(serverObject.mask);
     }
   }
+}
+
+/** Keeps the click objects that the page knows already, so that lists keep their rows. */
+function reuseClicks({ clicks, pendingClicks }, newClicks) {
+  const unusedClicks = [...clicks, ...pendingClicks];
+  return newClicks.map((newClick) => {
+    const index = unusedClicks.findIndex((click) =>
+      click.x === newClick.x && click.y === newClick.y &&
+      click.positive === newClick.positive);
+    return index < 0 ? newClick : unusedClicks.splice(index, 1)[0];
+  });
 }

@@ -1,48 +1,68 @@
 /** The annotations of one image. New clicks, painted masks, attributes and deletions of
  * objects appear at once; other changes appear with the server's response. Requests are
- * sent one after the other. Opened by app.js; used by actions, lists and canvas. */
+ * sent one after the other. Opened by page/session_cache.js; used by actions and panels. */
 
+import { ActionHistory } from "./action_history.js";
 import { AnnotatedObject } from "./annotated_object.js";
-import { requestBitmap, requestJson, sendRequest } from "../server/api_client.js";
+import { ObjectCollection } from "./object_collection.js";
+import { ServerSync } from "./server_sync.js";
 import { encodeMaskPng } from "../drawing/binary_mask.js";
 import { nextObjectColor } from "../drawing/colors.js";
-import { RequestQueue } from "../server/request_queue.js";
 
 export class AnnotationSession {
-  /** @type {AnnotatedObject[]} in order of creation */
-  objects = [];
-  /** @type {?AnnotatedObject} null: the next click creates an object */
-  currentObject = null;
+  /** @type {?string} name of new objects; null: the server names them */
+  nextName = null;
+  #collection = new ObjectCollection();
+  #history = new ActionHistory();
 
   /**
-   * Creates the page's copy of a session of the server.
-   * @param {object} sessionState the response of GET /api/sessions/{session_id}
+   * @param {object} sessionState what `client.fetchState` returns
    * @param {ImageBitmap} image the image of the session
+   * @param {SessionClient} client sends the requests
    * @param {object} callbacks functions that the session calls
    * @param {() => void} callbacks.onChange is called after every change
    * @param {(error: Error) => void} callbacks.onError is called for a rejected request
    */
-  constructor(sessionState, image, callbacks) {
+  constructor(sessionState, image, client, callbacks) {
     this.sessionId = sessionState.session_id;
     this.imageName = sessionState.image_name;
     this.image = image;
+    this.client = client;
     this.callbacks = callbacks;
-    this.requestQueue = new RequestQueue(callbacks.onChange);
-    this.#mergeServerObjects(sessionState.objects);
-    // After a reload, clicks continue the last unfinished object.
-    this.currentObject = this.objects.findLast(({ finished }) => !finished) ?? null;
+    this.sync = new ServerSync(client, this.#collection, callbacks);
+    const objectIds = sessionState.objects.map(({ object_id: objectId }) => objectId);
+    this.sync.mergeState({ ...sessionState, object_ids: objectIds });
   }
 
   /**
-   * Opens a session of the server with all earlier annotations.
-   * @param {string} sessionId
+   * Opens a session with all earlier annotations.
+   * @param {SessionClient} client sends the requests
    * @param {object} callbacks see the constructor
    * @returns {Promise<AnnotationSession>}
    */
-  static async open(sessionId, callbacks) {
-    const sessionState = await requestJson("GET", `/sessions/${sessionId}`);
-    const image = await requestBitmap(`/sessions/${sessionId}/image`);
-    return new AnnotationSession(sessionState, image, callbacks);
+  static async open(client, callbacks) {
+    const [sessionState, image] =
+      await Promise.all([client.fetchState(), client.fetchImage()]);
+    return new AnnotationSession(sessionState, image, client, callbacks);
+  }
+
+  /** @returns {AnnotatedObject[]} in order of creation */
+  get objects() {
+    return this.#collection.items;
+  }
+
+  /** @returns {?AnnotatedObject} null: the next click creates an object */
+  get currentObject() {
+    return this.#collection.currentObject;
+  }
+
+  get requestQueue() {
+    return this.sync.requestQueue;
+  }
+
+  /** Whether no request waits for its response. */
+  get isIdle() {
+    return this.sync.isIdle;
   }
 
   /**
@@ -50,8 +70,7 @@ export class AnnotationSession {
    * @returns {AnnotatedObject}
    */
   getOrCreateObject() {
-    const usedColors = this.objects.map(({ color }) => color);
-    return this.currentObject ?? this.#createObject(nextObjectColor(usedColors));
+    return this.currentObject ?? this.#createObject();
   }
 
   /**
@@ -60,43 +79,68 @@ export class AnnotationSession {
    * @param {number} y row in image pixels, an integer
    * @param {boolean} positive whether the click is on the object
    * @returns {Promise<number|undefined>} milliseconds on the server; undefined if the
-   *   request failed or only its response was lost
+   *   request failed
    */
   async addClick(x, y, positive) {
     const object = this.getOrCreateObject();
     const click = { x, y, positive };
     object.pendingClicks.push(click);
-    const removePending = () =>
-      object.pendingClicks.splice(object.pendingClicks.indexOf(click), 1);
-    const response = await this.#changeMask(
-      object, "POST", "/clicks", click, removePending,
-    );
+    const response = await this.#changeMask(object, (requestKey) =>
+      this.client.addClick(object.objectId, click, requestKey),
+    () => object.pendingClicks.splice(object.pendingClicks.indexOf(click), 1));
     return response?.elapsed_ms;
   }
 
   /**
    * Removes one click; the server predicts the mask of the others.
    * @param {AnnotatedObject} object
-   * @param {number} clickIndex index into `object.clicks`
+   * @param {object} click one of `object.clicks`; a second call does nothing
    */
-  deleteClick(object, clickIndex) {
-    return this.#changeMask(object, "DELETE", `/clicks/${clickIndex}`);
+  deleteClick(object, click) {
+    if (click.isDeleting) return;
+    click.isDeleting = true;
+    this.#changeMask(object, async (requestKey) => {
+      // Earlier requests may have moved or removed the click.
+      const clickIndex = object.clicks.indexOf(click);
+      if (clickIndex < 0) return undefined;
+      return this.client.deleteClick(object.objectId, clickIndex, requestKey);
+    }, () => (click.isDeleting = false));
   }
 
-  /** Undoes the last action; without a current object, selects the last object. */
+  /**
+   * Undoes the last action: a deletion of an object, or a change of the current object.
+   * Without a current object, selects the last one.
+   */
   undo() {
-    if (this.currentObject) this.#changeMask(this.currentObject, "POST", "/undo");
-    else this.selectObject(this.objects.at(-1) ?? null);
+    const undoActions = {
+      restore: () => this.#restoreObject(),
+      undo: () => this.#changeHistory(this.currentObject, "undo"),
+      select: () => this.selectObject(this.objects.at(-1) ?? null),
+    };
+    undoActions[this.nextUndo]?.();
   }
 
   /** Redoes the action that was undone last. */
   redo() {
-    if (this.currentObject) this.#changeMask(this.currentObject, "POST", "/redo");
+    const redoActions = {
+      delete: () => this.deleteObject(this.currentObject),
+      redo: () => this.#changeHistory(this.currentObject, "redo"),
+    };
+    redoActions[this.nextRedo]?.();
+  }
+
+  /** What `undo` and `redo` would do; null: nothing. */
+  get nextUndo() {
+    return this.#history.nextUndo(this.#collection, this.isIdle);
+  }
+
+  get nextRedo() {
+    return this.#history.nextRedo(this.currentObject);
   }
 
   /** Removes clicks and mask of the current object; this can be undone. */
   resetObject() {
-    if (this.currentObject) this.#changeMask(this.currentObject, "POST", "/reset");
+    if (this.currentObject) this.#changeHistory(this.currentObject, "reset");
   }
 
   /**
@@ -107,67 +151,70 @@ export class AnnotationSession {
   replaceMask(object, mask) {
     object.mask = mask;
     // The server rejects an empty mask; a reset has the same result.
-    if (mask.isEmpty) return this.#changeMask(object, "POST", "/reset");
+    if (mask.isEmpty) return this.#changeHistory(object, "reset");
     object.numPendingMasks += 1;
+    // A promise, so that the action keeps its position while the mask is encoded.
     const maskPng = encodeMaskPng(mask, this.image.width, this.image.height);
-    return this.#changeMask(
-      object, "PUT", "/mask", maskPng, () => (object.numPendingMasks -= 1),
-    );
-  }
-
-  /** Finishes the current object; the next click creates another. */
-  finishObject() {
-    const object = this.currentObject;
-    if (!object) return;
-    this.selectObject(null);
-    this.#updateObject(object, { finished: true });
+    return this.#changeMask(object, async (requestKey) =>
+      this.client.replaceMask(object.objectId, await maskPng, requestKey),
+    () => (object.numPendingMasks -= 1));
   }
 
   /**
-   * Makes an object the current one.
+   * Makes an object the current one. The object that is left is finished; it is deleted
+   * if it is empty.
    * @param {?AnnotatedObject} object null: the next click creates an object
    */
   selectObject(object) {
-    this.currentObject = object;
+    const leftObject = this.currentObject;
+    this.#collection.currentObject = object;
+    if (leftObject && leftObject !== object) this.#leaveObject(leftObject);
     this.callbacks.onChange();
   }
 
   /**
-   * Renames an object.
-   * @param {AnnotatedObject} object
-   * @param {string} name 1 to 200 characters
+   * Selects an object again after a reload of the page.
+   * @param {?number} objectId unknown IDs select nothing
    */
-  renameObject(object, name) {
-    this.#updateObject(object, { name });
+  resumeObject(objectId) {
+    this.#collection.currentObject = this.#collection.find(objectId);
   }
 
   /**
-   * Changes the color of an object.
+   * Shows new attributes at once, and sends them.
    * @param {AnnotatedObject} object
-   * @param {string} color "#rrggbb"
+   * @param {{name?: string, color?: string, finished?: boolean}} attributes
    */
-  recolorObject(object, color) {
-    this.#updateObject(object, { color });
+  updateObject(object, attributes) {
+    Object.assign(object, attributes);
+    this.callbacks.onChange();
+    return this.sync.enqueue(async (requestKey) => {
+      if (object.objectId === null) return;
+      await this.client.updateObject(object.objectId, attributes, requestKey);
+      // Again, because a response in between may have restored the old attributes.
+      Object.assign(object, attributes);
+    });
   }
 
   /**
-   * Deletes an object.
+   * Deletes an object; `undo` restores it.
    * @param {AnnotatedObject} object
-   * @returns {() => Promise<void>} function that restores it, without its clicks
    */
   deleteObject(object) {
-    this.#removeFromPage(object);
-    this.#enqueue(async (isRetry) => {
+    this.#history.recordDeletion(object);
+    this.discardObject(object);
+  }
+
+  /**
+   * Deletes an object that nobody wants back, such as an empty one.
+   * @param {AnnotatedObject} object
+   */
+  discardObject(object) {
+    this.#hideObject(object);
+    this.sync.enqueue(async (requestKey) => {
       if (object.objectId === null) return;
-      const response = sendRequest("DELETE", this.#objectPath(object));
-      // On a retry the object may be deleted already: 404 is then a success.
-      await (isRetry ? response.catch(() => {}) : response);
+      await this.client.deleteObject(object.objectId, requestKey);
     });
-    return async () => {
-      const restored = this.#createObject(object.color);
-      if (object.name) this.renameObject(restored, object.name);
-      if (!object.mask.isEmpty) await this.replaceMask(restored, object.mask);
-    };
   }
 
   /**
@@ -175,131 +222,83 @@ export class AnnotationSession {
    * @param {File} labelMap PNG as large as the image
    */
   loadLabelMap(labelMap) {
-    return this.#enqueue(async () => {
-      const path = `/sessions/${this.sessionId}/label-map`;
-      this.#mergeServerObjects((await requestJson("POST", path, labelMap)).objects);
+    return this.sync.enqueue(async (requestKey) => {
+      const { objects } = await this.client.loadLabelMap(labelMap, requestKey);
+      objects.forEach((added) => this.#collection.mergeObject(added));
     });
   }
 
   /**
-   * Fetches the probability map of an object.
-   * @param {AnnotatedObject} object
-   * @returns {Promise<ImageBitmap>} the probability map as a gray image
+   * Takes over what other users have changed.
+   * @returns {Promise<boolean>} whether another user has deleted the current object
    */
-  fetchProbability(object) {
-    return requestBitmap(`${this.#objectPath(object)}/mask?values=probability`);
+  async fetchChanges() {
+    const { currentObject } = this;
+    const isMerged = await this.sync.fetchChanges();
+    return isMerged && currentObject !== null && this.currentObject === null;
   }
 
-  /**
-   * Fetches the tokens that the model selects for an object.
-   * @param {AnnotatedObject} object
-   * @returns {Promise<{fine: number[][], coarse: number[][]}>} boxes [x, y, width,
-   *   height] of the selected tokens in image pixels
-   */
-  fetchTokenBoxes(object) {
-    return requestJson("GET", `${this.#objectPath(object)}/tokens`);
-  }
-
-  #objectPath(object) {
-    return `/sessions/${this.sessionId}/objects/${object.objectId}`;
-  }
-
-  #createObject(color) {
-    const object = new AnnotatedObject(color);
-    this.objects.push(object);
+  #createObject() {
+    const usedColors = this.objects.map(({ color }) => color);
+    const object = new AnnotatedObject(nextObjectColor(usedColors));
+    const attributes = { color: object.color };
+    if (this.nextName) object.name = attributes.name = this.nextName;
+    this.#collection.insert(object);
     this.selectObject(object);
-    this.#enqueue(async (isRetry) => {
-      // If only the response was lost, the server has an object that is unknown here.
-      if (isRetry) {
-        const { objects } = await requestJson("GET", `/sessions/${this.sessionId}`);
-        const created = objects.find(({ object_id }) => !this.#findObject(object_id));
-        if (created) return object.updateFromServer(created);
-      }
-      const path = `/sessions/${this.sessionId}/objects`;
-      object.updateFromServer(await requestJson("POST", path, { color }));
-    }).then(() => object.objectId ?? this.#removeFromPage(object));
+    this.sync.enqueue(async (requestKey) =>
+      object.updateFromServer(await this.client.createObject(attributes, requestKey)),
+    ).then(() => object.objectId ?? this.#hideObject(object));
     return object;
   }
 
-  #removeFromPage(object) {
-    this.objects = this.objects.filter((candidate) => candidate !== object);
-    if (this.currentObject === object) this.currentObject = null;
-    this.callbacks.onChange();
-  }
-
-  /** Shows new attributes (name, color or finished) at once, and sends them. */
-  #updateObject(object, attributes) {
-    Object.assign(object, attributes);
-    this.callbacks.onChange();
-    this.#enqueue(async () => {
+  #restoreObject() {
+    const object = this.#history.takeDeletedObject();
+    this.#collection.insert(object);
+    this.selectObject(object);
+    this.sync.enqueue(async (requestKey) => {
       if (object.objectId === null) return;
-      await requestJson("PATCH", this.#objectPath(object), attributes);
-      // Again, because a response in between may have restored the old attributes.
-      Object.assign(object, attributes);
+      const { client } = this;
+      object.updateFromServer(await client.restoreObject(object.objectId, requestKey));
     });
   }
 
+  /** Finishes an object, and deletes it if it turns out to be empty. */
+  async #leaveObject(object) {
+    if (!object.isEmpty && !object.finished) this.updateObject(object, { finished: true });
+    await this.requestQueue.whenIdle();
+    const isGone = object === this.currentObject || !this.objects.includes(object);
+    if (object.isEmpty && !isGone) this.discardObject(object);
+  }
+
+  #hideObject(object) {
+    this.#collection.remove(object);
+    this.callbacks.onChange();
+  }
+
+  /** @param {"undo"|"redo"|"reset"} action */
+  #changeHistory(object, action) {
+    return this.#changeMask(object, (requestKey) =>
+      this.client.changeHistory(object.objectId, action, requestKey));
+  }
+
   /**
-   * Sends an action that changes the mask of an object.
+   * Sends an action that changes the mask of an object; reopens a finished object.
    * @param {AnnotatedObject} object
-   * @param {string} method HTTP method
-   * @param {string} subpath path below that of the object
-   * @param {object|Blob|Promise<Blob>} [body] a promise is awaited in the queue, so
-   *   that an action keeps its position while its body is encoded
+   * @param {(requestKey: string) => Promise<?object>} send returns the object of the
+   *   server; undefined: nothing was sent
    * @param {() => void} [onSettled] called after success and failure
    * @returns {Promise<object|undefined>} the response; undefined if the request failed
-   *   or only its response was lost
    */
-  #changeMask(object, method, subpath, body, onSettled = () => {}) {
-    if (object.finished) this.#updateObject(object, { finished: false });
+  #changeMask(object, send, onSettled = () => {}) {
+    this.#history.recordChange();
+    if (object.finished) this.updateObject(object, { finished: false });
     this.callbacks.onChange();
-    let versionBefore = null;
-    return this.#enqueue(async (isRetry) => {
-      if (isRetry) await this.#syncWithServer();
-      else versionBefore = object.version;
-      // A new version after a lost response: the action was applied, do not repeat it.
-      const isApplied = object.version !== versionBefore;
-      if (object.objectId === null || isApplied) return undefined;
-      const path = this.#objectPath(object) + subpath;
-      const response = await requestJson(method, path, await body);
-      object.updateFromServer(response);
+    return this.sync.enqueue(async (requestKey) => {
+      // The object could not be created.
+      if (object.objectId === null) return undefined;
+      const response = await send(requestKey);
+      if (response) object.updateFromServer(response);
       return response;
-    }, onSettled);
-  }
-
-  /** Queues a task; after a failure, updates and adds the server's objects. */
-  async #enqueue(task, onSettled = () => {}) {
-    try {
-      return await this.requestQueue.add(task);
-    } catch (error) {
-      this.callbacks.onError(error);
-      await this.#syncWithServer().catch(() => {});
-    } finally {
-      onSettled();
-      this.callbacks.onChange();
-    }
-  }
-
-  async #syncWithServer() {
-    const { objects } = await requestJson("GET", `/sessions/${this.sessionId}`);
-    this.#mergeServerObjects(objects);
-  }
-
-  /** Updates known objects and adds unknown ones. */
-  #mergeServerObjects(serverObjects) {
-    for (const serverObject of serverObjects) {
-      let object = this.#findObject(serverObject.object_id);
-      if (!object) {
-        object = new AnnotatedObject(serverObject.color);
-        this.objects.push(object);
-      }
-      const { name, color, finished } = serverObject;
-      Object.assign(object, { name, color, finished });
-      object.updateFromServer(serverObject);
-    }
-  }
-
-  #findObject(objectId) {
-    return this.objects.find((object) => object.objectId === objectId);
+    }, onSettled, () => (object.version = null));
   }
 }

@@ -27,7 +27,9 @@ export function renderScene(context, scene) {
   // 1. What zooms with the image is drawn in image pixels.
   drawInImagePixels(context, viewport, () => {
     context.imageSmoothingEnabled = viewport.scale < MIN_PIXELATED_SCALE;
+    context.filter = displayFilter(scene.settings);
     context.drawImage(session.image, 0, 0);
+    context.filter = "none";
     if (scene.masksHidden) return;
     drawMasks(context, scene);
     if (scene.settings.showTokens && scene.overlays.tokenBoxes) {
@@ -37,6 +39,18 @@ export function renderScene(context, scene) {
   // 2. Clicks and the brush cursor keep their size on the screen.
   if (!scene.masksHidden && session.currentObject) drawClicks(context, scene);
   if (scene.brushCursor) drawBrushCursor(context, viewport, scene.brushCursor);
+  if (scene.keyboardCursor) drawKeyboardCursor(context, viewport, scene.keyboardCursor);
+}
+
+/**
+ * Returns the filter for brightness and contrast of the image, not of the masks.
+ * @param {{brightness: number, contrast: number}} settings -100 to 100, 0 = unchanged
+ * @returns {string} value of `context.filter`
+ */
+export function displayFilter({ brightness, contrast }) {
+  if (brightness === 0 && contrast === 0) return "none";
+  // Equal steps of the sliders multiply by equal factors, up to 16 and up to 4.
+  return `brightness(${2 ** (brightness / 25)}) contrast(${2 ** (contrast / 50)})`;
 }
 
 function drawInImagePixels(context, viewport, draw) {
@@ -149,6 +163,21 @@ function drawBrushCursor(context, viewport, { x, y, diameter }) {
   for (const [color, lineWidth] of [["rgb(0 0 0 / 0.6)", 3], ["#fff", 1.2]]) {
     context.beginPath();
     context.arc(center.x, center.y, diameter / 2, 0, 2 * Math.PI);
+    context.lineWidth = lineWidth;
+    context.strokeStyle = color;
+    context.stroke();
+  }
+}
+
+/** Draws a cross with a gap at the pixel that Enter clicks. */
+function drawKeyboardCursor(context, viewport, { x, y }) {
+  const center = viewport.toCanvas(x + 0.5, y + 0.5);
+  for (const [color, lineWidth] of [["rgb(0 0 0 / 0.7)", 4], ["#fff", 1.5]]) {
+    context.beginPath();
+    for (const [stepX, stepY] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(center.x + 5 * stepX, center.y + 5 * stepY);
+      context.lineTo(center.x + 18 * stepX, center.y + 18 * stepY);
+    }
     context.lineWidth = lineWidth;
     context.strokeStyle = color;
     context.stroke();

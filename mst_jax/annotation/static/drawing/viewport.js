@@ -86,6 +86,20 @@ export class Viewport {
   }
 
   /**
+   * Moves the image so that a point of it is visible.
+   * @param {{x: number, y: number}} point image pixels
+   */
+  showPoint({ x, y }) {
+    const position = this.toCanvas(x, y);
+    const { width, height } = this.canvasSize;
+    const missing = (value, length) =>
+      Math.max(FIT_MARGIN - value, 0) + Math.min(length - FIT_MARGIN - value, 0);
+    const deltaX = missing(position.x, width);
+    const deltaY = missing(position.y, height);
+    if (deltaX || deltaY) this.panBy(deltaX, deltaY);
+  }
+
+  /**
    * @param {number} canvasX CSS pixels
    * @param {number} canvasY CSS pixels
    * @returns {{x: number, y: number}} image pixels; may lie outside the image

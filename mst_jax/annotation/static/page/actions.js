@@ -1,18 +1,17 @@
 /** The actions of buttons and keyboard shortcuts, by name. Used by app.js. */
 
-import { sendRequest } from "../server/api_client.js";
 import { elementById } from "./dom.js";
 import { settings, switchTheme, updateSettings } from "./settings.js";
 import { requestRender, state } from "./state.js";
-import { showToast } from "./toast.js";
+import { clearToasts, showToast } from "./toast.js";
+import { downloadFile } from "../server/api_client.js";
 
 const ZOOM_STEP = 1.25; // zoom factor of one key press
 const BRUSH_STEP = 5; // brush size of one key press
-const DOWNLOAD_URL_MS = 60_000; // time until the URL of a download is released
 
 /**
  * Creates the table of actions; shortcuts pass the pressed key, buttons pass nothing.
- * @param {(step: number) => void} openNeighborImage opens the next (1) or previous (-1)
+ * @param {(step: 1|-1) => void} openNeighborImage opens the next (1) or previous (-1)
  * @returns {Object<string, (key?: string) => void>} functions by action name
  */
 export function createActions(openNeighborImage) {
@@ -36,16 +35,18 @@ export function createActions(openNeighborImage) {
     showOutlines: viewSetter("outline"),
     showProbability: viewSetter("probability"),
     toggleTokens,
+    resetDisplay: () => changeSettings({ brightness: 0, contrast: 0 }),
     switchTheme,
     showHelp: () => elementById("help-dialog").showModal(),
     // Objects
-    undo: () => state.session?.undo(),
+    undo,
     redo: () => state.session?.redo(),
     resetObject: () => state.session?.resetObject(),
     finishObject,
     deleteObject: () =>
       state.session?.currentObject && deleteObject(state.session.currentObject),
     stepObject: (key) => stepObject(key === "J" ? 1 : -1),
+    applyLabel: (key) => applyLabel(state.labels[Number(key) - 1]?.name),
     // Zoom; at actual size an image pixel is one physical pixel of the screen.
     zoomByKey: viewportAction((key) =>
       viewport.zoomBy(key === "+" ? ZOOM_STEP : 1 / ZOOM_STEP)),
@@ -54,10 +55,17 @@ export function createActions(openNeighborImage) {
     fitImage: viewportAction(() => viewport.fitImage()),
     zoomToActualSize: viewportAction(() =>
       viewport.zoomBy(1 / viewport.scale / devicePixelRatio)),
-    // Files
-    stepImage: (key) => openNeighborImage(key === "PageDown" ? 1 : -1),
+    // Images and files
+    openNextImage: () => openNeighborImage(1),
+    openPreviousImage: () => openNeighborImage(-1),
+    toggleImagePanel: () => setImagePanelOpen(!isImagePanelOpen()),
+    searchImages: () => {
+      setImagePanelOpen(true);
+      elementById("image-search").focus();
+    },
     openImages: () => elementById("image-file-input").click(),
     loadMasks: () => elementById("mask-file-input").click(),
+    importFolder: () => elementById("import-file-input").click(),
     exportAll: () => exportMasks("zip"),
   };
 }
@@ -84,18 +92,48 @@ export function changeSettings(changes) {
 }
 
 /**
- * Deletes an object; a toast offers to restore it.
- * @param {AnnotatedObject} object
+ * Shows or hides the images on narrow screens, where they cover the canvas.
+ * @param {boolean} isOpen
  */
-export function deleteObject(object) {
-  const restoreObject = state.session.deleteObject(object);
-  if (object.mask.isEmpty) return;
-  const message = `${object.name || "The object"} was deleted.`;
-  showToast(message, { label: "Restore", run: restoreObject });
+export function setImagePanelOpen(isOpen) {
+  elementById("image-panel").classList.toggle("open", isOpen);
+  requestRender();
+}
+
+/** @returns {boolean} whether the images cover the canvas of a narrow screen */
+export function isImagePanelOpen() {
+  return elementById("image-panel").classList.contains("open");
 }
 
 /**
- * Downloads a file with the masks of all objects.
+ * Deletes an object; a toast offers to restore it, as undo does.
+ * @param {AnnotatedObject} object
+ */
+export function deleteObject(object) {
+  const { session } = state;
+  if (object.isEmpty) return session.discardObject(object);
+  session.deleteObject(object);
+  const message = `${object.name || "The object"} was deleted.`;
+  showToast(message, { label: "Undo (Z)", run: undo });
+}
+
+/**
+ * Labels the current object and those that follow; without an object, the label that is
+ * active already is switched off.
+ * @param {?string} label undefined: the pressed key has no label
+ */
+export function applyLabel(label) {
+  if (label === undefined) return;
+  const object = state.session?.currentObject;
+  const isSwitchedOff = !object && state.activeLabel === label;
+  state.activeLabel = isSwitchedOff ? null : label;
+  if (state.session) state.session.nextName = state.activeLabel;
+  if (object && object.name !== label) state.session.updateObject(object, { name: label });
+  requestRender();
+}
+
+/**
+ * Downloads a file with the masks of the open image.
  * @param {"labels"|"coco"|"coco_rle"|"numpy"|"zip"} format
  */
 export async function exportMasks(format) {
@@ -103,33 +141,39 @@ export async function exportMasks(format) {
   if (!session?.objects.length) {
     return showToast("There is no object to export. Click on one first.");
   }
-  // 1. The server must know all actions before it writes the file.
+  // The server must know all actions before it writes the file.
   await session.requestQueue.whenIdle();
+  await download(`/sessions/${session.sessionId}/export?format=${format}`);
+}
+
+/**
+ * Downloads a file with the finished objects of all images of the folder.
+ * @param {"labels"|"coco"|"coco_rle"} format
+ */
+export async function exportFolder(format) {
+  await state.session?.requestQueue.whenIdle();
+  await download(`/export?format=${format}`);
+}
+
+async function download(path) {
   try {
-    const path = `/sessions/${session.sessionId}/export?format=${format}`;
-    const response = await sendRequest("GET", path);
-    // 2. The server names the file, percent-encoded.
-    const contentDisposition = response.headers.get("Content-Disposition");
-    const fileName = /filename\*=UTF-8''(.+)/.exec(contentDisposition);
-    // 3. A click on a link starts the download.
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await response.blob());
-    link.download = fileName ? decodeURIComponent(fileName[1]) : format;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), DOWNLOAD_URL_MS);
+    await downloadFile(path);
   } catch (error) {
     showToast(error.message);
   }
 }
 
+function undo() {
+  // A message that offers to undo the same action is out of date.
+  clearToasts();
+  state.session?.undo();
+}
+
 function finishObject() {
   const object = state.session?.currentObject;
   if (!object) return;
-  if (object.mask.isEmpty && !object.pendingClicks.length) {
-    showToast("This object is empty. Click on it before you finish it.");
-  } else {
-    state.session.finishObject();
-  }
+  if (object.isEmpty) showToast("This object is empty. Click on it before you finish it.");
+  else state.session.selectObject(null);
 }
 
 /** Selects the next (1) or the previous (-1) object. */
@@ -144,9 +188,9 @@ function stepObject(step) {
 }
 
 function resizeBrush(sizeChange) {
-  const brushSize = Math.min(100, Math.max(1, settings.brushSize + sizeChange));
-  elementById("brush-size").value = brushSize;
-  changeSettings({ brushSize });
+  changeSettings({
+    brushSize: Math.min(100, Math.max(1, settings.brushSize + sizeChange)),
+  });
 }
 
 function toggleTokens() {

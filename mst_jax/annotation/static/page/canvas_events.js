@@ -2,11 +2,12 @@
  * Used by app.js; pointer_gestures.js supplies the gestures. */
 
 import { BrushStroke, brushDiameter } from "../drawing/brush.js";
-import { isInsideImage } from "./page_controls.js";
 import { listenForGestures } from "../drawing/pointer_gestures.js";
 import { CLICK_RADIUS } from "../drawing/render.js";
+import { listenForCursorKeys } from "./keyboard_cursor.js";
+import { isInsideImage } from "./page_controls.js";
 import { settings } from "./settings.js";
-import { requestRender, state } from "./state.js";
+import { requestDraw, requestRender, state } from "./state.js";
 import { showToast } from "./toast.js";
 
 const HIT_RADIUS = CLICK_RADIUS + 4; // CSS pixels around a click that still hit it
@@ -27,6 +28,8 @@ export function connectCanvas(canvas) {
     onHover: handleHover,
     onViewportChange: requestRender,
   });
+  listenForCursorKeys(canvas, (x, y, isNegative) =>
+    addClick(x, y, isNegative !== state.clicksArePositive));
 }
 
 /**
@@ -65,8 +68,7 @@ function handleTap(point, { isRightButton, shift, alt, ctrl, isHandTool }) {
   } else if (alt) {
     const hitClick = findClickNear(point);
     if (!hitClick) return;
-    const object = session.currentObject;
-    session.deleteClick(object, object.clicks.indexOf(hitClick));
+    session.deleteClick(session.currentObject, hitClick);
   } else {
     addClick(x, y, (isRightButton || shift) !== state.clicksArePositive);
   }
@@ -98,7 +100,7 @@ function handleHover(point, pointerType) {
   state.pointerPosition = point;
   const canHitClick = point && pointerType === "mouse" && !isBrushActive();
   state.hoveredClick = canHitClick ? findClickNear(point) : null;
-  requestRender();
+  requestDraw();
 }
 
 function startStroke(point, { isRightButton }) {
@@ -122,10 +124,11 @@ function startStroke(point, { isRightButton }) {
 
 function extendStroke(point) {
   state.activeStroke?.extendTo(point);
-  requestRender();
+  requestDraw();
 }
 
-function endStroke() {
+/** Sends the stroke in progress, if there is one. */
+export function endStroke() {
   if (!state.activeStroke) return;
   const { targetObject } = state.activeStroke;
   state.session.replaceMask(targetObject, state.activeStroke.toMask());
@@ -136,7 +139,7 @@ function endStroke() {
 /** Discards the stroke, and the object that was created for it. */
 function cancelStroke() {
   if (state.activeStroke?.createsObject) {
-    state.session.deleteObject(state.activeStroke.targetObject);
+    state.session.discardObject(state.activeStroke.targetObject);
   }
   state.activeStroke = null;
   requestRender();

@@ -19,22 +19,6 @@ export function createElement(tagName, properties = {}, ...children) {
   return element;
 }
 
-/**
- * Creates a button that shows only an icon.
- * @param {string} iconName symbol `icon-NAME` of index.html
- * @param {string} label tooltip, also for screen readers
- * @param {(event: MouseEvent) => void} onclick
- * @returns {HTMLButtonElement}
- */
-export function createIconButton(iconName, label, onclick) {
-  const button = createElement("button", {
-    className: "icon-button", title: label, onclick,
-  });
-  button.setAttribute("aria-label", label);
-  button.innerHTML = `<svg aria-hidden="true"><use href="#icon-${iconName}"/></svg>`;
-  return button;
-}
-
 /** Turns the labels and shortcuts of the buttons in index.html into tooltips. */
 export function labelButtons() {
   const selector = "button[data-shortcut], button.icon-button";

@@ -7,12 +7,14 @@ import { elementById } from "./dom.js";
  * @param {object} handlers
  * @param {(files: File[]) => void} handlers.onImages images to open
  * @param {(file: File) => void} handlers.onLabelMap masks of the open image, PNG
+ * @param {(file: File) => void} handlers.onImport masks of the folder, COCO or zip
  * @param {() => boolean} handlers.canLoadMasks whether an image is open
  */
 export function listenForFiles(handlers) {
   const fileHandlers = {
     "image-file-input": handlers.onImages,
     "mask-file-input": ([labelMap]) => handlers.onLabelMap(labelMap),
+    "import-file-input": ([file]) => handlers.onImport(file),
   };
   for (const [inputId, handleFiles] of Object.entries(fileHandlers)) {
     elementById(inputId).addEventListener("change", ({ target }) => {

@@ -15,11 +15,11 @@ export function updateOverlays() {
   const isOnServer = object && object.version !== null;
   const showsProbability = settings.maskView === "probability" && !object?.mask.isEmpty;
   updateOverlay("probability", isOnServer && showsProbability ? object : null,
-    async () => colorizeProbability(await session.fetchProbability(object)));
+    async () => colorizeProbability(await session.client.fetchProbability(object.objectId)));
   const showsTokens =
     settings.showTokens && serverInfo.has_token_selection && object?.clicks.length;
   updateOverlay("tokenBoxes", isOnServer && showsTokens ? object : null,
-    () => session.fetchTokenBoxes(object));
+    () => session.client.fetchTokenBoxes(object.objectId));
 }
 
 async function updateOverlay(name, object, fetchOverlay) {

@@ -1,68 +1,94 @@
 /** Updates the toolbar, the status bar and the progress bar. Called by app.js for every
- * frame; `isInsideImage` is used by canvas_events.js. */
+ * frame that changes them; `isInsideImage` is used by canvas_events.js. */
 
 import { elementById } from "./dom.js";
+import { describeSaveStatus } from "./save_status.js";
 import { settings } from "./settings.js";
 import { state } from "./state.js";
+
+/** Sliders by the name of their setting. */
+const SLIDERS = {
+  maskOpacity: "mask-opacity", brushSize: "brush-size",
+  brightness: "brightness", contrast: "contrast",
+};
 
 /** Shows the active tool and settings, the possible actions, and what is saved. */
 export function updateControls() {
   const { session, activeTool, serverInfo, viewport } = state;
   const object = session?.currentObject;
-  const hasPendingClicks = object?.pendingClicks.length > 0;
-  // 1. Toggle buttons.
+  // 1. Toggle buttons and sliders.
   pressButtons("tool", activeTool);
   pressButtons("view", settings.maskView);
   pressButtons("sign", state.clicksArePositive ? "positive" : "negative");
   const tokenButton = actionButton("toggleTokens");
   tokenButton.setAttribute("aria-pressed", String(settings.showTokens));
-  // 2. Enabled buttons. Undo without a current object selects the last one.
-  const canUndo = object
-    ? object.canUndo || hasPendingClicks : session?.objects.length > 0;
-  setEnabled("undo", session && canUndo);
-  setEnabled("redo", object?.canRedo && !hasPendingClicks);
-  setEnabled("resetObject", object && (object.clicks.length || !object.mask.isEmpty));
-  setEnabled("finishObject", object && (hasPendingClicks || !object.mask.isEmpty));
+  const isDisplayChanged = settings.brightness !== 0 || settings.contrast !== 0;
+  elementById("display-button").classList.toggle("changed", isDisplayChanged);
+  for (const [settingName, elementId] of Object.entries(SLIDERS)) {
+    elementById(elementId).value = settings[settingName];
+  }
+  // 2. Enabled buttons.
+  setEnabled("undo", session?.nextUndo);
+  setEnabled("redo", session?.nextRedo);
+  setEnabled("resetObject", object && !object.isEmpty);
+  setEnabled("finishObject", object && !object.isEmpty);
   setEnabled("toggleTokens", serverInfo.has_token_selection);
   setEnabled("loadMasks", session);
-  elementById("export-button").disabled = !session?.objects.length;
-  // 3. Elements on the canvas, and its cursor.
-  const hasImage = session !== null || state.openingImageName !== null;
-  elementById("empty-state").hidden = hasImage;
+  elementById("folder-menu").hidden = !serverInfo.has_image_folder;
+  // 3. Elements on the canvas.
+  const hasImage = session || state.openingImageName || state.openError;
+  elementById("empty-state").hidden = Boolean(hasImage);
+  const openError = elementById("open-error");
+  openError.hidden = !state.openError;
+  openError.firstElementChild.textContent = state.openError ?? "";
   elementById("zoom-controls").hidden = session === null;
   const showsTokenBoxes = settings.showTokens && state.overlays.tokenBoxes;
   elementById("token-legend").hidden = !showsTokenBoxes;
-  const isOverClick = state.hoveredClick && activeTool === "click";
-  elementById("canvas").dataset.tool = isOverClick ? "hovered-click" : activeTool;
   elementById("zoom-percent").textContent = `${Math.round(viewport.scale * 100)} %`;
   updateStatusBar();
   updateProgress(serverInfo);
 }
 
+/** Shows the position of the pointer, and the cursor of what a click would do there. */
+export function updatePointer() {
+  const { session, pointerPosition, keyboardCursor } = state;
+  const position = keyboardCursor ?? pointerPosition;
+  const isOverImage = position && session && isInsideImage(position, session.image);
+  elementById("pointer-position").textContent = isOverImage
+    ? `${Math.floor(position.x)}, ${Math.floor(position.y)}` : "";
+  const isOverClick = state.hoveredClick && state.activeTool === "click";
+  elementById("canvas").dataset.tool = isOverClick ? "hovered-click" : state.activeTool;
+}
+
+/**
+ * Connects the sliders with the settings of the same meaning.
+ * @param {(changes: object) => void} changeSettings
+ * @param {() => void} onRelease called when the pointer has released a slider
+ */
+export function connectSliders(changeSettings, onRelease) {
+  for (const [settingName, elementId] of Object.entries(SLIDERS)) {
+    const slider = elementById(elementId);
+    slider.addEventListener("input", ({ target }) =>
+      changeSettings({ [settingName]: Number(target.value) }));
+    slider.addEventListener("pointerup", onRelease);
+  }
+}
+
 function updateStatusBar() {
-  const { session, pointerPosition, clickLatency } = state;
+  const { session, clickLatency } = state;
   const image = session?.image;
   elementById("image-name").textContent = session
     ? `${session.imageName}  ${image.width} × ${image.height}` : "";
-  const isOverImage =
-    pointerPosition && session && isInsideImage(pointerPosition, image);
-  elementById("pointer-position").textContent = isOverImage
-    ? `${Math.floor(pointerPosition.x)}, ${Math.floor(pointerPosition.y)}` : "";
   const latency = elementById("latency");
   latency.textContent = clickLatency
     ? `Mask in ${Math.round(clickLatency.totalMs)} ms` : "";
   latency.title = clickLatency
     ? `${Math.round(clickLatency.modelMs)} ms of it on the server` : "";
   const saveStatus = elementById("save-status");
-  saveStatus.textContent = formatSaveStatus(session?.requestQueue);
-  saveStatus.classList.toggle("offline", session?.requestQueue.isOffline ?? false);
-}
-
-function formatSaveStatus(requestQueue) {
-  if (!requestQueue) return "";
-  const { isOffline, numPending } = requestQueue;
-  if (isOffline) return `Server offline: ${numPending} not saved yet, retrying`;
-  return numPending ? `Saving ${numPending} …` : "Saved";
+  const { text, isProblem } = describeSaveStatus(session, state.numUnsavedElsewhere);
+  // An unchanged text is not written again: screen readers would repeat it.
+  if (saveStatus.textContent !== text) saveStatus.textContent = text;
+  saveStatus.classList.toggle("offline", isProblem);
 }
 
 /** Shows what the user waits for: an image, or the compilation of the model. */
@@ -74,6 +100,7 @@ function updateProgress({
   const fraction = numPrograms ? compiled.length / numPrograms : 0;
   const progressBar = elementById("compile-progress");
   progressBar.hidden = ready;
+  progressBar.setAttribute("aria-valuenow", String(Math.round(100 * fraction)));
   progressBar.firstElementChild.style.width = `${Math.max(3, 100 * fraction)}%`;
   // 2. The message.
   const { openingImageName } = state;

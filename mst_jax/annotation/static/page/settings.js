@@ -37,6 +37,9 @@ export const settings = {
   brushSize: 30,
   /** Whether the boxes of selected tokens are drawn. */
   showTokens: false,
+  /** Steps of the sliders, -100 to 100; see `displayFilter` of render.js. */
+  brightness: 0,
+  contrast: 0,
   ...loadValue("settings", {}),
 };
 

@@ -4,10 +4,13 @@
 /** [keys, description, name of the action in actions.js]; actions receive the key. */
 const SHORTCUTS = [
   [["Space"], "finish the object; the next click starts another", "finishObject"],
-  [["Ctrl+Z"], "undo", "undo"],
-  [["Ctrl+Shift+Z", "Ctrl+Y"], "redo", "redo"],
-  [["Shift+R"], "reset this object", "resetObject"],
+  [["D", "PageDown"], "next image", "openNextImage"],
+  [["A", "PageUp"], "previous image", "openPreviousImage"],
+  [["1", "2", "3", "4", "5", "6", "7", "8", "9"], "label", "applyLabel"],
+  [["Z", "Ctrl+Z", "Backspace"], "undo, also a deletion", "undo"],
+  [["Y", "Ctrl+Y", "Ctrl+Shift+Z"], "redo", "redo"],
   [["Delete"], "delete this object", "deleteObject"],
+  [["Shift+R"], "remove all clicks of this object", "resetObject"],
   [["J", "K"], "next, previous object", "stepObject"],
   [["C"], "click tool", "useClickTool"],
   [["B"], "brush; the right button erases", "useBrush"],
@@ -22,26 +25,36 @@ const SHORTCUTS = [
   [["X"], "hide all masks while held", "hideMasks"],
   [["+", "-"], "zoom in, out; also the wheel", "zoomByKey"],
   [["0"], "fit the image", "fitImage"],
-  [["1"], "one screen pixel per image pixel", "zoomToActualSize"],
-  [["PageUp", "PageDown"], "previous, next image", "stepImage"],
+  [["/"], "search for an image", "searchImages"],
   [["Ctrl+O"], "open images", "openImages"],
   [["Ctrl+S"], "export everything as zip", "exportAll"],
   [["?"], "this help", "showHelp"],
 ];
 
-/** What the mouse does, for the same dialog. */
-const MOUSE_GESTURES = [
+/** What the mouse and the keys of the canvas do, for the same dialog. */
+const CANVAS_INPUT = [
   [["Click"], "on the object"],
   [["Right click", "Shift+click"], "not on the object"],
   [["Alt+click"], "on a click: delete it"],
   [["Ctrl+click"], "select the object below the pointer"],
   [["Wheel", "pinch"], "zoom"],
   [["Middle button", "two fingers"], "move the image"],
+  [["Arrows"], "move the cross; with Shift by one pixel"],
+  [["Enter", "Shift+Enter"], "click on the cross: on, not on the object"],
 ];
 
 /** Actions that repeat while their key is held. */
 const REPEATING_ACTIONS = ["zoomByKey", "resizeBrush", "undo", "redo"];
 const HOLD_MS = 250; // time after which H was held, not pressed
+
+const ACTION_NAMES = new Map(
+  SHORTCUTS.flatMap(([keys, , actionName]) => keys.map((key) => [key, actionName])),
+);
+
+/** Characters of a US keyboard by `event.code`, for keys without a Latin letter. */
+const KEYS_OF_CODES = {
+  BracketLeft: "[", BracketRight: "]", Minus: "-", Equal: "+", Slash: "/",
+};
 
 /**
  * Listens to the keyboard.
@@ -52,15 +65,18 @@ const HOLD_MS = 250; // time after which H was held, not pressed
  * @param {(isHidden: boolean) => void} handlers.setMasksHidden
  */
 export function listenForShortcuts(actions, handlers) {
-  const actionNames = new Map(
-    SHORTCUTS.flatMap(([keys, , actionName]) => keys.map((key) => [key, actionName])),
-  );
-  /** While H is held: {startTime, previousTool}. */
+  /** While H is held: {code, startTime, previousTool}. */
   let heldHand = null;
+  /** `event.code` of the held key that hides the masks. */
+  let hidingCode = null;
+  const showMasks = () => {
+    hidingCode = null;
+    handlers.setMasksHidden(false);
+  };
 
   addEventListener("keydown", (event) => {
     const key = keyName(event);
-    const actionName = actionNames.get(key);
+    const actionName = ACTION_NAMES.get(key);
     // 1. Keys that belong to something else: text, an open dialog, a focused button.
     const isDialogOpen = document.querySelector("dialog[open]");
     if (!actionName || isTextInput(event) || isDialogOpen) return;
@@ -68,23 +84,28 @@ export function listenForShortcuts(actions, handlers) {
     event.preventDefault();
     if (event.repeat && !REPEATING_ACTIONS.includes(actionName)) return;
     // 2. H and X also act when they are released.
+    const { code } = event;
     if (actionName === "useHand") {
-      heldHand = { startTime: performance.now(), previousTool: handlers.getTool() };
+      const previousTool = handlers.getTool();
+      heldHand = { code, startTime: performance.now(), previousTool };
     }
-    if (actionName === "hideMasks") handlers.setMasksHidden(true);
-    else actions[actionName](key);
+    if (actionName === "hideMasks") {
+      hidingCode = code;
+      handlers.setMasksHidden(true);
+    } else {
+      actions[actionName](key);
+    }
   });
-  addEventListener("keyup", (event) => {
-    // Also for Shift+X: a modifier may have been pressed in between.
-    if (keyName(event).endsWith("X")) handlers.setMasksHidden(false);
-    if (heldHand && event.key.toUpperCase() === "H") {
+  addEventListener("keyup", ({ code }) => {
+    if (code === hidingCode) showMasks();
+    if (code === heldHand?.code) {
       const wasHeld = performance.now() - heldHand.startTime > HOLD_MS;
       if (wasHeld) handlers.setTool(heldHand.previousTool);
       heldHand = null;
     }
   });
   // A window without focus never receives the keyup event.
-  addEventListener("blur", () => handlers.setMasksHidden(false));
+  addEventListener("blur", showMasks);
 }
 
 /**
@@ -92,9 +113,11 @@ export function listenForShortcuts(actions, handlers) {
  * @param {HTMLDListElement} list
  */
 export function fillShortcutList(list) {
-  for (const [keys, description] of [...MOUSE_GESTURES, ...SHORTCUTS]) {
+  for (const [keys, description] of [...CANVAS_INPUT, ...SHORTCUTS]) {
     const term = document.createElement("dt");
-    for (const key of keys) {
+    // Nine keys of labels are shown as a range.
+    const shownKeys = keys.length > 3 ? [`${keys[0]} to ${keys.at(-1)}`] : keys;
+    for (const key of shownKeys) {
       const keyCap = document.createElement("kbd");
       keyCap.textContent = key;
       term.append(keyCap, " ");
@@ -105,18 +128,33 @@ export function fillShortcutList(list) {
   }
 }
 
-/** Returns the name of a key as in the table, such as "Ctrl+Shift+Z". */
-function keyName(event) {
-  const key = event.key === " " ? "Space"
-    : event.key === "=" ? "+"
-    : event.key === "Backspace" ? "Delete"
-    : event.key.length === 1 ? event.key.toUpperCase() : event.key;
+/**
+ * Returns the name of a key as in the table, such as "Ctrl+Shift+Z".
+ *
+ * The character decides, so that Z is Z on every Latin layout. Where the layout is not
+ * Latin, the place of the key decides. Digits are those of the number row, because they
+ * need Shift on some layouts.
+ * @param {KeyboardEvent} event
+ * @returns {string}
+ */
+export function keyName(event) {
+  const { code, shiftKey, altKey } = event;
+  const isAltGraph = event.getModifierState("AltGraph");
+  const isCtrl = (event.ctrlKey || event.metaKey) && !isAltGraph;
+  const digit = /^Digit([0-9])$/.exec(code)?.[1];
+  let key = event.key === " " ? "Space" : event.key.length > 1 ? event.key
+    : event.key.toUpperCase();
+  if (digit && !shiftKey && !altKey && !isCtrl) key = digit;
+  const isForeign = !/^[\x20-\x7e]+$/.test(key) || key === "Dead";
+  if (isForeign) key = code.replace(/^Key/, "");
+  if (isForeign && code in KEYS_OF_CODES) key = KEYS_OF_CODES[code];
+  if (isForeign && shiftKey && key === "/") key = "?";
+  if (key === "=") key = "+";
   // Shift is part of characters such as "?", but not of letters.
   const isLetter = /^[A-Z]$/.test(key);
-  const shiftPrefix = event.shiftKey && isLetter ? "Shift+" : "";
-  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shiftPrefix}${key}`;
+  return `${isCtrl ? "Ctrl+" : ""}${shiftKey && isLetter ? "Shift+" : ""}${key}`;
 }
 
 function isTextInput({ target }) {
-  return target.matches("input:not([type=range], [type=color]), textarea");
+  return target.matches("input:not([type=range], [type=color]), textarea, select");
 }

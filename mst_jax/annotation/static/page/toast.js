@@ -30,3 +30,8 @@ export function showToast(message, action) {
   elementById("toasts").append(toast);
   setTimeout(() => toast.remove(), DISPLAY_MS);
 }
+
+/** Removes all messages: what they are about is no longer on the page. */
+export function clearToasts() {
+  elementById("toasts").replaceChildren();
+}

@@ -1,167 +1,129 @@
-/** The list of images at the left: those of the served folder, and those opened by the
- * user. Used by app.js. */
+/** The panel at the left: search, filter and the list of images. Only the rows that are
+ * visible exist, so that long lists stay fast. Used by app.js. */
 
-import { requestJson, sendRequest } from "../server/api_client.js";
-import { createElement, elementById } from "../page/dom.js";
-import { loadValue, storeValue } from "../page/settings.js";
+import { elementById } from "../page/dom.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
 
-const MAX_STORED_UPLOADS = 60; // images that are remembered beside those of the folder
+const ROW_HEIGHT = 56; // CSS pixels, as in panels.css
+const NUM_EXTRA_ROWS = 6; // above and below the visible ones
+const SEARCH_DELAY_MS = 200; // after the last key
 
-/**
- * @typedef {object} ImageEntry
- * @property {string} name file name, or path relative to the served folder
- * @property {boolean} isInFolder whether the image belongs to the served folder
- * @property {?string} sessionId null before the image was opened
- * @property {File} [file] uploaded when the image is opened; lost by a reload
- * @property {HTMLElement} [thumbnail] button in the list
- */
+const STATUS_NAMES = {
+  done: "Done", in_progress: "In progress", empty: "Empty", failed: "Cannot be shown",
+};
 
 export class ImageList {
-  /** @type {ImageEntry[]} */
-  entries = [];
-  /** @type {?ImageEntry} */
-  currentEntry = null;
-
-  /** @param {(entry: ImageEntry) => void} onSelect called when an image is clicked */
-  constructor(onSelect) {
+  /**
+   * @param {ImageIndex} index the images
+   * @param {(entry: ImageEntry) => void} onSelect called when an image is clicked
+   */
+  constructor(index, onSelect) {
+    this.index = index;
     this.onSelect = onSelect;
+    this.scrollArea = elementById("image-scroll");
+    this.scrollArea.addEventListener("scroll", () => this.render());
+    new ResizeObserver(() => this.render()).observe(this.scrollArea);
+    this.#connectFilter();
   }
 
-  /**
-   * Lists the served folder and the images opened before the page was loaded.
-   * @param {boolean} hasImageFolder
-   */
-  async load(hasImageFolder) {
-    const storedEntries = loadValue("images", []);
-    // Images of the folder keep their sessions; their list is the server's.
-    const storedSessions = new Map(
-      storedEntries.filter(({ isInFolder }) => isInFolder)
-        .map(({ name, sessionId }) => [name, sessionId]),
-    );
-    const folderImages = hasImageFolder
-      ? (await requestJson("GET", "/images")).images : [];
-    this.entries = folderImages.map(({ name }) => ({
-      name,
-      isInFolder: true,
-      sessionId: storedSessions.get(name) ?? null,
-    }));
-    this.entries.push(...storedEntries.filter(({ isInFolder }) => !isInFolder));
-    this.render();
-  }
-
-  /**
-   * Adds images that were opened, dropped or pasted.
-   * @param {File[]} files
-   * @returns {ImageEntry} entry of the first file
-   */
-  addFiles(files) {
-    const addedEntries = files.map((file) => ({
-      name: file.name, isInFolder: false, sessionId: null, file,
-    }));
-    this.entries.push(...addedEntries);
-    this.render();
-    return addedEntries[0];
-  }
-
-  /**
-   * Returns the entry of a session; adds one for a session that is not listed.
-   * @param {string} sessionId
-   * @returns {ImageEntry}
-   */
-  entryOfSession(sessionId) {
-    let entry = this.entries.find((candidate) => candidate.sessionId === sessionId);
-    if (!entry) {
-      entry = { name: "", isInFolder: false, sessionId };
-      this.entries.push(entry);
-    }
-    return entry;
-  }
-
-  /**
-   * @param {number} step 1 for the next image, -1 for the previous one
-   * @returns {?ImageEntry} null at either end of the list
-   */
-  neighborEntry(step) {
-    return this.entries[this.entries.indexOf(this.currentEntry) + step] ?? null;
-  }
-
-  /** Stores which sessions belong to which images. */
-  store() {
-    const opened = this.entries.filter(({ sessionId }) => sessionId);
-    const storedEntries = [
-      ...opened.filter(({ isInFolder }) => isInFolder),
-      ...opened.filter(({ isInFolder }) => !isInFolder).slice(-MAX_STORED_UPLOADS),
-    ];
-    // Files and elements cannot be stored.
-    storeValue("images", storedEntries.map(
-      ({ name, isInFolder, sessionId }) => ({ name, isInFolder, sessionId }),
-    ));
-  }
-
-  /**
-   * Forgets a session that the server has closed.
-   * @param {string} sessionId
-   */
-  forgetSession(sessionId) {
-    const entry = this.entries.find((candidate) => candidate.sessionId === sessionId);
-    if (!entry) return;
-    entry.sessionId = null;
-    // Without session, folder and file the image cannot be opened again.
-    if (!entry.isInFolder && !entry.file) {
-      this.entries = this.entries.filter((candidate) => candidate !== entry);
-    }
-    this.store();
-    this.render();
-  }
-
+  /** Draws the rows that are visible. */
   render() {
-    const listItems = this.entries.map((entry) => {
-      entry.thumbnail ??= this.#createThumbnail(entry);
-      const { thumbnail, sessionId } = entry;
-      thumbnail.classList.toggle("opened", sessionId !== null);
-      thumbnail.setAttribute("aria-current", String(entry === this.currentEntry));
-      return thumbnail.parentElement ?? createElement("li", {}, thumbnail);
-    });
-    // An unchanged list is left alone, so that it keeps focus and scroll position.
-    const list = elementById("image-list");
-    if (list.children.length !== listItems.length ||
-        listItems.some((listItem, index) => listItem !== list.children[index])) {
-      list.replaceChildren(...listItems);
+    const { scrollTop, clientHeight } = this.scrollArea;
+    const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - NUM_EXTRA_ROWS);
+    const numRows = Math.ceil(clientHeight / ROW_HEIGHT) + 2 * NUM_EXTRA_ROWS;
+    const last = Math.min(this.index.length, first + numRows);
+    const rows = [];
+    for (let position = first; position < last; position++) {
+      rows.push({ position, entry: this.index.entryAt(position) });
     }
-    const scrollOptions = { block: "nearest", inline: "nearest" };
-    this.currentEntry?.thumbnail.scrollIntoView(scrollOptions);
+    const list = elementById("image-list");
+    list.style.height = `${this.index.length * ROW_HEIGHT}px`;
+    render(repeat(rows, ({ entry, position }) => entry ?? position,
+      (row) => this.#rowTemplate(row)), list);
+    elementById("no-images").hidden = this.index.length > 0 || !this.#isFiltered;
+    this.#renderCounts();
   }
 
-  #createThumbnail(entry) {
-    const image = createElement("img", {
-      alt: "", loading: "lazy", src: thumbnailUrl(entry),
+  /** Scrolls to the current image. */
+  showCurrent() {
+    const position = this.index.positionOf(this.index.currentEntry);
+    const { scrollTop, clientHeight } = this.scrollArea;
+    const rowTop = position * ROW_HEIGHT;
+    const isVisible = rowTop >= scrollTop && rowTop + ROW_HEIGHT <= scrollTop + clientHeight;
+    if (position >= 0 && !isVisible) {
+      this.scrollArea.scrollTop = rowTop - (clientHeight - ROW_HEIGHT) / 2;
+    }
+    this.render();
+  }
+
+  /** Position in the list of the first row that is visible. */
+  get firstVisible() {
+    return Math.floor(this.scrollArea.scrollTop / ROW_HEIGHT);
+  }
+
+  get #isFiltered() {
+    return this.index.filter.status !== "" || this.index.filter.search !== "";
+  }
+
+  #rowTemplate({ entry, position }) {
+    const style = `top: ${position * ROW_HEIGHT}px`;
+    if (!entry) return html`<li class="image-row" style=${style}></li>`;
+    const isCurrent = entry === this.index.currentEntry;
+    const isFailed = entry.status === "failed";
+    const image = isFailed || !thumbnailUrl(entry)
+      ? html`<i class="thumbnail"></i>`
+      : html`<img class="thumbnail" alt="" src=${thumbnailUrl(entry)}>`;
+    return html`<li class="image-row" style=${style}
+        aria-setsize=${this.index.length} aria-posinset=${position + 1}>
+      <button title=${entry.name} aria-current=${isCurrent ? "true" : nothing}
+          data-status=${entry.status ?? nothing} @click=${() => this.onSelect(entry)}>
+        ${image}<span class="image-name">${entry.name || "image"}</span>
+        <small>${describeEntry(entry)}</small>
+      </button></li>`;
+  }
+
+  #renderCounts() {
+    const { counts, numInFolder, isScanning } = this.index;
+    elementById("image-panel-count").textContent =
+      numInFolder ? `${formatCount(counts.done)} of ${formatCount(numInFolder)} done` : "";
+    elementById("image-filter").hidden = numInFolder === 0;
+    elementById("scan-message").hidden = !isScanning;
+    for (const option of elementById("image-status").options) {
+      const count = option.value ? counts[option.value] : numInFolder;
+      option.textContent = `${STATUS_NAMES[option.value] ?? "All"} (${formatCount(count)})`;
+    }
+  }
+
+  #connectFilter() {
+    const scrollToTop = () => (this.scrollArea.scrollTop = 0);
+    elementById("image-status").addEventListener("change", ({ target }) => {
+      scrollToTop();
+      this.index.setFilter({ status: target.value }).catch(() => {});
     });
-    const onclick = () => this.onSelect(entry);
-    const properties = { className: "thumbnail", title: entry.name, onclick };
-    const caption = createElement("span", {}, entry.name);
-    return createElement("button", properties, image, caption);
+    let searchTimer = null;
+    elementById("image-search").addEventListener("input", ({ target }) => {
+      clearTimeout(searchTimer);
+      searchTimer = setTimeout(() => {
+        scrollToTop();
+        this.index.setFilter({ search: target.value.trim() }).catch(() => {});
+      }, SEARCH_DELAY_MS);
+    });
   }
 }
 
-/**
- * Returns the session of an image; creates one on the server if there is none.
- * @param {ImageEntry} entry
- * @returns {Promise<string>} session id
- */
-export async function getOrCreateSession(entry) {
-  if (entry.sessionId) return entry.sessionId;
-  const uploadPath = `/sessions?name=${encodeURIComponent(entry.name)}`;
-  const response = entry.isInFolder
-    ? await requestJson("POST", "/sessions", { image: entry.name })
-    : await (await sendRequest("POST", uploadPath, entry.file)).json();
-  entry.sessionId = response.session_id;
-  return response.session_id;
+/** The second line of a row. */
+function describeEntry({ status, numObjects, reason }) {
+  if (status === "failed") return reason;
+  if (!status || status === "empty") return "";
+  const objects = numObjects === 1 ? "1 object" : `${numObjects} objects`;
+  return status === "done" ? `✓ ${objects}` : `◐ ${objects}, in progress`;
 }
 
-function thumbnailUrl(entry) {
-  if (entry.isInFolder) {
-    return `/api/images/thumbnail?name=${encodeURIComponent(entry.name)}`;
-  }
-  if (entry.file) return URL.createObjectURL(entry.file);
-  return `/api/sessions/${entry.sessionId}/image`;
+function thumbnailUrl({ thumbnailUrl: url, sessionId }) {
+  return url ?? (sessionId ? `/api/sessions/${sessionId}/thumbnail` : null);
+}
+
+function formatCount(count) {
+  return count.toLocaleString("en");
 }

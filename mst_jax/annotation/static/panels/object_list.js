@@ -1,10 +1,9 @@
 /** The panel at the right: the objects of the image and the clicks of the current one.
- * Called by app.js for every frame. */
+ * Rows keep their elements while their object or click exists. Called by app.js. */
 
-import { createElement, createIconButton, elementById } from "../page/dom.js";
-
-/** Rows by object; they are kept between frames, so that typing is not interrupted. */
-const objectRows = new WeakMap();
+import { elementById } from "../page/dom.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
 
 /**
  * Updates the panel.
@@ -16,94 +15,114 @@ const objectRows = new WeakMap();
 export function renderObjectList(session, handlers) {
   const objects = session?.objects ?? [];
   elementById("object-count").textContent = objects.length || "";
-  // 1. One row for each object.
-  const visibleRows = objects.map((object) => {
-    if (!objectRows.has(object)) {
-      objectRows.set(object, createObjectRow(session, object, handlers));
-    }
-    return updateObjectRow(objectRows.get(object), session, object);
-  });
-  replaceChangedChildren(elementById("object-list"), visibleRows);
-  // 2. Names of all objects as suggestions for the others.
+  render(repeat(objects, (object) => object,
+    (object) => objectRow(session, object, handlers)), elementById("object-list"));
+  // Names of all objects are suggestions for the others.
   const objectNames = [...new Set(objects.map(({ name }) => name))];
-  const options = objectNames.map((value) => createElement("option", { value }));
-  elementById("object-names").replaceChildren(...options);
+  render(objectNames.map((name) => html`<option value=${name}></option>`),
+    elementById("object-names"));
   renderClickList(session, handlers);
 }
 
-/** Replaces children only if they differ: a replaced element would lose the focus. */
-function replaceChangedChildren(parent, children) {
-  const isUnchanged = parent.children.length === children.length &&
-    children.every((child, index) => parent.children[index] === child);
-  if (!isUnchanged) parent.replaceChildren(...children);
+/** Scrolls to the row of the current object. */
+export function showCurrentObject() {
+  const currentRow = elementById("object-list").querySelector("[aria-current]");
+  currentRow?.scrollIntoView({ block: "nearest" });
 }
 
-function createObjectRow(session, object, handlers) {
-  const colorInput = createElement("input", {
-    type: "color", className: "object-color", title: "Color",
-  });
-  colorInput.onchange = () => session.recolorObject(object, colorInput.value);
-  const nameInput = createNameInput(session, object);
-  const areaOutput = createElement("output", { className: "object-area" });
-  // Buttons stop the event: a click on the row itself selects the object.
-  const toggleVisibility = (event) => {
-    event.stopPropagation();
+function objectRow(session, object, handlers) {
+  const isCurrent = object === session.currentObject;
+  const placeholder = object.objectId ? `object ${object.objectId}` : "object";
+  const name = object.name || placeholder;
+  const toggleVisibility = stopping(() => {
     object.isHidden = !object.isHidden;
     session.callbacks.onChange();
-  };
-  const deleteObject = (event) => {
-    event.stopPropagation();
-    handlers.onDelete(object);
-  };
-  const visibilityButton = createIconButton(
-    "eye", "Show or hide this object", toggleVisibility,
-  );
-  const deleteButton = createIconButton("close", "Delete this object", deleteObject);
-  const buttons = createElement(
-    "span", { className: "object-buttons" }, areaOutput, visibilityButton, deleteButton,
-  );
-  const onclick = () => session.selectObject(object);
-  const row = createElement("li", { onclick }, colorInput, nameInput, buttons);
-  const widgets = { colorInput, nameInput, areaOutput, visibilityButton };
-  return Object.assign(row, { widgets });
-}
-
-function createNameInput(session, object) {
-  const nameInput = createElement("input", {
-    className: "object-name", spellcheck: false, autocomplete: "off",
   });
-  nameInput.setAttribute("list", "object-names");
-  nameInput.setAttribute("aria-label", "Object name");
-  nameInput.onfocus = () => session.selectObject(object);
-  nameInput.onchange = () => {
-    const name = nameInput.value.trim();
-    // An empty name is invalid; the old one comes back.
-    if (name) session.renameObject(object, name);
-    else nameInput.value = object.name;
-  };
-  nameInput.onkeydown = ({ key }) => {
-    if (key === "Enter" || key === "Escape") elementById("canvas").focus();
-  };
-  return nameInput;
+  const status = object.finished ? "finished" : "not finished";
+  return html`<li class=${object.isHidden ? "hidden-object" : ""}
+      aria-current=${isCurrent ? "true" : nothing}
+      @click=${() => session.selectObject(object)}>
+    <input type="color" class="object-color" title="Color" aria-label="Color of ${name}"
+      .value=${object.color} @click=${stopping(() => {})}
+      @change=${({ target }) => session.updateObject(object, { color: target.value })}>
+    ${nameInput(session, object, placeholder)}
+    <span class="object-buttons">
+      <output class="object-area" title=${status}>${object.finished ? "✓ " : ""}${
+        formatArea(object, session.image)}</output>
+      ${iconButton("eye", `Show ${name}`, toggleVisibility, !object.isHidden)}
+      ${iconButton("close", `Delete ${name}`, oncePerPress(() => handlers.onDelete(object)))}
+    </span></li>`;
 }
 
-function updateObjectRow(row, session, object) {
-  const { colorInput, nameInput, areaOutput, visibilityButton } = row.widgets;
-  // 1. Highlight the current object, and scroll to it once.
-  const isCurrent = session.currentObject === object;
-  const wasCurrent = row.getAttribute("aria-current") === "true";
-  row.classList.toggle("hidden-object", object.isHidden);
-  row.setAttribute("aria-current", String(isCurrent));
-  if (isCurrent && !wasCurrent) row.scrollIntoView({ block: "nearest" });
-  // 2. Values; a name that is being typed is left alone.
-  visibilityButton.setAttribute("aria-pressed", String(!object.isHidden));
-  colorInput.value = object.color;
-  if (document.activeElement !== nameInput) nameInput.value = object.name;
-  nameInput.placeholder = object.objectId ? `object ${object.objectId}` : "object";
-  const checkMark = object.finished ? "✓ " : "";
-  areaOutput.textContent = `${checkMark}${formatArea(object, session.image)}`;
-  areaOutput.title = object.finished ? "finished" : "not finished";
-  return row;
+function nameInput(session, object, placeholder) {
+  const renameObject = ({ target }) => {
+    const name = target.value.trim();
+    // An empty name is invalid; the old one comes back.
+    if (name && name !== object.name) session.updateObject(object, { name });
+    else target.value = object.name;
+  };
+  const leaveInput = ({ key, target }) => {
+    if (key !== "Enter" && key !== "Escape") return;
+    if (key === "Escape") target.value = object.name;
+    elementById("canvas").focus();
+  };
+  // A name that is being typed stays: lit sets the value only when the name changes.
+  return html`<input class="object-name" spellcheck="false" autocomplete="off"
+    list="object-names" aria-label="Object name" maxlength="200"
+    placeholder=${placeholder} .value=${object.name}
+    @change=${renameObject} @keydown=${leaveInput}>`;
+}
+
+function renderClickList(session, handlers) {
+  const object = session?.currentObject;
+  const clicks = object?.clicks ?? [];
+  const area = object ? formatArea(object, session.image) : "";
+  elementById("click-count").textContent =
+    [clicks.length || "", area].filter(Boolean).join(" · ");
+  render(repeat(clicks, (click) => click, (click, index) => {
+    const signName = click.positive ? "positive" : "negative";
+    const deleteClick = oncePerPress(() => session.deleteClick(object, click));
+    return html`<li title="${signName} click at ${Math.round(click.x)}, ${
+        Math.round(click.y)}" @pointerenter=${() => handlers.onHoverClick(click)}
+        @pointerleave=${() => handlers.onHoverClick(null)}>
+      <i class=${signName}></i>${index + 1}
+      ${iconButton("close", `Delete click ${index + 1}`, deleteClick)}</li>`;
+  }), elementById("click-list"));
+}
+
+function iconButton(iconName, label, onClick, isPressed) {
+  return html`<button class="icon-button" title=${label} aria-label=${label}
+    aria-pressed=${isPressed ?? nothing} @click=${onClick}>
+    <svg aria-hidden="true"><use href="#icon-${iconName}"></use></svg></button>`;
+}
+
+/** The row itself must not receive the event: it would select the object. */
+function stopping(handleEvent) {
+  return (event) => {
+    event.stopPropagation();
+    handleEvent(event);
+    // After a mouse click (detail > 0) the keys belong to the canvas.
+    const isMouse = event.detail > 0 && event.currentTarget.matches("button");
+    if (isMouse) elementById("canvas").focus({ preventScroll: true });
+  };
+}
+
+/** Ignores the second press of a double click: the next row has moved below it. */
+function oncePerPress(handlePress) {
+  return stopping((event) => {
+    if (event.detail > 1) return;
+    // A press with a key moves the focus to the row that takes the place of this one.
+    if (event.detail === 0) focusNeighborRow(event.currentTarget);
+    handlePress();
+  });
+}
+
+function focusNeighborRow(button) {
+  const row = button.closest("li");
+  const neighborRow = row.nextElementSibling ?? row.previousElementSibling;
+  const buttonIndex = [...row.querySelectorAll("button")].indexOf(button);
+  const neighbor = neighborRow?.querySelectorAll("button")[buttonIndex];
+  (neighbor ?? elementById("canvas")).focus({ preventScroll: true });
 }
 
 /** Formats the area of a mask as percent of the image; empty for an empty mask. */
@@ -111,27 +130,4 @@ function formatArea({ mask }, { width, height }) {
   if (mask.isEmpty) return "";
   const percent = (100 * mask.area) / (width * height);
   return percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(1)} %`;
-}
-
-function renderClickList(session, handlers) {
-  const object = session?.currentObject;
-  const clicks = object?.clicks ?? [];
-  const area = object ? formatArea(object, session.image) : "";
-  const summaryParts = [clicks.length || "", area].filter(Boolean);
-  elementById("click-count").textContent = summaryParts.join(" · ");
-  const listItems = clicks.map((click, index) => {
-    const signName = click.positive ? "Positive" : "Negative";
-    const position = `${Math.round(click.x)}, ${Math.round(click.y)}`;
-    const deleteButton = createIconButton("close", `Delete click ${index + 1}`, () =>
-      session.deleteClick(object, index));
-    const signIcon = createElement("i", {
-      className: click.positive ? "positive" : "negative",
-    });
-    return createElement("li", {
-      title: `${signName} click at ${position}`,
-      onpointerenter: () => handlers.onHoverClick(click),
-      onpointerleave: () => handlers.onHoverClick(null),
-    }, signIcon, `${index + 1}`, deleteButton);
-  });
-  elementById("click-list").replaceChildren(...listItems);
 }

@@ -1,6 +1,11 @@
-/** Sends requests to the REST interface. Used by every module that needs the server. */
+/** Sends requests to the REST interface. The other modules of server/ and the panels
+ * build on it. */
 
-/** The server rejected a request; the message is a sentence for the user. */
+/** Statuses after which the same request may succeed later: too slow, busy, disk full. */
+const RETRY_STATUSES = [408, 429, 502, 503, 504, 507];
+const DOWNLOAD_URL_MS = 60_000; // time until the URL of a download is released
+
+/** The server rejected a request for good; the message is a sentence for the user. */
 export class RequestRejected extends Error {
   /**
    * @param {string} message reason, one sentence
@@ -12,43 +17,45 @@ export class RequestRejected extends Error {
   }
 }
 
-/** No response arrived: the server or the network is down. */
-export class ServerUnreachable extends Error {}
+/** The server cannot store anything now: it is down, busy, or its disk is full. */
+export class ServerUnavailable extends Error {}
 
 /**
  * Sends a request.
  * @param {string} method HTTP method
  * @param {string} path path below /api, with a leading slash
  * @param {object|Blob} [body] value to send as JSON, or bytes with their media type
+ * @param {string} [requestKey] names this request; the server applies a key once
  * @returns {Promise<Response>} response with a status of 200 to 299
- * @throws {RequestRejected|ServerUnreachable}
+ * @throws {RequestRejected|ServerUnavailable}
  */
-export async function sendRequest(method, path, body) {
+export async function sendRequest(method, path, body, requestKey) {
   const isBytes = body instanceof Blob;
-  const contentType = isBytes ? body.type || "image/unknown" : "application/json";
+  const headers = {};
+  if (isBytes) headers["Content-Type"] = body.type || "image/unknown";
+  else if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (requestKey) headers["Idempotency-Key"] = requestKey;
   let response;
   try {
     response = await fetch(`/api${path}`, {
-      method,
-      headers: body === undefined ? {} : { "Content-Type": contentType },
-      body: isBytes || body === undefined ? body : JSON.stringify(body),
+      method, headers, body: isBytes || body === undefined ? body : JSON.stringify(body),
     });
   } catch {
     // fetch fails only without a response; HTTP errors are handled below.
-    throw new ServerUnreachable("The server does not respond.");
+    throw new ServerUnavailable("The server does not respond.");
   }
-  if (!response.ok) {
-    throw new RequestRejected(await readErrorMessage(response), response.status);
-  }
-  return response;
+  if (response.ok) return response;
+  const message = await readErrorMessage(response);
+  if (RETRY_STATUSES.includes(response.status)) throw new ServerUnavailable(message);
+  throw new RequestRejected(message, response.status);
 }
 
 /**
  * Sends a request like `sendRequest` and parses the JSON of the response.
  * @returns {Promise<any>}
  */
-export async function requestJson(method, path, body) {
-  return (await sendRequest(method, path, body)).json();
+export async function requestJson(method, path, body, requestKey) {
+  return (await sendRequest(method, path, body, requestKey)).json();
 }
 
 /**
@@ -59,6 +66,33 @@ export async function requestJson(method, path, body) {
 export async function requestBitmap(path) {
   const response = await sendRequest("GET", path);
   return createImageBitmap(await response.blob());
+}
+
+/**
+ * Downloads a file; the browser asks where to store it, or stores it.
+ * @param {string} path path below /api
+ */
+export async function downloadFile(path) {
+  const response = await sendRequest("GET", path);
+  // 1. The server names the file, percent-encoded.
+  const contentDisposition = response.headers.get("Content-Disposition") ?? "";
+  const fileName = /filename\*=UTF-8''(.+)/.exec(contentDisposition);
+  // 2. A click on a link starts the download.
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = fileName ? decodeURIComponent(fileName[1]) : "masks";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), DOWNLOAD_URL_MS);
+}
+
+/**
+ * Returns a new key for a request, 32 hexadecimal digits.
+ * @returns {string}
+ */
+export function createRequestKey() {
+  // crypto.randomUUID is missing on pages without TLS on other hosts than this one.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 async function readErrorMessage(response) {

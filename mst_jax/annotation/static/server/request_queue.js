@@ -1,18 +1,20 @@
-/** Sends requests one after the other, in the order of the user's actions, and retries
- * them while the server is unreachable. Used by session.js. */
+/** Runs tasks one after the other, in the order of the user's actions, and repeats a task
+ * while the server is unavailable. Used by session.js. */
 
-import { ServerUnreachable, sendRequest } from "./api_client.js";
+import { ServerUnavailable, createRequestKey } from "./api_client.js";
 
 const RETRY_INTERVAL_MS = 1000;
 
 export class RequestQueue {
-  /** Whether the server is unreachable. */
-  isOffline = false;
+  /** @type {?string} why the server is unavailable; null while it is available */
+  unavailableReason = null;
   /** Number of tasks that have not finished. */
   numPending = 0;
+  /** Number of tasks that were ever added. */
+  numAdded = 0;
   #lastTask = Promise.resolve();
 
-  /** @param {() => void} onChange called when `numPending` or `isOffline` changes */
+  /** @param {() => void} onChange called when the first two fields change */
   constructor(onChange) {
     this.onChange = onChange;
   }
@@ -20,16 +22,17 @@ export class RequestQueue {
   /**
    * Runs a task after all earlier ones, whether they succeeded or not.
    *
-   * If the server is unreachable, waits until it is back and runs the task again.
+   * While the server is unavailable, the task is repeated once a second.
    * @template T
-   * @param {(isRetry: boolean) => Promise<T>} task on a retry its first request may
-   *   have arrived although its response was lost
+   * @param {(requestKey: string) => Promise<T>} task sends one request with the key,
+   *   the same one when it is repeated: the server applies a key once
    * @returns {Promise<T>}
    */
   add(task) {
     this.numPending += 1;
+    this.numAdded += 1;
     this.onChange();
-    const result = this.#lastTask.then(() => this.#runWithRetry(task));
+    const result = this.#lastTask.then(() => this.#runUntilAnswered(task));
     // The chain itself never rejects, so that later tasks run after a failure.
     this.#lastTask = result.catch(() => {}).finally(() => {
       this.numPending -= 1;
@@ -46,24 +49,25 @@ export class RequestQueue {
     return this.#lastTask;
   }
 
-  async #runWithRetry(task) {
-    for (let isRetry = false; ; isRetry = true) {
+  async #runUntilAnswered(task) {
+    const requestKey = createRequestKey();
+    for (;;) {
       try {
-        return await task(isRetry);
+        const result = await task(requestKey);
+        this.#setUnavailable(null);
+        return result;
       } catch (error) {
-        if (!(error instanceof ServerUnreachable)) throw error;
-        await this.#waitForServer();
+        const isUnavailable = error instanceof ServerUnavailable;
+        this.#setUnavailable(isUnavailable ? error.message : null);
+        if (!isUnavailable) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_INTERVAL_MS));
       }
     }
   }
 
-  async #waitForServer() {
-    this.isOffline = true;
-    this.onChange();
-    while (!(await sendRequest("GET", "/about").catch(() => null))) {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_INTERVAL_MS));
-    }
-    this.isOffline = false;
+  #setUnavailable(reason) {
+    if (this.unavailableReason === reason) return;
+    this.unavailableReason = reason;
     this.onChange();
   }
 }

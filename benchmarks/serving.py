@@ -108,20 +108,18 @@ class SimulatedUser:
 
 
 @contextlib.contextmanager
-def run_server(checkpoint: Path, *, num_users: int) -> Iterator[int]:
+def run_server(checkpoint: Path) -> Iterator[int]:
     """Start the server, yield its port once everything is compiled, and stop it.
 
     Args:
         checkpoint: Checkpoint to serve.
-        num_users: Number of sessions that stay in memory, besides that of the first
-            user.
     """
     with socket.create_server(("127.0.0.1", 0)) as free_socket:
         port = free_socket.getsockname()[1]
     with tempfile.TemporaryDirectory() as sessions_dir:
         server_command = [sys.executable, "-m", "mst_jax.serve"]
         server_command += ["--checkpoint", str(checkpoint), "--sessions", sessions_dir]
-        server_command += ["--port", str(port), "--max-in-memory", str(num_users + 1)]
+        server_command += ["--port", str(port)]
         server_process = subprocess.Popen(server_command, stdout=subprocess.DEVNULL)
         # The server may also end on its own, for example for a bad checkpoint.
         try:
@@ -222,7 +220,7 @@ def main() -> None:
     print(f"unit: {1000 * measure_unit():.0f} ms")
     print("| users | clicks | errors | clicks/s | p50 | p95 | longest | server p50 |")
     print("|---|" + "---:|" * 7)
-    with run_server(flags.checkpoint, num_users=flags.users) as port:
+    with run_server(flags.checkpoint) as port:
         measure_single_user(port)
         measure_concurrent_users(port, flags.users, flags.seconds)
     print(f"unit: {1000 * measure_unit():.0f} ms")

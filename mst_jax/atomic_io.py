@@ -56,12 +56,13 @@ def check_writable(path: PathLike) -> None:
         )
 
 
-def atomic_write(path: PathLike, data: bytes) -> None:
+def atomic_write(path: PathLike, data: bytes, *, durable: bool = False) -> None:
     """Write a file and replace an existing one; missing folders are created.
 
     Args:
         path: File to write.
         data: Content of the file.
+        durable: True = return only when the file survives a power failure.
 
     Raises:
         ValueError: See `check_writable`.
@@ -77,6 +78,19 @@ def atomic_write(path: PathLike, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_bytes(data)
+        if durable:
+            _sync_to_disk(temporary)
         temporary.replace(path)
+        if durable:
+            _sync_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

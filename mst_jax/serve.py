@@ -5,8 +5,8 @@ python -m mst_jax.serve --folder photos --save masks
 
 import argparse
 import contextlib
-import os
 import socket
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,26 +14,32 @@ from pathlib import Path
 import cv2
 
 from mst_jax.annotation.app import DEFAULT_SIZES, create_app
+from mst_jax.annotation.errors import RequestRejected
 from mst_jax.annotation.files.image_folder import ImageFolder
-from mst_jax.annotation.limits import Limits
-from mst_jax.annotation.middleware import LOOPBACK_HOSTS
-from mst_jax.annotation.serving.engine import InferenceEngine
-from mst_jax.annotation.sessions.autosave import Autosave
-from mst_jax.annotation.sessions.registry import SessionRegistry
-from mst_jax.atomic_io import check_writable
-from mst_jax.command_line import CommandParser, add_zoom_flags
-from mst_jax.compilation_cache import (
-    CACHE_DIR,
-    add_cache_flag,
-    enable_compilation_cache,
+from mst_jax.annotation.server_flags import (
+    check_flags,
+    find_state_dir,
+    limits_of,
+    make_parser,
 )
+from mst_jax.annotation.serving.engine import ImageSize, InferenceEngine
+from mst_jax.annotation.sessions.folder_export import write_folder_export
+from mst_jax.annotation.sessions.registry import SessionRegistry
+from mst_jax.annotation.sessions.save_folder import SaveFolder
+from mst_jax.annotation.store.database import DATABASE_NAME, Database
+from mst_jax.annotation.store.labels import LabelList, read_label_file
+from mst_jax.atomic_io import check_writable
+from mst_jax.compilation_cache import enable_compilation_cache
 from mst_jax.extras import needs_extra
 from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
-from mst_jax.models.load import DEFAULT_MODEL, load
+from mst_jax.models.load import load
 
 with needs_extra("serve"):
     import uvicorn
     from fastapi import FastAPI
+
+NUM_MEASURED = 100
+"""Number of images of a folder whose sizes are compiled for at start."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,12 +52,46 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     try:
         check_flags(flags)
+        if flags.export is not None:
+            export_annotations(flags)
+            return
         # The second start takes seconds.
         enable_compilation_cache(flags.compilation_cache)
         with open_socket(flags.host, flags.port) as server_socket:
             run_server(build_app(flags), server_socket, flags)
+    except RequestRejected as error:  # the database cannot be written
+        parser.exit(2, f"serve: {error.detail}\n")
     except (ValueError, OSError) as error:
         parser.exit(2, f"serve: {error}\n")
+
+
+def export_annotations(flags: argparse.Namespace) -> None:
+    """Write the finished objects of the folder to the file of `--export`.
+
+    Args:
+        flags: Flags of the command line.
+
+    Raises:
+        ValueError: There is no database, or a server uses it.
+    """
+    state_dir = find_state_dir(flags)
+    if not (state_dir / DATABASE_NAME).exists():
+        raise ValueError(
+            f"{state_dir} has no {DATABASE_NAME}; give the --save or --sessions of the "
+            "server"
+        )
+    check_writable(flags.export)
+    database = Database(state_dir)
+    export_format = "labels" if flags.export.suffix == ".zip" else "coco"
+    # Written beside the target first, so that no half file is left behind.
+    with tempfile.NamedTemporaryFile(dir=flags.export.parent, delete=False) as file:
+        try:
+            write_folder_export(file, database, LabelList(database), export_format)
+            Path(file.name).replace(flags.export)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+            database.close()
+    print(f"wrote {flags.export}")
 
 
 def run_server(
@@ -74,82 +114,6 @@ def run_server(
     uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn_server.run(sockets=[server_socket])
-
-
-def make_parser() -> CommandParser:
-    """Return the parser of the command line."""
-    parser = CommandParser(
-        prog="python -m mst_jax.serve",
-        description="Serve the annotation web page and its REST API for a model.",
-    )
-    add_flag = parser.add_argument
-    # Model.
-    add_flag(
-        "--checkpoint",
-        default=DEFAULT_MODEL,
-        help="training run or published weights; default: the bundled model "
-        f"{DEFAULT_MODEL}",
-    )
-    add_zoom_flags(parser)
-    # Files.
-    add_flag("--folder", type=Path, metavar="DIR", help="folder of images to offer")
-    add_flag(
-        "--save", type=Path, metavar="DIR", help="output folder of their finished masks"
-    )
-    add_flag(
-        "--sessions",
-        type=Path,
-        metavar="DIR",
-        default=CACHE_DIR / "sessions",
-        help="folder of the sessions; default: %(default)s",
-    )
-    # Network and limits.
-    add_flag(
-        "--host", default="127.0.0.1", help="address to bind to; others need --token"
-    )
-    add_flag("--port", type=int, default=8000, help="default: %(default)s")
-    add_flag(
-        "--token",
-        default=os.environ.get("MST_JAX_TOKEN"),
-        help="token that every request must carry; default: MST_JAX_TOKEN",
-    )
-    add_flag(
-        "--max-sessions",
-        type=int,
-        default=Limits.max_sessions,
-        help="maximum number of sessions; default: %(default)s",
-    )
-    add_flag(
-        "--max-in-memory",
-        type=int,
-        default=Limits.max_in_memory,
-        help="maximum number of sessions in memory; default: %(default)s",
-    )
-    add_cache_flag(parser)
-    return parser
-
-
-def check_flags(flags: argparse.Namespace) -> None:
-    """Check combinations and ranges of flags.
-
-    Args:
-        flags: Flags of the command line.
-
-    Raises:
-        ValueError: Flags that must not be given so.
-    """
-    if flags.host not in LOOPBACK_HOSTS and not flags.token:
-        raise ValueError(
-            f"--host is {flags.host}, which others can reach; give a --token too"
-        )
-    if flags.save is not None and flags.folder is None:
-        raise ValueError("--save is the output of --folder; give both")
-    # `Limits` checks this too, but names its fields, not the flags.
-    for name in ("max_sessions", "max_in_memory"):
-        flag_value = getattr(flags, name)
-        if flag_value < 1:
-            flag_name = name.replace("_", "-")
-            raise ValueError(f"--{flag_name} is {flag_value}, expected 1 or more")
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -182,19 +146,19 @@ def build_app(flags: argparse.Namespace) -> FastAPI:
     Raises:
         ValueError: A checkpoint, a folder or a zoom option is invalid.
     """
-    limits = Limits(max_sessions=flags.max_sessions, max_in_memory=flags.max_in_memory)
+    limits = limits_of(flags)
     # 1. The folder; the most frequent sizes of its images are compiled first.
-    image_folder, autosave, sizes = None, None, list(DEFAULT_SIZES)
+    image_folder, sizes = None, list(DEFAULT_SIZES)
     if flags.folder is not None:
         image_folder = ImageFolder(flags.folder, limits)
-        size_counts = Counter(
-            (image.height, image.width) for image in image_folder.list_images()
-        )
-        sizes = [size for size, _ in size_counts.most_common()]
-        if flags.save is not None:
-            check_writable(flags.save / "labels.png")
-            autosave = Autosave(flags.save, image_folder)
-    # 2. The model; flags take precedence over the options it was trained for.
+        sizes = find_frequent_sizes(image_folder)
+    # 2. The database, also that of an earlier server.
+    database = Database(find_state_dir(flags))
+    save_folder = None
+    if flags.save is not None:
+        check_writable(flags.save / "labels.png")
+        save_folder = SaveFolder(flags.save, database)
+    # 3. The model; flags take precedence over the options it was trained for.
     model = load(flags.checkpoint)
     zoom = override_zoom(
         zoom_options_of(model),
@@ -203,17 +167,38 @@ def build_app(flags: argparse.Namespace) -> FastAPI:
         flip_tta=flags.flip_tta,
     )
     engine = InferenceEngine(model, zoom=zoom)
-    # 3. The sessions, also those of an earlier server.
-    sessions_dir = flags.sessions.expanduser()
-    registry = SessionRegistry(sessions_dir, engine, limits, autosave)
+    registry = SessionRegistry(
+        database,
+        engine,
+        limits,
+        image_folder=image_folder,
+        save_folder=save_folder,
+        fixed_labels=read_label_file(flags.labels) if flags.labels else None,
+    )
     return create_app(
         engine,
         registry,
         limits=limits,
         image_folder=image_folder,
+        save_folder=save_folder,
         token=flags.token,
         sizes=[size for size in sizes if engine.accepts_size(*size)],
     )
+
+
+def find_frequent_sizes(image_folder: ImageFolder) -> list[ImageSize]:
+    """Return the sizes of some images of a folder, the most frequent first.
+
+    Args:
+        image_folder: Folder of the images.
+    """
+    size_counts: Counter[ImageSize] = Counter()
+    names = sorted(image_folder.list_files())
+    # A sample: to measure all images of a large folder would take too long.
+    for name in names[:: max(1, len(names) // NUM_MEASURED)]:
+        with contextlib.suppress(RequestRejected, OSError):  # no image
+            size_counts[image_folder.measure(name)] += 1
+    return [size for size, _ in size_counts.most_common()]
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 
+import numpy as np
 import pytest
 
 from mst_jax import serve
-from mst_jax.data.formats.images import encode_png
-from tests.helpers.analytic_network import draw_image
+from mst_jax.annotation.files.export_formats import LabeledMask
+from mst_jax.annotation.store.database import Database
+from mst_jax.annotation.store.saved_objects import insert_saved_objects
+from tests.helpers.annotation_client import insert_session
 from tests.helpers.small_checkpoint import write_checkpoint
 
 
@@ -40,7 +44,9 @@ def run_rejected(argv, capsys) -> str:
         (["--zoom-min-side", "0"], "min_side"),
         (["--port", "99999"], "--port"),
         (["--max-sessions", "0"], "--max-sessions"),
-        (["--max_in_memory", "0"], "--max-in-memory"),
+        (["--max_memory", "0"], "--max-memory"),
+        (["--labels", "nowhere"], "--labels nowhere"),
+        (["--export", "x.json"], "annotations.sqlite3"),
         (["--checkpoint", "nowhere"], "nowhere"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
@@ -51,14 +57,40 @@ def test_invalid_flags_are_one_sentence(checkpoint, tmp_path, capsys, flags, mes
     assert line.startswith("serve: ") and message in line
 
 
-def test_images_that_would_be_saved_to_one_file_are_one_sentence(
-    checkpoint, tmp_path, capsys
-):
-    for name in ("a.png", "a.bmp"):
-        (tmp_path / name).write_bytes(encode_png(draw_image()[0]))
+def test_output_among_the_images_is_one_sentence(checkpoint, tmp_path, capsys):
     argv = ["--checkpoint", checkpoint, "--sessions", tmp_path / "s"]
     argv += ["--folder", tmp_path, "--save", tmp_path / "masks"]
-    assert "a.bmp and a.png" in run_rejected(argv, capsys)
+    assert "separate folders" in run_rejected(argv, capsys)
+    assert not (tmp_path / "masks").exists()
+
+
+def test_second_server_is_one_sentence(checkpoint, tmp_path, capsys):
+    database = Database(tmp_path)
+    argv = ["--checkpoint", checkpoint, "--sessions", tmp_path, "--port", 0]
+    assert "another server" in run_rejected(argv, capsys)
+    database.close()
+
+
+def test_annotations_are_exported_by_command(tmp_path, capsys):
+    database = Database(tmp_path / "masks" / ".mst_jax")
+    mask = np.zeros((60, 84), bool)
+    mask[3:9] = True
+    insert_session(database, "one", folder_name="a.png", output_stem="a")
+    with database.transaction() as connection:
+        labeled_mask = LabeledMask(7, None, None, mask)
+        insert_saved_objects(connection, "one", [labeled_mask], [None])
+    database.close()
+    argv = ["--save", str(tmp_path / "masks"), "--export"]
+    serve.main([*argv, str(tmp_path / "coco.json")])
+    tree = json.loads((tmp_path / "coco.json").read_bytes())
+    assert tree["images"][0]["file_name"] == "a.png"
+    assert tree["annotations"][0]["area"] == mask.sum()
+    serve.main([*argv, str(tmp_path / "labels.zip")])
+    with zipfile.ZipFile(tmp_path / "labels.zip") as zip_archive:
+        assert zip_archive.namelist() == ["a.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("masks", "coco.json", "labels.zip"),
+    }
 
 
 def test_port_in_use_is_one_sentence(checkpoint, tmp_path, capsys):
@@ -71,10 +103,14 @@ def test_port_in_use_is_one_sentence(checkpoint, tmp_path, capsys):
 def test_flags_take_precedence_over_the_trained_zoom(checkpoint, tmp_path):
     argv = ["--checkpoint", str(checkpoint), "--sessions", str(tmp_path)]
     flags = serve.make_parser().parse_args([*argv, "--zoom=none", "--no-flip-tta"])
-    engine = serve.build_app(flags).state.engine
+    app = serve.build_app(flags)
+    app.state.registry.database.close()
+    engine = app.state.engine
     assert not engine.accepts_size(33, 48) and engine.accepts_size(32, 48)
     flags = serve.make_parser().parse_args(argv)
-    assert serve.build_app(flags).state.engine.accepts_size(33, 48)
+    app = serve.build_app(flags)
+    app.state.registry.database.close()
+    assert app.state.engine.accepts_size(33, 48)
 
 
 def test_command_serves_until_it_is_stopped(checkpoint, tmp_path):

@@ -12,7 +12,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from mst_jax.annotation.api import image_routes, object_routes, session_routes
+from mst_jax.annotation.api import (
+    folder_routes,
+    image_routes,
+    object_routes,
+    session_routes,
+)
 from mst_jax.annotation.api.schemas import (
     AboutResponse,
     ErrorResponse,
@@ -24,6 +29,8 @@ from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.middleware import SecurityMiddleware
 from mst_jax.annotation.serving.engine import ImageSize, InferenceEngine
 from mst_jax.annotation.sessions.registry import SessionRegistry
+from mst_jax.annotation.sessions.save_folder import SaveFolder
+from mst_jax.annotation.store.image_index import ImageIndex
 
 STATIC_DIR = Path(__file__).parent / "static"
 DEFAULT_SIZES = ((480, 640), (640, 480), (1080, 1920), (1200, 1600))
@@ -38,6 +45,7 @@ def create_app(
     *,
     limits: Limits,
     image_folder: ImageFolder | None = None,
+    save_folder: SaveFolder | None = None,
     token: str | None = None,
     sizes: Sequence[ImageSize] = DEFAULT_SIZES,
 ) -> FastAPI:
@@ -48,6 +56,7 @@ def create_app(
         registry: Sessions of the server.
         limits: Maximum sizes and counts.
         image_folder: Images that the server offers; None = uploads only.
+        save_folder: Output files of the images of the folder; None = none.
         token: Token that every request must carry; None = serve this machine only.
         sizes: Heights and widths of images to compile for at start.
     """
@@ -58,9 +67,12 @@ def create_app(
         # the thread has begun.
         engine.request_sizes(*sizes)
         threading.Thread(target=engine.compile_sizes, args=sizes, daemon=True).start()
+        registry.exporter.start()
         expiry_task = asyncio.create_task(_remove_expired_sessions(registry))
         yield
         expiry_task.cancel()
+        # Waits until all finished work is exported.
+        await asyncio.to_thread(registry.exporter.close)
 
     app = FastAPI(
         title="mst_jax",
@@ -77,7 +89,14 @@ def create_app(
     # The routes find these by `request.app.state`.
     app.state.engine, app.state.registry = engine, registry
     app.state.image_folder, app.state.limits = image_folder, limits
-    for routes in (session_routes, object_routes, image_routes):
+    app.state.saves_to_folder = save_folder is not None
+    if image_folder is not None:
+        list_outputs = save_folder.list_label_maps if save_folder else None
+        app.state.image_index = ImageIndex(
+            registry.database, image_folder, list_outputs
+        )
+        app.state.image_index.request_scan()
+    for routes in (session_routes, object_routes, image_routes, folder_routes):
         app.include_router(routes.router)
     app.add_api_route("/api/about", read_about, tags=["server"])
     app.add_api_route("/", read_page, include_in_schema=False)
@@ -96,6 +115,7 @@ def read_about(request: Request) -> AboutResponse:
         version=request.app.version,
         has_token_selection=state.engine.has_token_selection,
         has_image_folder=state.image_folder is not None,
+        saves_to_folder=state.saves_to_folder,
         limits=LimitsResponse(**dataclasses.asdict(state.limits)),
         ready=num_pending == 0,
         compiled_programs=compiled_programs,

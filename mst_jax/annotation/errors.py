@@ -11,10 +11,13 @@ ERROR_DESCRIPTIONS = {
     401: "The token is missing or wrong.",
     403: "The request comes from another origin or uses another host name.",
     404: "The resource does not exist.",
+    408: "The body did not arrive in time.",
+    409: "The request contradicts the present state.",
     413: "The body or the image is too large.",
     415: "The body is not an image, or has another content type.",
     422: "The body or a parameter is invalid.",
     429: "Too many sessions, or too many concurrent requests.",
+    507: "The disk of the server is full; nothing was stored.",
 }
 """HTTP status -> its meaning, for the OpenAPI description."""
 

@@ -13,10 +13,11 @@ class Limits:
         max_body_bytes: Length of the body of a request in bytes.
         max_pixels: Number of pixels of an image.
         max_side: Height and width of an image in pixels.
-        max_sessions: Number of sessions on disk.
-        max_in_memory: Number of sessions in memory; the least recently used session
-            leaves it.
-        expiry_seconds: Seconds after its last use that a session is deleted.
+        max_sessions: Number of uploaded images; images of the folder do not count.
+        max_image_bytes: Number of bytes of images and masks in memory; those that were
+            not used for longest leave it.
+        expiry_seconds: Seconds after its last change that an uploaded image without
+            finished objects is deleted; None = never.
         max_objects: Number of objects of an image.
         max_snapshots: Number of snapshots of an object that undo and redo can reach;
             the oldest is dropped.
@@ -26,11 +27,11 @@ class Limits:
     """
 
     max_body_bytes: int = 64 * 2**20
-    max_pixels: int = 32_000_000
+    max_pixels: int = 48_000_000
     max_side: int = 16_384
     max_sessions: int = 1000
-    max_in_memory: int = 32
-    expiry_seconds: float = 72 * 3600.0
+    max_image_bytes: int = 4 * 2**30
+    expiry_seconds: float | None = None
     max_objects: int = 500
     max_snapshots: int = 200
     max_clicks: int = NUM_SLOTS
@@ -38,5 +39,5 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, limit_value in vars(self).items():
-            if limit_value < 1:
+            if limit_value is not None and limit_value < 1:
                 raise ValueError(f"{name} is {limit_value}, expected 1 or more")

@@ -2,6 +2,7 @@
 
 from tests.helpers.annotation_client import (  # noqa: F401
     client,
+    database,
     engine,
     registry,
     start_server,

@@ -21,9 +21,9 @@ def test_about_describes_model_limits_and_progress(client):
     assert about["compiled_programs"]
 
 
-def test_sizes_are_compiled_at_start_and_progress_is_reported(tmp_path):
+def test_sizes_are_compiled_at_start_and_progress_is_reported(database):
     engine = InferenceEngine(analytic_model, zoom=ZOOM)
-    registry = SessionRegistry(tmp_path, engine, SMALL_LIMITS)
+    registry = SessionRegistry(database, engine, SMALL_LIMITS)
     app = create_app(engine, registry, limits=SMALL_LIMITS, sizes=[(60, 84), (70, 90)])
     with TestClient(app, base_url="http://localhost") as client:
         reports = [client.get("/api/about").json()]
@@ -39,7 +39,7 @@ def test_sizes_are_compiled_at_start_and_progress_is_reported(tmp_path):
 
 def test_openapi_describes_every_route_and_error(client):
     tree = client.get("/openapi.json").json()
-    assert len(tree["paths"]) == 17
+    assert len(tree["paths"]) == 23
     for path, methods in tree["paths"].items():
         for method, operation in methods.items():
             assert operation["description"], (method, path)

@@ -9,5 +9,5 @@ def test_clicks_fit_into_the_compiled_click_slots():
 
 
 def test_limits_below_one_are_rejected():
-    with pytest.raises(ValueError, match="max_in_memory is 0"):
-        Limits(max_in_memory=0)
+    with pytest.raises(ValueError, match="max_objects is 0"):
+        Limits(max_objects=0)

@@ -86,6 +86,6 @@ def test_no_request_is_an_internal_error(start_server, tmp_path, num_examples):
             fuzzer.send(case, use_known_session)
 
         send_case()
-    assert len(fuzzer.operations) == 20
+    assert len(fuzzer.operations) == 27
     assert {200, 201, 404, 422} <= set(fuzzer.statuses)
     assert client.get("/api/about").status_code == 200

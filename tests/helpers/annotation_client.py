@@ -1,6 +1,7 @@
 """An engine with an analytic network, and clients of annotation servers in this process."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from mst_jax.annotation.app import create_app
 from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.serving.engine import InferenceEngine
-from mst_jax.annotation.sessions.autosave import Autosave
 from mst_jax.annotation.sessions.registry import SessionRegistry
+from mst_jax.annotation.sessions.save_folder import SaveFolder
+from mst_jax.annotation.store.database import Database
 from mst_jax.data.formats.images import encode_png
 from mst_jax.interaction.inference_options import ZoomOptions
 from tests.helpers.analytic_network import analytic_model, draw_image
@@ -24,7 +26,7 @@ SMALL_LIMITS = Limits(
     max_body_bytes=2**20,
     max_pixels=100_000,
     max_sessions=5,
-    max_in_memory=2,
+    max_image_bytes=2**17,
     max_objects=6,
 )
 
@@ -40,30 +42,53 @@ def engine() -> InferenceEngine:
 
 
 @pytest.fixture
-def registry(engine, tmp_path) -> SessionRegistry:
+def database(tmp_path):
+    """Return an empty database."""
+    database = Database(tmp_path / "sessions")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def registry(engine, database) -> SessionRegistry:
     """Return a registry without sessions."""
-    return SessionRegistry(tmp_path / "sessions", engine, SMALL_LIMITS)
+    return SessionRegistry(database, engine, SMALL_LIMITS)
 
 
 @pytest.fixture
 def start_server(engine, tmp_path):
-    """Return a function that starts servers; those of one test share their sessions."""
+    """Return a function that starts a server, and stops the last one of the test.
+
+    The servers of one test use the same database.
+    """
     with contextlib.ExitStack() as stack:
 
         def start(
             limits: Limits = SMALL_LIMITS,
             folder: Path | None = None,
             save: Path | None = None,
+            fixed_labels: Sequence[str] | None = None,
             **options: Any,
         ) -> TestClient:
+            stack.close()
+            database = Database(tmp_path / "sessions")
+            stack.callback(database.close)
             image_folder = ImageFolder(folder, limits) if folder else None
-            autosave = Autosave(save, image_folder) if save and image_folder else None
-            registry = SessionRegistry(tmp_path / "sessions", engine, limits, autosave)
+            save_folder = SaveFolder(save, database) if save else None
+            registry = SessionRegistry(
+                database,
+                engine,
+                limits,
+                image_folder=image_folder,
+                save_folder=save_folder,
+                fixed_labels=fixed_labels,
+            )
             app = create_app(
                 engine,
                 registry,
                 limits=limits,
                 image_folder=image_folder,
+                save_folder=save_folder,
                 sizes=(),
                 **options,
             )
@@ -95,3 +120,20 @@ def send_bytes(
     """Send bytes with a content type, and return the response."""
     headers = {"content-type": content_type}
     return client.request(method, url, content=data, headers=headers)
+
+
+def insert_session(database: Database, session_id: str, **columns: Any) -> None:
+    """Insert a session of an image as large as `IMAGE`, without objects."""
+    columns = {
+        "session_id": session_id,
+        "image_name": "scene.png",
+        "height": IMAGE.shape[0],
+        "width": IMAGE.shape[1],
+        "last_used": 0.0,
+        **columns,
+    }
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    with database.transaction() as connection:
+        connection.execute(
+            f"INSERT INTO sessions ({names}) VALUES ({marks})", tuple(columns.values())
+        )

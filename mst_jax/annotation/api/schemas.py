@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict, Field
 
 from mst_jax.annotation.sessions.annotation_session import AnnotationSession
-from mst_jax.annotation.sessions.history import AnnotatedObject
+from mst_jax.annotation.store.history import AnnotatedObject
 from mst_jax.inference.selected_tokens import TokenBoxes
 
 # Constraints that OpenAPI shows and pydantic checks.
@@ -76,7 +76,8 @@ class ObjectResponse(BaseModel):
     """An object without its mask."""
 
     object_id: int = Field(description="from 1; never reused in a session")
-    name: str
+    name: str = Field(description='the label, or "object" and the ID')
+    category_id: int | None = Field(description="of the label in COCO; null = none")
     color: str
     clicks: list[ClickResponse]
     finished: bool
@@ -84,6 +85,11 @@ class ObjectResponse(BaseModel):
     can_redo: bool
     area: int = Field(description="number of pixels of the mask")
     version: int = Field(description="grows with every change of the mask")
+    revision: int = Field(description="of the session, at the object's last change")
+    saved_version: int | None = Field(
+        description="version of the mask when it was finished last; exports contain this "
+        "mask; null = not in the exports"
+    )
 
 
 class ObjectMaskResponse(ObjectResponse):
@@ -98,13 +104,29 @@ class SessionInfoResponse(BaseModel):
 
     session_id: str
     image_name: str
+    folder_image: str | None = Field(description="path in the folder; null = uploaded")
     width: int
     height: int
 
 
-class SessionResponse(SessionInfoResponse):
+class ExportState(BaseModel):
+    """The state of a session and of its output files."""
+
+    revision: int = Field(description="grows with every change of the session")
+    is_exported: bool = Field(description="false while finished work is not in --save")
+    save_error: str | None = Field(description="why the files could not be written")
+
+
+class SessionResponse(SessionInfoResponse, ExportState):
     """A session with all objects and masks; from it a page resumes after a reload."""
 
+    objects: list[ObjectMaskResponse]
+
+
+class ChangesResponse(ExportState):
+    """The objects of a session that have changed after a revision."""
+
+    object_ids: list[int] = Field(description="all objects, in order")
     objects: list[ObjectMaskResponse]
 
 
@@ -119,20 +141,6 @@ class TokenBoxesResponse(BaseModel):
 
     fine: list[BoxXYWH]
     coarse: list[BoxXYWH]
-
-
-class FolderImageResponse(BaseModel):
-    """An image of the served folder."""
-
-    name: str = Field(description="path relative to the folder")
-    width: int
-    height: int
-
-
-class ImageListResponse(BaseModel):
-    """The images of the served folder."""
-
-    images: list[FolderImageResponse]
 
 
 class LimitsResponse(BaseModel):
@@ -153,6 +161,7 @@ class AboutResponse(BaseModel):
     version: str
     has_token_selection: bool
     has_image_folder: bool
+    saves_to_folder: bool = Field(description="true if --save is given")
     limits: LimitsResponse
     ready: bool = Field(description="true once all programs are compiled")
     compiled_programs: list[str]
@@ -160,16 +169,19 @@ class AboutResponse(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """The reason why a request was rejected, in one sentence."""
+    """The reason of a rejection, in one sentence."""
 
     error: str
 
 
-def object_response(annotated_object: AnnotatedObject) -> ObjectResponse:
+def object_response(
+    session: AnnotationSession, annotated_object: AnnotatedObject
+) -> ObjectResponse:
     """Describe an object without its mask.
 
     Args:
-        annotated_object: Object of a session.
+        session: Session of the object.
+        annotated_object: Object of the session.
     """
     snapshot = annotated_object.current_snapshot
     # Rows and columns become y and x here.
@@ -179,7 +191,8 @@ def object_response(annotated_object: AnnotatedObject) -> ObjectResponse:
     ]
     return ObjectResponse(
         object_id=annotated_object.object_id,
-        name=annotated_object.name,
+        name=session.display_name(annotated_object),
+        category_id=annotated_object.label_id,
         color=annotated_object.color,
         clicks=clicks,
         finished=annotated_object.finished,
@@ -187,40 +200,66 @@ def object_response(annotated_object: AnnotatedObject) -> ObjectResponse:
         can_redo=annotated_object.can_redo,
         area=snapshot.area,
         version=annotated_object.version,
+        revision=annotated_object.revision,
+        saved_version=annotated_object.saved_version,
     )
 
 
 def object_mask_response(
     session: AnnotationSession, annotated_object: AnnotatedObject
 ) -> ObjectMaskResponse:
-    """Describe an object with its mask.
-
-    Args:
-        session: Session of the object.
-        annotated_object: Object of the session.
-    """
+    """Describe an object with its mask; arguments as for `object_response`."""
     # Run lengths are a few kilobytes, and the page decodes them without a PNG decoder.
     mask = encode_run_lengths(session.get_mask(annotated_object.object_id))
-    return ObjectMaskResponse(**dict(object_response(annotated_object)), mask=mask)
+    response = object_response(session, annotated_object)
+    return ObjectMaskResponse(**dict(response), mask=mask)
 
 
-def session_response(session: AnnotationSession) -> SessionResponse:
+def session_response(
+    session: AnnotationSession, export_state: tuple[bool, str | None]
+) -> SessionResponse:
     """Describe a session with all objects.
 
     Args:
         session: Session to describe.
+        export_state: Whether all finished work is exported, and the error.
     """
-    # The lock keeps the objects and their masks consistent.
-    with session.lock:
-        objects = [
-            object_mask_response(session, annotated_object)
-            for annotated_object in session.objects.values()
-        ]
+    changes = changes_response(session, export_state, since=0)
     return SessionResponse(
         session_id=session.session_id,
         image_name=session.image_name,
+        folder_image=session.folder_name,
         width=session.width,
         height=session.height,
+        **changes.model_dump(exclude={"object_ids"}),
+    )
+
+
+def changes_response(
+    session: AnnotationSession, export_state: tuple[bool, str | None], *, since: int
+) -> ChangesResponse:
+    """Describe the objects of a session that have changed after a revision.
+
+    Args:
+        session: Session to describe.
+        export_state: Whether all finished work is exported, and the error.
+        since: Revision; one that the session has not reached means 0.
+    """
+    # The lock keeps the objects and their masks consistent.
+    with session.lock:
+        since = since if since <= session.revision else 0
+        objects = [
+            object_mask_response(session, annotated_object)
+            for annotated_object in session.objects.values()
+            if annotated_object.revision > since
+        ]
+        revision, object_ids = session.revision, list(session.objects)
+    is_exported, save_error = export_state
+    return ChangesResponse(
+        revision=revision,
+        is_exported=is_exported,
+        save_error=save_error,
+        object_ids=object_ids,
         objects=objects,
     )
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -15,12 +15,15 @@ from mst_jax.annotation.files.export_formats import EXPORT_FORMATS, ExportFormat
 from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.files.uploads import (
     IMAGE_MEDIA_TYPES,
+    make_thumbnail,
     open_image,
     open_label_map,
 )
 from mst_jax.annotation.limits import Limits
+from mst_jax.annotation.sessions import mask_import
 from mst_jax.annotation.sessions.annotation_session import AnnotationSession
 from mst_jax.annotation.sessions.registry import SessionRegistry
+from mst_jax.annotation.sessions.session_export import make_session_export
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
@@ -60,11 +63,27 @@ def get_session(
     return registry.get_session(session_id)
 
 
+def get_export_state(
+    session_id: str, registry: Annotated[SessionRegistry, Depends(get_registry)]
+) -> tuple[bool, str | None]:
+    """Return whether the session in the path is exported, and the error."""
+    return registry.read_export_state(session_id)
+
+
 # Types of route parameters; FastAPI computes their values with the functions above.
 BodyBytes = Annotated[bytes, Depends(read_body)]
 RegistryParam = Annotated[SessionRegistry, Depends(get_registry)]
 LimitsParam = Annotated[Limits, Depends(get_limits)]
 SessionParam = Annotated[AnnotationSession, Depends(get_session)]
+ExportStateParam = Annotated[tuple[bool, str | None], Depends(get_export_state)]
+RequestKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern="^[A-Za-z0-9_-]{1,100}$",
+        description="a request with the key of an earlier one is not applied again",
+    ),
+]
 
 # OpenAPI descriptions of bodies that are read as bytes.
 _IMAGE_CONTENT = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
@@ -83,7 +102,7 @@ def check_image_content_type(request: Request) -> None:
     Args:
         request: Request with an image as its body.
     """
-    content_type = _content_type(request)
+    content_type = read_content_type(request)
     is_image = content_type.startswith("image/")
     if not is_image and content_type != "application/octet-stream":
         raise RequestRejected(
@@ -100,59 +119,90 @@ def open_session(
     registry: RegistryParam,
     limits: LimitsParam,
     name: Annotated[str, Query(max_length=200)] = "image",
+    request_key: RequestKey = None,
 ) -> schemas.SessionInfoResponse:
     """Open an image: its bytes, or JSON with its name in the served folder.
 
-    All users who open the same image of the folder share one session. The first image
-    of a new size waits until its programs are compiled.
+    All users who open the same image of the folder share one session.
     """
-    source_key, session = None, None
-    if _content_type(request) == "application/json":
-        name, image_folder = _parse_image_name(body), get_image_folder(request)
-        # The key is read first: if the file changes in between, the next user gets a
-        # new session instead of the old image.
-        source_key, body = image_folder.source_key(name), image_folder.read_file(name)
-        session = registry.find_by_source(source_key)
+    if read_content_type(request) == "application/json":
+        session = registry.open_folder_image(_parse_image_name(body))
     else:
         check_image_content_type(request)
-    # A session that exists already needs no decoding.
-    if session is None:
-        image = open_image(body, limits)
-        session = registry.create_session(image, image_name=name, source_key=source_key)
-    return schemas.session_response(session)
+        # A repeated request needs no decoding.
+        known_id = registry.find_upload(request_key)
+        session = (
+            registry.create_session(
+                open_image(body, limits), image_name=name, request_key=request_key
+            )
+            if known_id is None
+            else registry.get_session(known_id)
+        )
+    return schemas.SessionInfoResponse(
+        session_id=session.session_id,
+        image_name=session.image_name,
+        folder_image=session.folder_name,
+        width=session.width,
+        height=session.height,
+    )
 
 
 @router.get("/{session_id}")
-def read_session(session: SessionParam) -> schemas.SessionResponse:
+def read_session(
+    session: SessionParam, export_state: ExportStateParam
+) -> schemas.SessionResponse:
     """Return a session with all objects and masks."""
-    return schemas.session_response(session)
+    return schemas.session_response(session, export_state)
+
+
+@router.get("/{session_id}/changes")
+def read_changes(
+    session: SessionParam,
+    export_state: ExportStateParam,
+    since: Annotated[int, Query(ge=0, description="revision")] = 0,
+) -> schemas.ChangesResponse:
+    """Return the objects that have changed after a revision, and all object IDs."""
+    return schemas.changes_response(session, export_state, since=since)
 
 
 @router.delete("/{session_id}", status_code=204)
 def close_session(session_id: str, registry: RegistryParam) -> None:
-    """Delete a session with all objects and masks."""
+    """Delete the session of an uploaded image with all objects and masks."""
     registry.remove_session(session_id)
 
 
 @router.get("/{session_id}/image", response_class=Response)
 def read_image(session: SessionParam) -> Response:
     """Return the image as the model sees it, JPEG or PNG."""
-    # Uploads are stored as JPEG or PNG only, see `uploads.open_image`.
-    data = session.image_data
+    # Images are JPEG or PNG only, see `uploads.open_image`.
+    data = session.read_image().data
     image_format = "PNG" if data.startswith(b"\x89PNG") else "JPEG"
     return Response(data, media_type=IMAGE_MEDIA_TYPES[image_format])
 
 
+@router.get("/{session_id}/thumbnail", response_class=Response)
+def read_session_thumbnail(session: SessionParam) -> Response:
+    """Return a small JPEG of the image."""
+    data = make_thumbnail(session.read_image().data)
+    return Response(data, media_type="image/jpeg")
+
+
 @router.post("/{session_id}/label-map", status_code=201, openapi_extra=MASK_BODY)
 def load_label_map(
-    request: Request, session: SessionParam, body: BodyBytes, limits: LimitsParam
+    request: Request,
+    session: SessionParam,
+    body: BodyBytes,
+    limits: LimitsParam,
+    request_key: RequestKey = None,
 ) -> schemas.ObjectListResponse:
     """Add an object for every value above 0 of a label map."""
     check_image_content_type(request)
     label_map = open_label_map(body, session.height, session.width, limits)
     # Held until the masks are read: no other action comes in between.
     with session.lock:
-        added_objects = session.load_label_map(label_map)
+        added_objects = session.run_once(
+            request_key, lambda: mask_import.load_label_map(session, label_map)
+        )
         return schemas.ObjectListResponse(
             objects=[
                 schemas.object_mask_response(session, annotated_object)
@@ -163,11 +213,13 @@ def load_label_map(
 
 @router.get("/{session_id}/export", response_class=Response)
 def export_session(
-    session: SessionParam, format: Annotated[ExportFormat, Query()]
+    session: SessionParam,
+    format: Annotated[ExportFormat, Query()],
 ) -> Response:
     """Return the objects as a file: label map, COCO JSON, NumPy, or all of them."""
-    with session.lock:
-        exported_file = EXPORT_FORMATS[format](session.make_export())
+    session_export = make_session_export(session, session.read_image().data)
+    # Without the lock of the session: other users go on meanwhile.
+    exported_file = EXPORT_FORMATS[format](session_export)
     # The name of the image with the suffix of the format, as the browser saves it.
     # Percent-encoded, because header values cannot hold names in all scripts.
     file_name = PurePosixPath(session.image_name).stem + exported_file.suffix
@@ -179,8 +231,12 @@ def export_session(
     )
 
 
-def _content_type(request: Request) -> str:
-    """Return the content type without parameters such as the charset."""
+def read_content_type(request: Request) -> str:
+    """Return the content type without parameters such as the charset.
+
+    Args:
+        request: Request with a body.
+    """
     content_type_header = request.headers.get("content-type", "")
     return content_type_header.partition(";")[0].strip().lower()
 

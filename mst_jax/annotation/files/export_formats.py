@@ -10,14 +10,19 @@ import numpy as np
 from jaxtyping import Bool
 
 from mst_jax.annotation.files.polygons import to_polygons
+from mst_jax.annotation.files.run_lengths import to_coco_rle
 from mst_jax.data.formats.images import encode_png
 from mst_jax.extras import needs_extra
 
 with needs_extra("serve"):
-    from pycocotools import mask as coco_mask
+    pass
 
 ExportFormat = Literal["labels", "coco", "coco_rle", "numpy", "zip"]
 """Names of the formats that a client can request."""
+
+
+UNLABELED_NAME = "object"
+"""COCO category of the objects without a label."""
 
 
 class LabeledMask(NamedTuple):
@@ -25,13 +30,13 @@ class LabeledMask(NamedTuple):
 
     Attributes:
         object_id: ID from 1, unique in the session; the label of the object.
-        name: Name given by the user; objects of one name form one category.
+        name: Label given by the user, which is the COCO category; None = no label.
         color: Color such as "#2c82ff"; None = unknown.
         mask: [h w] object pixels.
     """
 
     object_id: int
-    name: str
+    name: str | None
     color: str | None
     mask: Bool[np.ndarray, "h w"]
 
@@ -47,6 +52,8 @@ class SessionExport(NamedTuple):
         iter_objects: Returns an iterator over the objects that have a mask; masks are
             computed one at a time.
         state: JSON tree with the clicks and the history, for the zip file.
+        category_ids: Label -> COCO category ID, the same in all files of a server. It
+            has `UNLABELED_NAME` if an object has no label.
     """
 
     image_name: str
@@ -55,6 +62,7 @@ class SessionExport(NamedTuple):
     width: int
     iter_objects: Callable[[], Iterator[LabeledMask]]
     state: Mapping[str, Any]
+    category_ids: Mapping[str, int]
 
 
 class ExportedFile(NamedTuple):
@@ -92,7 +100,7 @@ def export_coco_polygons(export: SessionExport) -> ExportedFile:
 
 def export_coco_rle(export: SessionExport) -> ExportedFile:
     """Return COCO JSON with compressed run lengths."""
-    return _export_coco(export, _to_coco_rle)
+    return _export_coco(export, to_coco_rle)
 
 
 def export_numpy(export: SessionExport) -> ExportedFile:
@@ -101,7 +109,8 @@ def export_numpy(export: SessionExport) -> ExportedFile:
     # Written member by member: np.savez would need all masks in memory at once.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zip_archive:
         for labeled_mask in export.iter_objects():
-            object_names[labeled_mask.object_id] = labeled_mask.name
+            object_name = labeled_mask.name or UNLABELED_NAME
+            object_names[labeled_mask.object_id] = object_name
             _add_array(zip_archive, f"{labeled_mask.object_id}.npy", labeled_mask.mask)
         id_name_pairs = [
             (str(object_id), name) for object_id, name in object_names.items()
@@ -139,31 +148,41 @@ EXPORT_FORMATS: dict[ExportFormat, Callable[[SessionExport], ExportedFile]] = {
 """Name of each format -> the function that writes it."""
 
 
+def list_categories(category_ids: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the list of categories of a COCO file, sorted by ID.
+
+    Args:
+        category_ids: Label -> category ID.
+    """
+    return [
+        {"id": category_id, "name": name}
+        for name, category_id in sorted(
+            category_ids.items(), key=lambda name_and_id: name_and_id[1]
+        )
+    ]
+
+
 def _export_coco(
     export: SessionExport,
     to_segmentation: Callable[[Bool[np.ndarray, "h w"]], list | dict],
 ) -> ExportedFile:
-    """Return COCO JSON; objects of one name share a category.
+    """Return COCO JSON with all labels as categories; annotation IDs are object IDs.
 
     Departure: annotations have a key `color`, which COCO does not know.
     """
-    categories: dict[str, int] = {}
-    annotations = []
-    for labeled_mask in export.iter_objects():
-        # Category IDs count from 1 in the order of their first object.
-        category_id = categories.setdefault(labeled_mask.name, len(categories) + 1)
-        annotations.append(
-            {
-                "id": labeled_mask.object_id,
-                "image_id": 1,
-                "category_id": category_id,
-                "segmentation": to_segmentation(labeled_mask.mask),
-                "area": int(labeled_mask.mask.sum()),
-                "bbox": _bounding_box(labeled_mask.mask),
-                "iscrowd": 0,
-                "color": labeled_mask.color,
-            }
-        )
+    annotations = [
+        {
+            "id": labeled_mask.object_id,
+            "image_id": 1,
+            "category_id": export.category_ids[labeled_mask.name or UNLABELED_NAME],
+            "segmentation": to_segmentation(labeled_mask.mask),
+            "area": int(labeled_mask.mask.sum()),
+            "bbox": _bounding_box(labeled_mask.mask),
+            "iscrowd": 0,
+            "color": labeled_mask.color,
+        }
+        for labeled_mask in export.iter_objects()
+    ]
     # One file describes one image.
     image = {
         "id": 1,
@@ -174,10 +193,7 @@ def _export_coco(
     coco_tree = {
         "images": [image],
         "annotations": annotations,
-        "categories": [
-            {"id": category_id, "name": name}
-            for name, category_id in categories.items()
-        ],
+        "categories": list_categories(export.category_ids),
     }
     return ExportedFile(json.dumps(coco_tree).encode(), "application/json", ".json")
 
@@ -192,12 +208,6 @@ def _bounding_box(mask: Bool[np.ndarray, "h w"]) -> list[int]:
         int(object_columns[-1]) + 1 - left,
         int(object_rows[-1]) + 1 - top,
     ]
-
-
-def _to_coco_rle(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
-    """Return COCO's compressed run lengths of a mask."""
-    encoded_mask: Any = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": list(mask.shape), "counts": encoded_mask["counts"].decode()}
 
 
 def _add_array(zip_archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

@@ -1,32 +1,17 @@
 """The folder of images that the server offers: file list, bytes and thumbnails."""
 
 import functools
-from pathlib import Path
-from typing import NamedTuple
-
-import cv2
+import os
+from pathlib import Path, PurePosixPath
 
 from mst_jax.annotation.errors import RequestRejected
-from mst_jax.annotation.files.uploads import open_image, read_image_header
+from mst_jax.annotation.files.uploads import (
+    make_thumbnail,
+    open_image,
+    read_image_header,
+)
 from mst_jax.annotation.limits import Limits
-from mst_jax.data.formats import images
-from mst_jax.data.formats.images import IMAGE_SUFFIXES
-
-_THUMBNAIL_SIDE = 192  # pixels
-
-
-class FolderImage(NamedTuple):
-    """An image file of the folder.
-
-    Attributes:
-        name: Path relative to the folder, with "/" as separator.
-        height: Height in pixels as stored, before the EXIF rotation.
-        width: Width in pixels as stored, before the EXIF rotation.
-    """
-
-    name: str
-    height: int
-    width: int
+from mst_jax.data.formats.images import IMAGE_SUFFIXES, EncodedImage
 
 
 class ImageFolder:
@@ -47,22 +32,47 @@ class ImageFolder:
         self._root, self._limits = root_dir.resolve(), limits
         # Caches of this object, not of the class. Their keys hold the modification
         # time, so that a changed file is read again.
-        self._cached_size = functools.lru_cache(maxsize=100_000)(self._read_size)
         self._cached_thumbnail = functools.lru_cache(maxsize=1000)(self._make_thumbnail)
+        # A page reads an image several times while it opens it.
+        self._cached_image = functools.lru_cache(maxsize=4)(self._decode_file)
 
-    def list_images(self) -> list[FolderImage]:
-        """Return the images that can be opened, sorted by name."""
-        listed_images = []
-        # Sorted by path, so that the order does not depend on the file system.
-        for path in sorted(self._root.rglob("*")):
-            name = path.relative_to(self._root).as_posix()
-            try:
-                path = self._resolve_path(name)
-                size = self._cached_size(path, path.stat().st_mtime)
-            except (RequestRejected, OSError):  # no image, damaged or just deleted
-                continue
-            listed_images.append(FolderImage(name, *size))
-        return listed_images
+    def list_files(self) -> dict[str, int]:
+        """Return name -> modification time in nanoseconds of all image files.
+
+        Hidden files and links that lead out of the folder are left out; whether a file
+        is an image is not checked.
+        """
+        modified_times: dict[str, int] = {}
+        pending_dirs = [self._root]
+        while pending_dirs:
+            # `os.scandir` needs no further call to the system for most entries.
+            with os.scandir(pending_dirs.pop()) as entries:
+                for entry in entries:
+                    path, is_link = Path(entry.path), entry.is_symlink()
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        pending_dirs.append(path)
+                    elif path.suffix.lower() in IMAGE_SUFFIXES and (
+                        not is_link or self._is_inside(path)
+                    ):
+                        name = path.relative_to(self._root).as_posix()
+                        modified_times[name] = entry.stat().st_mtime_ns
+        return modified_times
+
+    def measure(self, name: str) -> tuple[int, int]:
+        """Return height and width of an image before the EXIF rotation.
+
+        Args:
+            name: Path relative to the folder.
+
+        Raises:
+            RequestRejected: As in `read_file`; or no image of an accepted format (415).
+        """
+        path = self._resolve_path(name)
+        with path.open("rb") as file:
+            image_header = read_image_header(file, self._limits)
+        return image_header.height, image_header.width
 
     def read_file(self, name: str) -> bytes:
         """Return the bytes of an image file.
@@ -85,17 +95,32 @@ class ImageFolder:
                 f"{name} cannot be read: {error.strerror}", 404
             ) from None
 
-    def source_key(self, name: str) -> str:
-        """Return a text that identifies a file in its present version.
+    def read_image(self, name: str) -> EncodedImage:
+        """Return an image as 8-bit RGB, rotated as its EXIF data demand.
 
         Args:
             name: Path relative to the folder.
 
         Raises:
-            RequestRejected: As in `read_file`.
+            RequestRejected: As in `read_file`; or the image is damaged (415) or too
+                large (413).
         """
         path = self._resolve_path(name)
-        return f"{path} {path.stat().st_mtime_ns}"
+        return self._cached_image(name, path.stat().st_mtime_ns)
+
+    def list_siblings(self, name: str) -> list[str]:
+        """Return the names of all images in the sub-folder of an image.
+
+        Args:
+            name: Path relative to the folder.
+        """
+        self._resolve_path(name)
+        prefix = PurePosixPath(name).parent
+        return [
+            (prefix / path.name).as_posix()
+            for path in (self._root / prefix).iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        ]
 
     def thumbnail(self, name: str) -> bytes:
         """Return a small JPEG of an image.
@@ -132,18 +157,16 @@ class ImageFolder:
             raise not_found
         return path
 
-    def _read_size(self, path: Path, modified_time: float) -> tuple[int, int]:
-        with path.open("rb") as file:
-            image_header = read_image_header(file, self._limits)
-        return image_header.height, image_header.width
+    def _is_inside(self, path: Path) -> bool:
+        """Return True if a link ends inside the folder."""
+        try:
+            target = path.resolve()
+            return target.is_relative_to(self._root) and target.is_file()
+        except (OSError, RuntimeError):  # a loop of links
+            return False
+
+    def _decode_file(self, name: str, modified_time: int) -> EncodedImage:
+        return open_image(self.read_file(name), self._limits)
 
     def _make_thumbnail(self, name: str, modified_time: float) -> bytes:
-        encoded_image = open_image(self.read_file(name), self._limits)
-        pixels = images.decode_image(encoded_image.data)
-        # Small images keep their size, others are scaled without distortion.
-        resize_scale = min(1.0, _THUMBNAIL_SIDE / max(pixels.shape[:2]))
-        thumbnail_size = [
-            max(1, round(resize_scale * side)) for side in pixels.shape[1::-1]
-        ]
-        thumbnail = cv2.resize(pixels, thumbnail_size, interpolation=cv2.INTER_AREA)
-        return images.encode_jpeg(thumbnail, quality=80)
+        return make_thumbnail(self._decode_file(name, 0).data)

@@ -1,37 +1,43 @@
 """Convert masks to polygons along pixel edges, exactly, with holes cut open.
 
-COCO polygons have no holes. Each hole is therefore joined to the contour on its left by
-a cut of width zero, so that one polygon follows the object and its holes.
+The contours are traced by contourpy. COCO polygons have no holes, so each hole is joined
+to the contour on its left by a cut of width zero: one polygon follows the object and its
+holes.
 """
 
-from itertools import pairwise
-from typing import NamedTuple
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
-# Directions of an edge. The object lies on the right of each edge, so that outer
-# contours run clockwise and holes counterclockwise.
-_RIGHT, _DOWN, _LEFT, _UP = range(4)
-_DIRECTION_XY = ((1, 0), (0, 1), (-1, 0), (0, -1))
+from mst_jax.extras import needs_extra
 
-Corner = tuple[int, int]
-"""Corner (x, y) of a pixel."""
+with needs_extra("serve"):
+    import contourpy
 
-ContourPosition = tuple[int, int]
-"""Index of a contour, and index of a corner in it."""
+_LEVEL = 0.75
+"""Between background and object. Above the mean of a saddle (two pixels that touch at a
+corner only), so that such pixels are separate."""
+
+Ring = Int[np.ndarray, "_ 2"]
+"""Corners (x, y) of a closed path; the last one is joined to the first."""
 
 
-class _Contour(NamedTuple):
-    """A closed path along pixel edges.
+class _Cut(NamedTuple):
+    """A cut from a hole to the ring on its left.
 
     Attributes:
-        corners: Corners (x, y), one pixel apart.
-        directions: Direction of the edge that begins at each corner.
+        hole: Index of the ring of the hole.
+        start: Index of the corner of the hole where the cut begins.
+        point: Corner (x, y) of the other ring where the cut ends.
     """
 
-    corners: list[Corner]
-    directions: list[int]
+    hole: int
+    start: int
+    point: tuple[int, int]
 
 
 def to_polygons(mask: Bool[np.ndarray, "h w"]) -> list[list[int]]:
@@ -47,137 +53,155 @@ def to_polygons(mask: Bool[np.ndarray, "h w"]) -> list[list[int]]:
         One list [x, y, x, y, ...] of pixel corners for each part; (0, 0) is the outer
         corner of the first pixel.
     """
-    # 1. Trace all contours. The padding keeps the object off the border.
-    mask = np.pad(mask, 1)
-    contours = _trace_contours(mask)
-    # 2. Index the upward edges: these are the left borders of objects, and a hole's cut
-    # ends at one.
-    upward_edges = {
-        corner: (contour_index, corner_index)
-        for contour_index, contour in enumerate(contours)
-        for corner_index, (corner, direction) in enumerate(zip(*contour, strict=True))
-        if direction == _UP
-    }
-    # 3. Join each hole to the contour on its left.
-    joined_holes: dict[ContourPosition, list[ContourPosition]] = {}
-    outer_indices = []
-    for contour_index, contour in enumerate(contours):
-        if not _is_hole(contour):
-            outer_indices.append(contour_index)
-            continue
-        # The cut begins at the topmost of the leftmost downward edges of the hole.
-        down_indices = (
-            corner_index
-            for corner_index, direction in enumerate(contour.directions)
-            if direction == _DOWN
-        )
-        start_index = min(down_indices, key=lambda index: contour.corners[index])
-        x, y = contour.corners[start_index]
-        # It runs to the left through the pixel row below y, to the end of the object.
-        left_x = x - int(np.argmin(mask[y, :x][::-1]))
-        parent_index, corner_index = upward_edges[left_x, y + 1]
-        join_position = (
-            parent_index,
-            (corner_index + 1) % len(contours[parent_index].corners),
-        )
-        joined_holes.setdefault(join_position, []).append((contour_index, start_index))
-    # 4. Walk along each outer contour, with detours around its holes.
-    contour_paths = (
-        _join_holes(contours, joined_holes, index) for index in outer_indices
-    )
-    return [_simplify(path) for path in contour_paths]
+    object_rows, object_columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    if not object_rows.size:
+        return []
+    # 1. Only the bounding box is traced.
+    top, left = int(object_rows[0]), int(object_columns[0])
+    box = mask[top : object_rows[-1] + 1, left : object_columns[-1] + 1]
+    corners, ring_offsets, polygon_offsets = _trace_rings(box)
+    corners += (left, top)
+    # 2. A polygon without holes is its ring; most parts have none.
+    polygons = []
+    for first, last in itertools.pairwise(polygon_offsets):
+        rings = [
+            corners[ring_offsets[ring] : ring_offsets[ring + 1]]
+            for ring in range(first, last)
+        ]
+        path = rings[0] if len(rings) == 1 else _join_holes(rings)
+        polygons.append(path.ravel().tolist())
+    return polygons
 
 
-def _trace_contours(mask: Bool[np.ndarray, "h w"]) -> list[_Contour]:
-    """Follow all edges between object and background; the border has no object."""
-    # 1. Collect the directed edges, in insertion order (a dict without values).
-    row_edges = mask[1:] != mask[:-1]  # below each row
-    column_edges = mask[:, 1:] != mask[:, :-1]  # right of each column
-    directed_edges: dict[tuple[Corner, int], None] = {}
-    for y, x in np.argwhere(row_edges).tolist():
-        enters_object = mask[y + 1, x]
-        directed_edges[
-            ((x, y + 1), _RIGHT) if enters_object else ((x + 1, y + 1), _LEFT)
-        ] = None
-    for y, x in np.argwhere(column_edges).tolist():
-        enters_object = mask[y, x + 1]
-        directed_edges[
-            ((x + 1, y + 1), _UP) if enters_object else ((x + 1, y), _DOWN)
-        ] = None
-    # 2. Follow them until each closed path returns to its start.
-    contours = []
-    while directed_edges:
-        (corner, direction), _ = directed_edges.popitem()
-        contour = _Contour([], [])
-        directed_edges[corner, direction] = None
-        while (corner, direction) in directed_edges:
-            del directed_edges[corner, direction]
-            contour.corners.append(corner)
-            contour.directions.append(direction)
-            step_x, step_y = _DIRECTION_XY[direction]
-            corner = corner[0] + step_x, corner[1] + step_y
-            # Right turn first: it separates parts that touch at a corner only.
-            next_directions = ((direction + turn) % 4 for turn in (1, 0, 3))
-            direction = next(
-                (turn for turn in next_directions if (corner, turn) in directed_edges),
-                direction,
-            )
-        contours.append(contour)
-    return contours
+def _trace_rings(
+    box: Bool[np.ndarray, "h w"],
+) -> tuple[Int[np.ndarray, "n 2"], list[int], list[int]]:
+    """Trace the contours of a mask.
 
-
-def _is_hole(contour: _Contour) -> bool:
-    """Return True for a counterclockwise contour.
-
-    The sign is that of the enclosed area: the sum of x over downward minus upward
-    edges.
+    Returns:
+        The corners (x, y) of all rings; the index of the first corner of each ring, and
+        the number of corners; the index of the outer ring of each polygon, which its
+        holes follow, and the number of rings.
     """
-    direction_sign = {_DOWN: 1, _UP: -1, _LEFT: 0, _RIGHT: 0}
-    directed_edges = zip(*contour, strict=True)
-    return (
-        sum(direction_sign[direction] * x for (x, _), direction in directed_edges) < 0
+    # The padding keeps the object off the border.
+    generator = contourpy.contour_generator(
+        z=np.pad(box, 1).astype(np.float64),
+        fill_type=contourpy.FillType.ChunkCombinedOffsetOffset,
     )
+    # One chunk: points, first points of the rings, outer rings of the polygons.
+    traced: Any = generator.filled(_LEVEL, 2.0)
+    (points,), (offsets,), (outer_offsets,) = traced
+    # 1. A point lies between two neighboring pixels, so it stands for the edge between
+    # them: a vertical edge if its x is fractional.
+    is_vertical = points[:, 0] != np.floor(points[:, 0])
+    edges = np.floor(points).astype(np.int64)
+    # 2. Where the direction changes, the path has the corner at which the edges meet.
+    # The last point of a ring equals the first, so that each has a successor.
+    is_corner = np.zeros(len(points), bool)
+    is_corner[:-1] = is_vertical[:-1] != is_vertical[1:]
+    is_corner[offsets[1:] - 1] = False
+    (index,) = np.nonzero(is_corner)
+    vertical = np.where(is_vertical[index], index, index + 1)
+    horizontal = np.where(is_vertical[index], index + 1, index)
+    corners = np.stack([edges[vertical, 0], edges[horizontal, 1]], axis=-1)
+    # 3. Numbers of corners instead of numbers of points.
+    num_before = np.concatenate([[0], np.cumsum(is_corner)])
+    return corners, num_before[offsets].tolist(), outer_offsets.tolist()
 
 
-def _join_holes(
-    contours: list[_Contour],
-    joined_holes: dict[ContourPosition, list[ContourPosition]],
-    outer_index: int,
-) -> list[Corner]:
-    """Return the corners of an outer contour and of the holes joined to it.
+def _join_holes(rings: list[Ring]) -> Ring:
+    """Return one path along an outer ring and its holes.
 
     Args:
-        contours: All contours of the mask.
-        joined_holes: Position on a contour -> the holes that are cut open to it, each
-            with the corner where its cut ends. Holes are removed once they are walked.
-        outer_index: Index of the outer contour.
+        rings: Outer ring, then the rings of the holes.
     """
-    path: list[Corner] = []
+    cuts = _find_cuts(rings)
+    pieces: list[Ring] = []
     # A stack instead of recursion: holes can be joined to holes, thousands deep.
-    walk_stack = [
-        (outer_index, 0, 0)
-    ]  # contour, its first corner, number of corners walked
+    walk_stack = [_walk_ring(rings[0], cuts.get(0, {}), 0)]
     while walk_stack:
-        contour_index, start_index, num_walked = walk_stack.pop()
-        corners = contours[contour_index].corners
-        corner_index = (start_index + num_walked) % len(corners)
-        path.append(corners[corner_index])
-        if num_walked < len(corners):
-            walk_stack.append((contour_index, start_index, num_walked + 1))
-            for hole_index, hole_start in joined_holes.pop(
-                (contour_index, corner_index), []
-            ):
-                # After the hole the path returns to this corner.
-                walk_stack.append((contour_index, corner_index, len(corners)))
-                walk_stack.append((hole_index, hole_start, 0))
-    return path
+        step = next(walk_stack[-1], None)
+        if step is None:
+            walk_stack.pop()
+        elif isinstance(step, _Cut):
+            hole_cuts = cuts.get(step.hole, {})
+            walk_stack.append(_walk_ring(rings[step.hole], hole_cuts, step.start))
+        else:
+            pieces.append(step)
+    path = np.concatenate(pieces)
+    # A cut may end at a corner of the ring.
+    is_repeated = (path == np.roll(path, 1, axis=0)).all(axis=1)
+    return path[~is_repeated]
 
 
-def _simplify(path: list[Corner]) -> list[int]:
-    """Drop corners on straight lines and subtract the padding."""
-    directions = [np.sign(np.subtract(b, a)).tolist() for a, b in pairwise(path)]
-    corners = [path[0]] if directions[0] != directions[-1] else []
-    corners += [
-        path[k] for k in range(1, len(directions)) if directions[k] != directions[k - 1]
-    ]
-    return [value - 1 for corner in corners for value in corner]
+def _find_cuts(rings: list[Ring]) -> dict[int, dict[int, list[_Cut]]]:
+    """Return ring -> index of the first corner of an edge -> the cuts that end there.
+
+    A cut begins at the upper left corner of a hole and runs to the left, to the end of
+    the object, which is the next vertical edge in the same row of pixels.
+
+    Args:
+        rings: Outer ring, then the rings of the holes.
+    """
+    # 1. All vertical edges, one row of pixels high, sorted by row and column.
+    lengths = np.array([len(ring) for ring in rings])
+    starts = np.concatenate(rings)
+    ring_of = np.repeat(np.arange(len(rings)), lengths)
+    first_of = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    index_of = np.arange(len(starts)) - first_of
+    ends = starts[first_of + (index_of + 1) % lengths[ring_of]]
+    (vertical,) = np.nonzero(starts[:, 0] == ends[:, 0])
+    heights = np.abs(starts[vertical, 1] - ends[vertical, 1])
+    edge = np.repeat(vertical, heights)
+    row_in_edge = np.arange(len(edge)) - np.repeat(
+        np.cumsum(heights) - heights, heights
+    )
+    rows = np.minimum(starts[edge, 1], ends[edge, 1]) + row_in_edge
+    width = int(starts[:, 0].max()) + 1
+    keys = rows * width + starts[edge, 0]
+    order = np.argsort(keys)
+    # 2. The upper left corner of each hole, and the edge before it in its row.
+    by_ring = np.lexsort((starts[:, 1], starts[:, 0], ring_of))
+    hole_starts = by_ring[(np.cumsum(lengths) - lengths)[1:]]
+    hole_keys = starts[hole_starts, 1] * width + starts[hole_starts, 0]
+    left_edges = edge[order[np.searchsorted(keys[order], hole_keys) - 1]]
+    # 3. As a table.
+    cuts: dict[int, dict[int, list[_Cut]]] = defaultdict(lambda: defaultdict(list))
+    columns = (
+        *(ring_of[left_edges], index_of[left_edges], index_of[hole_starts]),
+        *(starts[left_edges, 0], starts[hole_starts, 1]),
+    )
+    table = zip(*(column.tolist() for column in columns), strict=True)
+    for hole, (ring, index, start, x, y) in enumerate(table, start=1):
+        cuts[ring][index].append(_Cut(hole, start, (x, y)))
+    return cuts
+
+
+def _walk_ring(
+    ring: Ring, cuts: dict[int, list[_Cut]], start: int
+) -> Iterator[Ring | _Cut]:
+    """Yield the corners of a ring from a corner back to it, and the cuts on the way.
+
+    Before and after a cut, the point where it ends is yielded.
+
+    Args:
+        ring: Corners of the ring.
+        cuts: Index of the first corner of an edge -> the cuts that end there.
+        start: Index of the corner to begin and to end with.
+    """
+    num_corners, num_walked = len(ring), 0
+    rolled = np.roll(ring, -start, axis=0)
+    for cut_index in sorted((index - start) % num_corners for index in cuts):
+        yield rolled[num_walked : cut_index + 1]
+        num_walked = cut_index + 1
+        corner_y = int(rolled[cut_index, 1])
+        # In the order in which the walk along the edge passes them.
+        for cut in sorted(
+            cuts[(cut_index + start) % num_corners],
+            key=lambda item, corner_y=corner_y: abs(item.point[1] - corner_y),
+        ):
+            yield np.array([cut.point])
+            yield cut
+            yield np.array([cut.point])
+    yield rolled[num_walked:]
+    yield rolled[:1]

@@ -4,18 +4,18 @@ A file of a few bytes can decompress to gigabytes, so the size is read from its 
 before anything is decoded.
 """
 
+import contextlib
 import io
 import struct
-import threading
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt16
+from jaxtyping import Bool, UInt8, UInt16
 
 from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.files.decode_worker import DecodeWorkers
 from mst_jax.annotation.limits import Limits
-from mst_jax.data.formats import images, label_maps
 from mst_jax.data.formats.images import EncodedImage
 from mst_jax.extras import needs_extra
 
@@ -33,13 +33,9 @@ IMAGE_MEDIA_TYPES = {
 
 _ACCEPTED_FORMATS = "send a JPEG, PNG, BMP, TIFF or WebP file"
 
-# The largest image takes more than 100 MB while it is decoded, so two at most are
-# decoded at the same time.
-_DECODING_SLOTS = threading.Semaphore(2)
+_WORKERS = DecodeWorkers()
 
 BinaryFile = io.BufferedReader | io.BytesIO
-DecodedT = TypeVar("DecodedT")
-MaskT = TypeVar("MaskT", bound=np.ndarray)
 
 
 class ImageHeader(NamedTuple):
@@ -100,7 +96,11 @@ def open_image(data: bytes, limits: Limits) -> EncodedImage:
         RequestRejected: As in `read_image_header`; or the file is damaged (415).
     """
     image_header = read_image_header(io.BytesIO(data), limits)
-    image = _decode_limited(images.normalize_image_data, data)
+    with _report_damage():
+        header, new_data = _WORKERS.decode("normalize", data)
+    image = EncodedImage(
+        data if header["unchanged"] else new_data, header["height"], header["width"]
+    )
     # Sorted, because the EXIF rotation may exchange height and width. Another size
     # means that the header did not describe the pixels.
     if sorted([image.height, image.width]) != sorted(
@@ -112,6 +112,26 @@ def open_image(data: bytes, limits: Limits) -> EncodedImage:
             415,
         )
     return image
+
+
+def decode_pixels(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode what `open_image` returned.
+
+    Args:
+        data: JPEG or PNG bytes.
+    """
+    with _report_damage():
+        return _WORKERS.decode_array("pixels", data)
+
+
+def make_thumbnail(data: bytes) -> bytes:
+    """Return a small JPEG of an image that `open_image` returned.
+
+    Args:
+        data: JPEG or PNG bytes.
+    """
+    with _report_damage():
+        return _WORKERS.decode("thumbnail", data)[1]
 
 
 def open_mask(
@@ -128,7 +148,7 @@ def open_mask(
     Raises:
         RequestRejected: As in `open_image`; or the size differs from the image's (400).
     """
-    return _decode_of_size(label_maps.decode_binary_mask, data, (height, width), limits)
+    return _decode_of_size("mask", data, (height, width), limits)
 
 
 def open_label_map(
@@ -145,7 +165,7 @@ def open_label_map(
     Raises:
         RequestRejected: As in `open_mask`.
     """
-    return _decode_of_size(label_maps.decode_label_map, data, (height, width), limits)
+    return _decode_of_size("label_map", data, (height, width), limits)
 
 
 def _read_pillow_header(file: BinaryFile) -> ImageHeader:
@@ -184,11 +204,11 @@ def _read_webp_header(file_start: bytes) -> ImageHeader:
     return ImageHeader("WEBP", height, width)
 
 
-def _decode_limited(decode_file: Callable[[bytes], DecodedT], data: bytes) -> DecodedT:
-    """Decode a file, at most two at the same time."""
+@contextlib.contextmanager
+def _report_damage() -> Iterator[None]:
+    """Turn an error of decoding into one sentence for the user."""
     try:
-        with _DECODING_SLOTS:
-            return decode_file(data)
+        yield
     except ValueError as error:
         raise RequestRejected(
             f"the image cannot be read: {error}; {_ACCEPTED_FORMATS}", 415
@@ -196,17 +216,18 @@ def _decode_limited(decode_file: Callable[[bytes], DecodedT], data: bytes) -> De
 
 
 def _decode_of_size(
-    decode_file: Callable[[bytes], MaskT],
+    task: Literal["mask", "label_map"],
     data: bytes,
     image_size: tuple[int, int],
     limits: Limits,
-) -> MaskT:
+) -> np.ndarray:
     """Decode a mask or label map that must have the size of the image."""
     image_header = read_image_header(io.BytesIO(data), limits)
     # Checked twice: the header keeps large files from being decoded, and a damaged file
     # may decode to another size.
     _check_mask_size((image_header.height, image_header.width), image_size)
-    mask = _decode_limited(decode_file, data)
+    with _report_damage():
+        mask = _WORKERS.decode_array(task, data)
     _check_mask_size(mask.shape, image_size)
     return mask
 

@@ -108,6 +108,12 @@ class InferenceEngine:
         padded_image = pad_to(pixels, self._padded_size((height, width)))
         return DeviceImage(self._to_device(padded_image), height, width)
 
+    def count_bytes(self, height: int, width: int) -> int:
+        """Return the number of bytes of an image of this size and of one mask."""
+        padded_height, padded_width = self._padded_size((height, width))
+        # uint8 RGB, float32 probability, bool mask.
+        return padded_height * padded_width * (3 + 4 + 1)
+
     def empty_state(self, device_image: DeviceImage) -> MaskState:
         """Return the state before the first click: no mask, no region of interest."""
         # Committed to the device like every later state: otherwise JAX would compile
@@ -157,15 +163,23 @@ class InferenceEngine:
             device_image: Image of the object.
             prediction: Result of `predict`, also one that was stored.
         """
+        height, width = device_image.height, device_image.width
         padded_height, padded_width = device_image.image.shape[1:3]
-        roi = self._to_device(prediction.roi[None])
+        crop_prob, roi = prediction.prob[None], prediction.roi
+        # Without zoom a prediction has the size of the image and no region of interest;
+        # a server with other zoom options may have made it.
+        has_zoom = bool(roi[0] >= 0)
+        if not has_zoom:
+            crop_prob = pad_to(prediction.prob, (padded_height, padded_width))
+            if self._zoom.size is not None:
+                roi = np.array([0, height - 1, 0, width - 1], np.int32)
+        roi = self._to_device(roi[None])
         prob, mask = compiled_steps.paste_roi(
-            self._to_device(prediction.prob[None]),
+            self._to_device(crop_prob),
             roi,
             shape=(padded_height, padded_width),
-            has_zoom=self._zoom.size is not None,
+            has_zoom=has_zoom,
         )
-        height, width = device_image.height, device_image.width
         return MaskState(prob, roi, np.asarray(mask)[0, :height, :width])
 
     def token_boxes(

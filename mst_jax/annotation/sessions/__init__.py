@@ -1,1 +1,1 @@
-"""Annotation sessions: objects, history, storage and autosave."""
+"""Annotation sessions: actions on objects, their masks, and exports."""

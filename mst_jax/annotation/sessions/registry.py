@@ -6,238 +6,295 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from pathlib import Path
+from collections.abc import Sequence
 
 from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.files.export_formats import LabeledMask
+from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.serving.engine import InferenceEngine
 from mst_jax.annotation.sessions.annotation_session import AnnotationSession
-from mst_jax.annotation.sessions.autosave import Autosave
-from mst_jax.annotation.sessions.storage import SessionStorage
+from mst_jax.annotation.sessions.exporter import Exporter
+from mst_jax.annotation.sessions.save_folder import SaveFolder
+from mst_jax.annotation.sessions.session_parts import SessionImages, SessionParts
+from mst_jax.annotation.store.database import Database
+from mst_jax.annotation.store.labels import LabelList
+from mst_jax.annotation.store.saved_objects import insert_saved_objects
+from mst_jax.annotation.store.storage import SessionStorage
 from mst_jax.data.formats.images import EncodedImage
 
 _ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_MAX_LOADED = 200  # sessions in memory; without their images they are small
 
 
 class SessionRegistry:
-    """Sessions on disk, the recently used ones also in memory.
+    """Sessions in the database, the recently used ones also in memory.
 
-    Nothing is lost when a session leaves memory: its folder holds everything, and the
+    Nothing is lost when a session leaves memory: the database holds everything, and the
     next request loads it again.
+
+    Attributes:
+        database: Database of the server.
+        labels: Labels of the server.
+        exporter: Writes finished objects to the save folder.
     """
 
     def __init__(
         self,
-        sessions_dir: Path,
+        database: Database,
         engine: InferenceEngine,
         limits: Limits,
-        autosave: Autosave | None = None,
+        *,
+        image_folder: ImageFolder | None = None,
+        save_folder: SaveFolder | None = None,
+        fixed_labels: Sequence[str] | None = None,
     ) -> None:
-        """Open the folder of the sessions, which may hold those of an earlier server.
+        """Open the sessions, also those of an earlier server.
 
         Args:
-            sessions_dir: Folder of the session folders; created if it does not exist.
+            database: Database of the server.
             engine: Engine of the server.
-            limits: Maximum number of sessions, on disk and in memory.
-            autosave: Output for the finished objects of images of the served folder.
-
-        Raises:
-            OSError: The folder cannot be created.
+            limits: Maximum numbers of sessions and of bytes in memory.
+            image_folder: Images that the server offers; None = uploads only.
+            save_folder: Output files of the images of the folder; None = none.
+            fixed_labels: Labels from which users must choose; None = users add labels.
         """
-        sessions_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._sessions_dir, self._engine, self._limits = sessions_dir, engine, limits
-        self._autosave = autosave
-        # `_lock` is held for moments only. `_loading_lock` is held while a session is
-        # created or loaded, which may compile for seconds.
-        self._lock, self._loading_lock = threading.Lock(), threading.Lock()
+        self.database, self._limits = database, limits
+        self._image_folder, self._save_folder = image_folder, save_folder
+        self.labels = LabelList(database, fixed_labels)
+        self.exporter = Exporter(database, self.labels, save_folder)
+        self._engine = engine
+        session_images = SessionImages(database, image_folder)
+        self._parts = SessionParts(
+            engine, limits, self.labels, session_images, self.exporter.notify
+        )
+        # `_lock` is held while rows are read, never while a file is decoded.
+        self._lock, self._creation_lock = threading.RLock(), threading.Lock()
         self._recently_used: OrderedDict[str, AnnotationSession] = OrderedDict()
         # A session that has left `_recently_used` while a request still holds it must
         # not be loaded a second time: two copies would overwrite each other's state.
         self._loaded: weakref.WeakValueDictionary[str, AnnotationSession]
         self._loaded = weakref.WeakValueDictionary()
-        self._id_of_source = self._index_sources()
 
     @property
-    def num_in_memory(self) -> int:
-        """Number of sessions in memory."""
-        return len(self._recently_used)
+    def num_image_bytes(self) -> int:
+        """Number of bytes that the images and masks in memory occupy."""
+        with self._lock:
+            return sum(
+                session.renderer.num_device_bytes
+                for session in self._recently_used.values()
+            )
 
     def create_session(
-        self, image: EncodedImage, *, image_name: str, source_key: str | None = None
+        self, image: EncodedImage, *, image_name: str, request_key: str | None = None
     ) -> AnnotationSession:
-        """Create a session with the autosaved objects of its image.
+        """Create the session of an uploaded image.
 
         Args:
             image: Encoded image.
             image_name: Name of the image file.
-            source_key: Key of the file in the served folder; None = uploaded.
-
-        Returns:
-            The new session; for a folder image that has a session, that session.
+            request_key: Key of the client's request; the same key returns the same
+                session.
 
         Raises:
             RequestRejected: The maximum number of sessions is reached (429); the model
                 does not accept images of this size (400).
         """
-        if not self._engine.accepts_size(image.height, image.width):
-            raise RequestRejected(
-                f"without zoom the model does not accept an image of {image.width}x"
-                f"{image.height} pixels; start the server with another --zoom"
-            )
-        with self._loading_lock:
-            # Another request may have opened the same image in the meantime.
-            known_id = self._find_id(source_key)
-            if known_id:
-                return self._get_loaded(known_id) or self._load_session(known_id)
-            self._check_num_sessions()
-            # 144 random bits: who does not know the ID cannot guess it.
-            session_id = secrets.token_urlsafe(18)
-            AnnotationSession.write_empty(
-                self._storage_of(session_id),
-                image.data,
-                image_name=image_name,
-                source_key=source_key,
-            )
-            session = self._load_session(session_id)
-            # A damaged autosave file must not leave an empty session behind, which the
-            # next user would get instead of the error.
-            try:
-                session.restore_autosaved()
-            except RequestRejected:
-                self._delete_session(session_id)
-                raise
-            if source_key:
-                self._id_of_source[source_key] = session_id
-            return session
+        self._check_size(image.height, image.width)
+        with self._lock:
+            known_id = self.find_upload(request_key)
+            if known_id is not None:
+                return self.get_session(known_id)
+            self._make_room()
+            session_id = _new_session_id()
+            with self.database.transaction() as connection:
+                connection.execute(
+                    "INSERT INTO sessions (session_id, image_name, image, height, width, "
+                    "last_used) VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        *(session_id, image_name, image.data),
+                        *(image.height, image.width, time.time()),
+                    ),
+                )
+                if request_key is not None:
+                    connection.execute(
+                        "INSERT INTO uploads VALUES (?, ?)", (request_key, session_id)
+                    )
+        return self.get_session(session_id)
 
-    def find_by_source(self, source_key: str | None) -> AnnotationSession | None:
-        """Return the session of a folder image, which all its users share.
+    def find_upload(self, request_key: str | None) -> str | None:
+        """Return the session that a request created; None = not applied yet."""
+        row = self.database.fetch_one(
+            "SELECT session_id FROM uploads WHERE request_key = ?", (request_key,)
+        )
+        return row["session_id"] if row else None
+
+    def open_folder_image(self, name: str) -> AnnotationSession:
+        """Return the session of an image of the folder, which all its users share.
+
+        A new session begins with the objects that the save folder has for the image.
 
         Args:
-            source_key: Key of the file in the served folder.
+            name: Path relative to the folder.
+
+        Raises:
+            RequestRejected: There is no such image (404), it is damaged (415) or too
+                large (413), or its saved files are damaged (409).
         """
-        known_id = self._find_id(source_key)
-        return self.get_session(known_id) if known_id else None
+        if self._image_folder is None:
+            raise RequestRejected(
+                "the server has no image folder; upload the image instead", 404
+            )
+        known_id = self._find_folder_session(name)
+        if known_id is None:
+            image = self._image_folder.read_image(name)
+            self._check_size(image.height, image.width)
+            with self._creation_lock:
+                # Another request may have opened the same image in the meantime.
+                known_id = self._find_folder_session(name)
+                if known_id is None:
+                    known_id = self._insert_folder_image(
+                        name, image.height, image.width
+                    )
+        return self.get_session(known_id)
 
     def get_session(self, session_id: str) -> AnnotationSession:
-        """Return a session, loaded from disk if it is not in memory.
+        """Return a session, loaded from the database if it is not in memory.
 
         Args:
             session_id: ID of the session.
 
         Raises:
-            RequestRejected: There is no such session (404).
+            RequestRejected: There is no such session (404), or it is damaged (409).
         """
-        session = self._get_loaded(session_id)
-        if session is None:
-            with self._loading_lock:
-                # Another request may have loaded it while this one waited.
-                session = self._get_loaded(session_id) or self._load_session(session_id)
+        if not _ID_PATTERN.fullmatch(session_id):
+            raise RequestRejected("there is no such session", 404)
+        with self._lock:
+            session = self._loaded.get(session_id) or AnnotationSession(
+                session_id, SessionStorage(self.database, session_id), self._parts
+            )
+            self._loaded[session_id] = self._recently_used[session_id] = session
+            self._recently_used.move_to_end(session_id)
+            self._limit_memory(session)
         return session
 
     def remove_session(self, session_id: str) -> None:
-        """Delete a session from memory and disk.
+        """Delete the session of an uploaded image.
 
         Args:
             session_id: ID of the session.
 
         Raises:
-            RequestRejected: There is no such session (404).
+            RequestRejected: There is no such session (404), or its image belongs to the
+                folder (409).
         """
-        if not self._storage_of(session_id).exists:
-            raise RequestRejected("there is no such session; it may have expired", 404)
+        session = self.get_session(session_id)
+        if session.folder_name is not None:
+            raise RequestRejected(
+                "the work on an image of the folder is kept; delete its objects instead",
+                409,
+            )
         self._delete_session(session_id)
 
     def remove_expired(self) -> None:
-        """Delete the sessions that were not used for too long."""
-        for session_id in self._stored_ids():
-            storage = self._storage_of(session_id)
-            # Another thread may have deleted it just now.
-            if not storage.exists:
-                continue
-            if time.time() - storage.last_used > self._limits.expiry_seconds:
-                self._delete_session(session_id)
+        """Delete the uploads that were not changed for too long, if they may expire.
 
-    def _index_sources(self) -> dict[str, str]:
-        """Return source key -> session ID of the sessions on disk."""
-        id_of_source = {}
-        for session_id in self._stored_ids():
-            storage = self._storage_of(session_id)
-            if not storage.exists:
-                continue
-            try:
-                source_key = storage.read_state()["source_key"]
-            except RequestRejected:  # of another version; it expires
-                continue
-            if source_key:
-                id_of_source[source_key] = session_id
-        return id_of_source
+        Work that is finished is never deleted.
+        """
+        if self._limits.expiry_seconds is None:
+            return
+        rows = self.database.fetch_all(
+            "SELECT session_id FROM sessions WHERE folder_name IS NULL AND last_used < ? "
+            "AND num_objects = num_unfinished",
+            (time.time() - self._limits.expiry_seconds,),
+        )
+        for row in rows:
+            self._delete_session(row["session_id"])
 
-    def _delete_session(self, session_id: str) -> None:
-        # Out of memory first: no request finds it while its folder is deleted.
-        with self._lock:
-            self._recently_used.pop(session_id, None)
-            session = self._loaded.pop(session_id, None)
-        if session is None:
-            self._storage_of(session_id).delete_folder()
-        else:  # waits for an action that is running
-            session.delete_from_disk()
+    def read_export_state(self, session_id: str) -> tuple[bool, str | None]:
+        """Return whether all finished work of a session is exported, and the error.
 
-    def _find_id(self, source_key: str | None) -> str | None:
-        session_id = self._id_of_source.get(source_key) if source_key else None
-        is_stored = session_id is not None and self._storage_of(session_id).exists
-        return session_id if is_stored else None
+        Args:
+            session_id: ID of the session.
+        """
+        row = self.database.fetch_one(
+            "SELECT saved_revision <= exported_revision OR output_stem IS NULL AS done "
+            "FROM sessions WHERE session_id = ?",
+            (session_id,),
+        )
+        return bool(row and row["done"]), self.exporter.error_of(session_id)
 
-    def _check_num_sessions(self) -> None:
-        # Expired sessions are deleted once a minute; here at once, to make space.
-        if len(self._stored_ids()) >= self._limits.max_sessions:
-            self.remove_expired()
-        if len(self._stored_ids()) >= self._limits.max_sessions:
+    def _check_size(self, height: int, width: int) -> None:
+        if not self._engine.accepts_size(height, width):
             raise RequestRejected(
-                f"{self._limits.max_sessions} images are open, the maximum; close one, "
-                "or try again later",
-                429,
+                f"without zoom the model does not accept {width}x{height} pixels; start "
+                "the server with another --zoom"
             )
 
-    def _get_loaded(self, session_id: str) -> AnnotationSession | None:
-        """Return a session in memory; None if it is not there or was deleted."""
-        with self._lock:
-            session = self._loaded.get(session_id)
-            if session is not None and self._storage_of(session_id).exists:
-                self._mark_used(session)
-                return session
-        return None
-
-    def _load_session(self, session_id: str) -> AnnotationSession:
-        """Load a session from disk; the caller holds `_loading_lock`."""
-        storage = self._storage_of(session_id)
-        if not storage.exists:
-            raise RequestRejected("there is no such session; it may have expired", 404)
-        session = AnnotationSession(
-            session_id, storage, self._engine, self._limits, self._autosave
+    def _find_folder_session(self, name: str) -> str | None:
+        row = self.database.fetch_one(
+            "SELECT session_id FROM sessions WHERE folder_name = ?", (name,)
         )
-        with self._lock:
-            self._mark_used(session)
-        return session
+        return row["session_id"] if row else None
 
-    def _mark_used(self, session: AnnotationSession) -> None:
-        """Record the use of a session; the least recently used one may leave memory."""
-        session_id = session.session_id
-        self._storage_of(session_id).mark_used()
-        self._loaded[session_id] = self._recently_used[session_id] = session
-        self._recently_used.move_to_end(session_id)
-        while len(self._recently_used) > self._limits.max_in_memory:
+    def _insert_folder_image(self, name: str, height: int, width: int) -> str:
+        """Insert the session of an image; the caller holds `_creation_lock`."""
+        assert self._image_folder is not None
+        stem, labeled_masks = None, list[LabeledMask]()
+        if self._save_folder is not None:
+            siblings = self._image_folder.list_siblings(name)
+            stem = self._save_folder.choose_stem(name, siblings)
+            labeled_masks = self._save_folder.read_objects(stem, height, width)
+        session_id = _new_session_id()
+        label_ids = [
+            None if labeled.name is None else self.labels.keep(labeled.name)
+            for labeled in labeled_masks
+        ]
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO sessions (session_id, image_name, folder_name, output_stem, "
+                "height, width, last_used) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (session_id, name, name, stem, height, width, time.time()),
+            )
+            insert_saved_objects(connection, session_id, labeled_masks, label_ids)
+        return session_id
+
+    def _delete_session(self, session_id: str) -> None:
+        with self._lock:
+            self._recently_used.pop(session_id, None)
+            self._loaded.pop(session_id, None)
+            SessionStorage(self.database, session_id).delete()
+
+    def _make_room(self) -> None:
+        """Delete the oldest upload without objects if there are too many uploads."""
+        rows = self.database.fetch_all(
+            "SELECT session_id, num_objects FROM sessions WHERE folder_name IS NULL "
+            "ORDER BY last_used"
+        )
+        if len(rows) < self._limits.max_sessions:
+            return
+        empty_ids = [row["session_id"] for row in rows if not row["num_objects"]]
+        if not empty_ids:
+            raise RequestRejected(
+                f"{self._limits.max_sessions} uploaded images with objects are open, the "
+                "maximum; close one, or restart the server with a larger --max-sessions",
+                429,
+            )
+        self._delete_session(empty_ids[0])
+
+    def _limit_memory(self, current: AnnotationSession) -> None:
+        """Release the images of the sessions that were not used for longest."""
+        num_bytes = self._engine.count_bytes(current.height, current.width)
+        for session in reversed(self._recently_used.values()):
+            if session is current:
+                continue
+            num_bytes += session.renderer.num_device_bytes
+            if num_bytes > self._limits.max_image_bytes:
+                num_bytes -= session.renderer.num_device_bytes
+                session.release_device_memory()
+        while len(self._recently_used) > _MAX_LOADED:
             self._recently_used.popitem(last=False)
 
-    def _storage_of(self, session_id: str) -> SessionStorage:
-        # IDs come from URLs: the pattern keeps ".." and "/" out of the path.
-        if not _ID_PATTERN.fullmatch(session_id):
-            raise RequestRejected("there is no such session", 404)
-        return SessionStorage(self._sessions_dir / session_id)
 
-    def _stored_ids(self) -> list[str]:
-        return [
-            path.name
-            for path in self._sessions_dir.iterdir()
-            if _ID_PATTERN.fullmatch(path.name)
-        ]
+def _new_session_id() -> str:
+    return secrets.token_urlsafe(18)  # 144 random bits: nobody can guess it

@@ -87,7 +87,8 @@ def test_objects_are_named_finished_and_removed(client, object_url):
     assert (created.json()["name"], created.json()["color"]) == ("cat", "#00ff00")
     assert client.post(objects_url).json()["object_id"] == 3
     changed = client.patch(f"{objects_url}/2", json={"finished": True}).json()
-    assert changed == created.json() | {"finished": True}
+    new_revision = {"revision": changed["revision"]}
+    assert changed == created.json() | {"finished": True} | new_revision
     assert client.delete(f"{objects_url}/1").status_code == 204
     session = client.get(objects_url[: -len("/objects")]).json()
     assert [item["object_id"] for item in session["objects"]] == [2, 3]
@@ -107,6 +108,22 @@ def test_concurrent_users_get_the_masks_of_single_users(client):
     single_masks = click_masks(object_urls[0])
     for masks in concurrent_masks:
         same(masks, single_masks)
+
+
+def test_removed_object_is_restored(client, object_url):
+    mask = decode_mask(post_click(client, object_url, **CLICKS[0]))
+    assert client.delete(object_url).status_code == 204
+    assert client.delete(object_url).status_code == 404
+    restored = client.post(f"{object_url}/restore")
+    same(decode_mask(restored), mask)
+    assert restored.json()["clicks"] == [{"positive": True} | CLICKS[0]]
+
+
+def test_repeated_click_is_applied_once(client, object_url):
+    headers = {"idempotency-key": "k"}
+    for _ in range(2):
+        response = client.post(f"{object_url}/clicks", json=CLICKS[0], headers=headers)
+        assert len(response.json()["clicks"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from pycocotools import mask as coco_mask
 from pydantic import ValidationError
 
 from mst_jax.annotation.api import schemas
-from mst_jax.annotation.sessions.history import AnnotatedObject, ObjectSnapshot
+from mst_jax.annotation.store.history import AnnotatedObject, ObjectSnapshot
+from mst_jax.data.formats.images import encode_png, normalize_image_data
 from mst_jax.inference.click_session import Click
 from mst_jax.inference.selected_tokens import TokenBoxes
+from tests.helpers.annotation_client import IMAGE
 
 
 @pytest.mark.parametrize(
@@ -34,12 +36,14 @@ def test_pycocotools_decodes_run_lengths(mask):
     np.testing.assert_array_equal(coco_mask.decode(compressed).astype(bool), mask)
 
 
-def test_rows_and_columns_become_y_and_x():
+def test_rows_and_columns_become_y_and_x(registry):
+    image = normalize_image_data(encode_png(IMAGE))
+    session = registry.create_session(image, image_name="scene.png")
     snapshot = ObjectSnapshot((Click(3.0, 7.5, True),), area=5)
-    annotated_object = AnnotatedObject(2, "cat", "#000000")
+    annotated_object = AnnotatedObject(2, session.labels.choose("cat"), "#000000")
     annotated_object = annotated_object.append_snapshot(snapshot, max_snapshots=9)
-    response = schemas.object_response(annotated_object).model_dump()
-    assert response["object_id"] == 2
+    response = schemas.object_response(session, annotated_object).model_dump()
+    assert (response["object_id"], response["name"]) == (2, "cat")
     assert response["clicks"] == [{"x": 7.5, "y": 3.0, "positive": True}]
     assert response["can_undo"] and not response["can_redo"]
     assert response["area"] == 5

@@ -1,4 +1,5 @@
 import io
+import time
 
 import numpy as np
 import pytest
@@ -29,7 +30,11 @@ def test_image_is_opened_read_and_closed(client):
         **{"image_name": "cat.png", "width": 84, "height": 60}
     }
     session_url = f"{SESSIONS_URL}/{opened['session_id']}"
-    assert client.get(session_url).json() == opened | {"objects": []}
+    assert client.get(session_url).json() == opened | {
+        **{"objects": [], "revision": 0, "is_exported": True, "save_error": None}
+    }
+    thumbnail = client.get(f"{session_url}/thumbnail")
+    assert decode_image(thumbnail.content).shape == (60, 84, 3)
     image = client.get(f"{session_url}/image")
     assert image.headers["content-type"] == "image/png"
     same(decode_image(image.content), IMAGE)
@@ -81,7 +86,14 @@ def test_unknown_export_format_is_rejected(client):
     assert response.status_code == 422 and "format" in response.json()["error"]
 
 
-def test_folder_images_are_shared_and_autosaved(start_server, image_dir, tmp_path):
+def wait_for_export(client, session_url) -> None:
+    deadline = time.monotonic() + 10
+    while not client.get(f"{session_url}/changes").json()["is_exported"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_folder_images_are_shared_and_saved(start_server, image_dir, tmp_path):
     client = start_server(folder=image_dir, save=tmp_path / "masks")
     opened = client.post(SESSIONS_URL, json={"image": "a.png"}).json()
     assert client.post(SESSIONS_URL, json={"image": "a.png"}).json() == opened
@@ -93,17 +105,66 @@ def test_folder_images_are_shared_and_autosaved(start_server, image_dir, tmp_pat
     client.patch(f"{session_url}/objects/1", json={"finished": True})
     mask = client.get(f"{session_url}/objects/1/mask").content
     mask = decode_image(mask)[..., 0] > 0
+    wait_for_export(client, session_url)
     same(read_label_map(tmp_path / "masks" / "a.png"), mask)
     client.post(f"{session_url}/objects/1/clicks", json={"x": 2, "y": 2})
+    wait_for_export(client, session_url)
     assert (read_label_map(tmp_path / "masks" / "a.png") != mask).any()
     client.post(f"{session_url}/objects/1/undo")
+    wait_for_export(client, session_url)
     same(read_label_map(tmp_path / "masks" / "a.png"), mask)
-    client.delete(session_url)
-    reopened = client.post(SESSIONS_URL, json={"image": "a.png"}).json()
-    session = client.get(f"{SESSIONS_URL}/{reopened['session_id']}").json()
-    (restored,) = session["objects"]
+    assert client.delete(session_url).status_code == 409
+    reopened = start_server(folder=image_dir, save=tmp_path / "masks")
+    again = reopened.post(SESSIONS_URL, json={"image": "a.png"}).json()
+    assert again == opened
+    (restored,) = reopened.get(session_url).json()["objects"]
     assert (restored["object_id"], restored["name"]) == (1, "cat")
     assert restored["finished"] and restored["area"] == mask.sum()
+
+
+def test_changes_after_a_revision_are_returned(client):
+    session_url = open_image(client)
+    first = client.get(f"{session_url}/changes").json()
+    assert first["object_ids"] == [1] and len(first["objects"]) == 1
+    client.post(f"{session_url}/objects")
+    client.post(f"{session_url}/objects/2/clicks", json={"x": 42, "y": 20})
+    params = {"since": first["revision"]}
+    changes = client.get(f"{session_url}/changes", params=params).json()
+    assert [item["object_id"] for item in changes["objects"]] == [2]
+    assert changes["object_ids"] == [1, 2]
+    client.delete(f"{session_url}/objects/1")
+    params = {"since": changes["revision"]}
+    changes = client.get(f"{session_url}/changes", params=params).json()
+    assert changes["objects"] == [] and changes["object_ids"] == [2]
+    params = {"since": 10**6}
+    changes = client.get(f"{session_url}/changes", params=params).json()
+    assert len(changes["objects"]) == 1
+
+
+def test_repeated_requests_are_applied_once(client):
+    headers = {"idempotency-key": "upload-1", "content-type": "image/png"}
+    urls = set()
+    for _ in range(2):
+        response = client.post(SESSIONS_URL, content=encode_png(IMAGE), headers=headers)
+        assert response.status_code == 201
+        urls.add(f"{SESSIONS_URL}/{response.json()['session_id']}")
+    (session_url,) = urls
+    label_map = np.zeros((60, 84), np.uint8)
+    label_map[:10], label_map[20:30] = 4, 9
+    for _ in range(2):
+        headers["idempotency-key"] = "labels"
+        response = client.post(
+            f"{session_url}/label-map", content=encode_png(label_map), headers=headers
+        )
+        assert [item["object_id"] for item in response.json()["objects"]] == [1, 2]
+    for _ in range(2):
+        response = client.delete(
+            f"{session_url}/objects/1", headers={"idempotency-key": "delete"}
+        )
+        assert response.status_code == 204
+    assert client.get(f"{session_url}/changes").json()["object_ids"] == [2]
+    headers = {"idempotency-key": "not a key"}
+    assert client.post(f"{session_url}/objects", headers=headers).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -149,5 +210,7 @@ def test_names_that_lead_out_of_the_folder_are_rejected(
 def test_number_of_sessions_is_limited(start_server):
     client = start_server(Limits(max_sessions=2))
     responses = [send_bytes(client, SESSIONS_URL, encode_png(IMAGE)) for _ in range(3)]
-    assert [response.status_code for response in responses] == [201, 201, 429]
-    assert "try again later" in responses[2].json()["error"]
+    # The first one has no objects, so it makes room for the third.
+    assert [response.status_code for response in responses] == [201, 201, 201]
+    urls = [f"{SESSIONS_URL}/{item.json()['session_id']}" for item in responses]
+    assert [client.get(url).status_code for url in urls] == [404, 200, 200]

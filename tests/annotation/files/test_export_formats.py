@@ -32,7 +32,8 @@ def make_export(*masks: np.ndarray) -> SessionExport:
     ]
     image_data = encode_png(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     return SessionExport(
-        "a.png", image_data, HEIGHT, WIDTH, lambda: iter(objects), {"x": 1}
+        *("a.png", image_data, HEIGHT, WIDTH, lambda: iter(objects), {"x": 1}),
+        {"cat": 1, "dog": 2, "tree": 3, "unused": 7, "object": 9},
     )
 
 
@@ -79,9 +80,20 @@ def test_coco_api_opens_the_file(export_format, tmp_path, capsys):
     coco = COCO(tmp_path / "coco.json")
     assert coco.imgs[1]["file_name"] == "a.png"
     categories = coco.loadCats(coco.getCatIds())
-    assert [category["name"] for category in categories] == ["cat", "dog"]
+    assert [(item["id"], item["name"]) for item in categories] == [
+        *((1, "cat"), (2, "dog"), (3, "tree"), (7, "unused"), (9, "object")),
+    ]
     assert coco.getAnnIds(catIds=[1]) == [2, 4]
     same(coco.annToMask(coco.anns[4]).astype(bool), ~mask)
+
+
+def test_objects_without_a_label_have_a_category():
+    mask = np.ones((HEIGHT, WIDTH), bool)
+    export = make_export(mask)._replace(
+        iter_objects=lambda: iter([LabeledMask(4, None, None, mask)])
+    )
+    tree = json.loads(EXPORT_FORMATS["coco_rle"](export).data)
+    assert tree["annotations"][0]["category_id"] == 9
 
 
 @given(st.lists(masks_strategy, max_size=3))

@@ -25,21 +25,30 @@ def root(tmp_path):
     return root
 
 
-def test_images_are_listed_by_name_with_their_size(root):
-    assert ImageFolder(root, LIMITS).list_images() == [
-        ("b.png", 60, 84),
-        ("more/a ä.JPG", 40, 84),
-    ]
-
-
-def test_changed_image_is_measured_again(root):
+def test_image_files_are_listed_and_measured(root):
     folder = ImageFolder(root, LIMITS)
-    folder.list_images()
-    key_before = folder.source_key("b.png")
+    assert set(folder.list_files()) == {"b.png", "more/a ä.JPG", "broken.png"}
+    assert folder.measure("b.png") == (60, 84)
+    assert folder.measure("more/a ä.JPG") == (40, 84)
+    with pytest.raises(RequestRejected, match="readable image"):
+        folder.measure("broken.png")
+
+
+def test_changed_image_is_read_again(root):
+    folder = ImageFolder(root, LIMITS)
+    modified_before = folder.list_files()["b.png"]
+    assert folder.read_image("b.png").height == 60
     (root / "b.png").write_bytes(encode_png(IMAGE[:10]))
     os.utime(root / "b.png", (1, 1))
-    assert folder.list_images()[0] == ("b.png", 10, 84)
-    assert folder.source_key("b.png") != key_before
+    assert folder.read_image("b.png").height == 10
+    assert folder.list_files()["b.png"] != modified_before
+
+
+def test_siblings_are_the_images_of_the_same_folder(root):
+    (root / "more" / "c.png").write_bytes(encode_png(IMAGE))
+    folder = ImageFolder(root, LIMITS)
+    assert sorted(folder.list_siblings("more/c.png")) == ["more/a ä.JPG", "more/c.png"]
+    assert sorted(folder.list_siblings("b.png")) == ["b.png", "broken.png"]
 
 
 def test_thumbnails_are_small_and_keep_the_aspect_ratio(root):
@@ -68,11 +77,11 @@ def test_names_that_lead_out_or_nowhere_are_rejected(root, tmp_path, name):
     if name == "ABSOLUTE":
         name = str(root / "b.png")
     folder = ImageFolder(root, LIMITS)
-    for method in (folder.read_file, folder.thumbnail, folder.source_key):
+    for method in (folder.read_file, folder.thumbnail, folder.measure):
         with pytest.raises(RequestRejected, match="has no image") as caught:
             method(name)
         assert caught.value.status_code == 404
-    assert len(folder.list_images()) == 2
+    assert set(folder.list_files()) == {"b.png", "more/a ä.JPG", "broken.png"}
 
 
 def test_links_within_the_folder_are_followed(root):

@@ -1,3 +1,6 @@
+import contextlib
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,6 +9,7 @@ from hypothesis import strategies as st
 from mst_jax.annotation.errors import RequestRejected
 from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.sessions.registry import SessionRegistry
+from mst_jax.annotation.store.database import Database
 from mst_jax.data.formats.images import encode_png, normalize_image_data
 from mst_jax.inference.predictor import Predictor
 from tests.helpers.analytic_network import analytic_model
@@ -27,9 +31,10 @@ def session(registry):
 @pytest.fixture(scope="module")
 def shared_session(engine, tmp_path_factory):
     """Return one session for property tests; every example adds objects of its own."""
-    sessions_dir = tmp_path_factory.mktemp("sessions")
-    registry = SessionRegistry(sessions_dir, engine, Limits(max_objects=10_000))
-    return registry.create_session(ENCODED_IMAGE, image_name="scene.png")
+    database = Database(tmp_path_factory.mktemp("sessions"))
+    registry = SessionRegistry(database, engine, Limits(max_objects=10_000))
+    yield registry.create_session(ENCODED_IMAGE, image_name="scene.png")
+    database.close()
 
 
 def add_clicked_object(session, clicks) -> int:
@@ -104,15 +109,6 @@ def test_loaded_mask_replaces_the_clicks_and_is_corrected(session):
     same(session.get_mask(1), mask)
 
 
-def test_label_map_becomes_objects(session):
-    label_map = np.zeros((60, 84), np.uint16)
-    label_map[:10], label_map[20:30, :40] = 7, 300
-    added_objects = session.load_label_map(label_map)
-    assert [added.object_id for added in added_objects] == [2, 3]
-    same(session.get_mask(2), label_map == 7)
-    same(session.get_mask(3), label_map == 300)
-
-
 def test_objects_are_independent(session):
     session.click(1, *CLICKS[0])
     mask = session.get_mask(1)
@@ -123,13 +119,109 @@ def test_objects_are_independent(session):
     assert list(session.objects) == [1, 2] and session.add_object().object_id == 4
 
 
-def test_update_changes_name_color_and_finished(session):
-    assert session.get_object(1).name == "object 1"
+def test_update_changes_label_color_and_finished(session):
+    assert session.display_name(session.get_object(1)) == "object 1"
     session.update_object(1, name="cat", finished=True)
     updated = session.update_object(1, color="#123456")
-    assert (updated.name, updated.color, updated.finished) == ("cat", "#123456", True)
+    assert session.display_name(updated) == "cat"
+    assert (updated.color, updated.finished) == ("#123456", True)
     assert not session.update_object(1, finished=False).finished
+    assert session.update_object(1, name="cat").label_id == updated.label_id
     assert session.add_object().color != session.add_object().color
+    assert session.update_object(2, name="object 2").label_id is None
+
+
+def test_finished_mask_is_saved_until_it_is_finished_again(session):
+    session.click(1, *CLICKS[0])
+    assert session.get_object(1).saved_version is None
+    finished = session.update_object(1, finished=True)
+    assert finished.saved_version == finished.version == 1
+    reopened = session.update_object(1, finished=False)
+    changed = session.click(1, *CLICKS[1])
+    assert reopened.saved_version == changed.saved_version == 1 < changed.version
+    assert session.update_object(1, finished=True).saved_version == changed.version
+    session.reset(1)
+    assert session.get_object(1).saved_version is None
+
+
+def test_removed_object_is_restored_with_everything(session):
+    session.update_object(1, name="cat", color="#123456")
+    for click in CLICKS:
+        session.click(1, *click)
+    session.undo(1)
+    before, mask = session.get_object(1), session.get_mask(1)
+    other_id = session.add_object().object_id
+    session.remove_object(1)
+    assert list(session.objects) == [other_id]
+    restored = session.restore_object(1)
+    assert list(session.objects) == [1, other_id]
+    assert dataclasses.replace(restored, revision=before.revision) == before
+    same(session.get_mask(1), mask)
+    session.redo(1)
+    assert session.restore_object(1) == session.get_object(1)
+    with pytest.raises(RequestRejected, match="no deleted object 9"):
+        session.restore_object(9)
+
+
+def test_repeated_request_is_not_applied_again(session):
+    for _ in range(3):
+        (changed,) = session.run_once("a", lambda: [session.click(1, *CLICKS[0])])
+    assert len(changed.current_snapshot.clicks) == 1
+    session.click(1, *CLICKS[1])
+    (changed,) = session.run_once("a", lambda: [session.click(1, *CLICKS[0])])
+    assert len(changed.current_snapshot.clicks) == 2
+    with pytest.raises(RequestRejected):
+        session.run_once("b", lambda: [session.click(1, -1, 0, True)])
+    session.run_once("b", lambda: [session.click(1, *CLICKS[2])])
+    assert len(session.get_object(1).current_snapshot.clicks) == 3
+
+
+def test_every_change_has_a_revision(session):
+    revisions = [session.revision]
+    for action in (
+        lambda: session.click(1, *CLICKS[0]),
+        lambda: session.update_object(1, color="#000000"),
+        lambda: session.undo(1),
+        lambda: session.remove_object(1),
+        lambda: session.restore_object(1),
+    ):
+        action()
+        revisions.append(session.revision)
+    assert revisions == sorted(set(revisions))
+    assert session.get_object(1).revision == revisions[-1]
+
+
+def test_released_memory_is_loaded_again(session):
+    session.click(1, *CLICKS[0])
+    mask = session.get_mask(1)
+    assert session.renderer.num_device_bytes > 0
+    assert session.release_device_memory()
+    assert session.renderer.num_device_bytes == 0
+    same(session.get_mask(1), mask)
+
+
+def test_change_that_cannot_be_stored_changes_nothing(session, database, monkeypatch):
+    session.click(1, *CLICKS[0])
+    before, mask = session.get_object(1), session.get_mask(1)
+
+    @contextlib.contextmanager
+    def fail():
+        raise RequestRejected("the disk is full", 507)
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "transaction", fail)
+        for action in (
+            lambda: session.click(1, *CLICKS[1]),
+            lambda: session.update_object(1, finished=True),
+            lambda: session.remove_object(1),
+            lambda: session.load_mask(1, ~mask),
+        ):
+            with pytest.raises(RequestRejected, match="full"):
+                action()
+            assert session.get_object(1) == before
+            same(session.get_mask(1), mask)
+    assert len(session.click(1, *CLICKS[1]).current_snapshot.clicks) == 2
 
 
 @pytest.mark.parametrize("click", [(-1, 0), (60, 0), (0, 84), (0, -0.1), (np.nan, 3)])
@@ -150,20 +242,15 @@ def test_unknown_ids_and_exceeded_limits_are_rejected(session):
         with pytest.raises(RequestRejected) as caught:
             action()
         assert caught.value.status_code == 404
-    many_labels = np.arange(60 * 84).reshape(60, 84).astype(np.uint16) % 9
-    with pytest.raises(RequestRejected, match="objects"):
-        session.load_label_map(many_labels)
-    with pytest.raises(RequestRejected, match="0 everywhere"):
-        session.load_label_map(np.zeros((60, 84), np.uint16))
     for _ in range(SMALL_LIMITS.max_clicks):
         session.click(1, *CLICKS[0])
     with pytest.raises(RequestRejected, match="24 clicks"):
         session.click(1, *CLICKS[0])
 
 
-def test_unused_arrays_are_deleted_from_disk(session, tmp_path):
+def test_unused_arrays_are_deleted(session, database):
     def count_arrays() -> int:
-        return len(list(tmp_path.rglob("*.array")))
+        return database.fetch_one("SELECT count(*) FROM arrays")[0]
 
     for click in CLICKS:
         session.click(1, *click)
@@ -172,15 +259,11 @@ def test_unused_arrays_are_deleted_from_disk(session, tmp_path):
     session.undo(1)
     session.click(1, *CLICKS[3])
     assert count_arrays() == 3
-    session.remove_object(1)
-    assert count_arrays() == 0
 
 
-def test_deleted_session_rejects_actions_and_leaves_no_files(session, tmp_path):
+def test_deleted_session_rejects_actions(session, registry):
     session.click(1, *CLICKS[0])
-    session.delete_from_disk()
-    with pytest.raises(RequestRejected, match="deleted"):
-        session.click(1, *CLICKS[0])
-    with pytest.raises(RequestRejected, match="deleted"):
-        session.add_object()
-    assert list((tmp_path / "sessions").iterdir()) == []
+    registry.remove_session(session.session_id)
+    for action in (lambda: session.click(1, *CLICKS[0]), session.add_object):
+        with pytest.raises(RequestRejected, match="deleted"):
+            action()

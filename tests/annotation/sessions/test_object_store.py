@@ -4,95 +4,91 @@ import numpy as np
 import pytest
 
 from mst_jax.annotation.errors import RequestRejected
-from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.limits import Limits
-from mst_jax.annotation.sessions.autosave import Autosave
-from mst_jax.annotation.sessions.object_store import DEFAULT_COLORS, ObjectStore
-from mst_jax.annotation.sessions.rendering import SnapshotRenderer
-from mst_jax.annotation.sessions.storage import SessionStorage
-from mst_jax.data.formats.images import encode_png
-from tests.helpers.annotation_client import IMAGE
+from mst_jax.annotation.sessions.object_store import ObjectStore
+from mst_jax.annotation.store.history import AnnotatedObject, ObjectSnapshot
+from mst_jax.annotation.store.storage import SessionStorage
+from tests.helpers.annotation_client import insert_session
 
 MASK = np.zeros((60, 84), bool)
 MASK[10:30, 20:50] = True
 
 
-@pytest.fixture
-def storage(tmp_path):
-    storage = SessionStorage(tmp_path / "session")
-    storage.write_image(encode_png(IMAGE))
-    ObjectStore.write_empty(storage, image_name="a.png", source_key="/photos/a.png 1")
-    return storage
+class StoreOpener:
+    """Opens stores of one session, and counts how often an export is requested."""
+
+    def __init__(self, database):
+        insert_session(database, "one")
+        self.database, self.num_exports = database, 0
+
+    def open(self, limits: Limits | None = None) -> ObjectStore:
+        self.storage = SessionStorage(self.database, "one")
+
+        def render_mask(snapshot: ObjectSnapshot):
+            return self.storage.read_mask(snapshot.initial_mask_id)
+
+        return ObjectStore(
+            self.storage, render_mask, self.count_export, limits or Limits()
+        )
+
+    def count_export(self) -> None:
+        self.num_exports += 1
+
+    def add_masked(self, store: ObjectStore, finished: bool = False) -> AnnotatedObject:
+        mask_id = self.storage.stage_mask(MASK)
+        snapshot = ObjectSnapshot(initial_mask_id=mask_id, area=int(MASK.sum()))
+        new_object = store.extend_history(
+            store.new_object(), snapshot, finished=finished
+        )
+        return store.store_object(new_object)
 
 
 @pytest.fixture
-def autosave(tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.png").write_bytes(encode_png(IMAGE))
-    return Autosave(tmp_path / "masks", ImageFolder(tmp_path / "photos", Limits()))
+def opener(database):
+    return StoreOpener(database)
 
 
-@pytest.fixture
-def open_store(storage, engine, autosave):
-    def open_store() -> ObjectStore:
-        state = storage.read_state()
-        renderer = SnapshotRenderer(storage, engine, state["next_array_id"])
-        return ObjectStore(storage, state, renderer, autosave)
-
-    return open_store
-
-
-def add_masked_object(store: ObjectStore, name: str):
-    added = store.add_object(name, None)
-    snapshot = store.renderer.store_mask(MASK)
-    return store.store_object(added.append_snapshot(snapshot, max_snapshots=9))
+def test_every_change_is_stored(opener):
+    store = opener.open()
+    opener.add_masked(store)
+    store.remove_object(store.store_object(store.new_object(None, "#123456")).object_id)
+    reopened = opener.open()
+    assert reopened.objects == store.objects and reopened.revision == store.revision
+    assert reopened.new_object().object_id == 3
 
 
-def test_every_change_is_on_disk(open_store):
-    store = open_store()
-    add_masked_object(store, "cat")
-    store.remove_object(store.add_object("dog", "#123456").object_id)
-    reopened = open_store()
-    assert reopened.objects == store.objects
-    assert reopened.renderer.next_array_id == store.renderer.next_array_id == 2
-    assert reopened.add_object(None, None).object_id == 3
+def test_ids_leave_out_the_values_of_label_maps_that_mean_nothing(opener):
+    store = opener.open()
+    store.store_object(AnnotatedObject(65534, None, "#000000"))
+    store.store_object(AnnotatedObject(1, None, "#000000"))
+    assert [store.new_object().object_id for _ in range(2)] == [2, 3]
+    assert list(store.objects) == [1, 65534]
 
 
-def test_default_names_and_colors_follow_the_ids(open_store):
-    store = open_store()
-    added = [store.add_object(None, None) for _ in range(len(DEFAULT_COLORS) + 1)]
-    assert added[1].name == "object 2"
-    assert tuple(item.color for item in added) == (*DEFAULT_COLORS, DEFAULT_COLORS[0])
-
-
-def test_finished_objects_are_autosaved_and_restored(open_store, autosave):
-    store = open_store()
-    masked = add_masked_object(store, "cat")
-    assert autosave.read_objects("a.png", 60, 84) == []
-    store.store_object(dataclasses.replace(masked, finished=True))
-    (saved,) = autosave.read_objects("a.png", 60, 84)
-    assert (saved.object_id, saved.name) == (1, "cat")
-    store.objects.clear()
-    store.restore_autosaved()
-    assert store.get_object(1).finished and store.get_object(1).name == "cat"
+def test_exports_are_requested_when_finished_masks_change(opener):
+    store = opener.open()
+    masked = opener.add_masked(store)
+    assert opener.num_exports == 0
+    finished = store.store_object(dataclasses.replace(masked, finished=True))
+    assert (opener.num_exports, finished.saved_version) == (1, masked.version)
+    reopened = store.store_object(dataclasses.replace(finished, finished=False))
+    store.store_object(reopened.undo())
+    assert opener.num_exports == 1
+    store.store_object(dataclasses.replace(store.get_object(1), color="#000000"))
+    assert opener.num_exports == 2
     store.remove_object(1)
-    assert autosave.read_objects("a.png", 60, 84) == []
+    assert opener.num_exports == 3
+    store.restore_object(1)
+    assert opener.num_exports == 4
+    row = opener.database.fetch_one("SELECT saved_mask FROM objects")
+    assert row["saved_mask"] is not None
 
 
-def test_export_holds_the_objects_with_a_mask(open_store):
-    store = open_store()
-    store.add_object("empty", None)
-    add_masked_object(store, "cat")
-    (exported,) = store.make_export().iter_objects()
-    assert (exported.object_id, exported.name) == (2, "cat")
-    np.testing.assert_array_equal(exported.mask, MASK)
-    assert list(store.make_export(finished_only=True).iter_objects()) == []
-
-
-def test_unknown_object_and_deleted_session_are_rejected(open_store, storage):
-    store = open_store()
+def test_unknown_objects_and_too_many_are_rejected(opener):
+    store = opener.open(dataclasses.replace(Limits(), max_objects=2))
     with pytest.raises(RequestRejected, match="no object 1"):
         store.get_object(1)
-    storage.delete_folder()
-    with pytest.raises(RequestRejected, match="deleted"):
-        store.get_object(1)
+    store.check_num_objects(2)
+    opener.add_masked(store)
+    with pytest.raises(RequestRejected, match="maximum is 2"):
+        store.check_num_objects(2)

@@ -1,18 +1,24 @@
 """Annotated objects and their history: immutable, so that undo and redo are exact.
 
-Every change of a mask appends a snapshot and keeps the earlier ones; name, color and
-state are not part of the history. Snapshots hold no arrays, only the IDs of the files
-that hold them, so that they are small and can be written as JSON.
+Every change of a mask appends a snapshot and keeps the earlier ones; label, color and
+state are not part of the history. Snapshots hold no arrays, only the IDs of the stored
+arrays, so that they are small and can be written as JSON.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from mst_jax.inference.click_session import Click
 
 NO_ROI = (-1, -1, -1, -1)
 """Region of interest before the first click, and without zoom."""
+
+
+DEFAULT_COLORS = (
+    *("#2c82ff", "#ff9f1c", "#2ec4b6", "#e71d36"),
+    *("#9b5de5", "#8ac926", "#f15bb5"),
+)
+"""Colors of objects without a color of the user's choice, in turn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +41,6 @@ class ObjectSnapshot:
     roi: tuple[int, int, int, int] = NO_ROI
     area: int = 0
 
-    @classmethod
-    def from_json(cls, json_tree: Mapping[str, Any]) -> "ObjectSnapshot":
-        """Build a snapshot from JSON.
-
-        Args:
-            json_tree: What `dataclasses.asdict` and JSON make of a snapshot.
-        """
-        # JSON has lists only: clicks and tuples are restored.
-        clicks = tuple(Click(*click) for click in json_tree["clicks"])
-        return cls(**{**json_tree, "clicks": clicks, "roi": tuple(json_tree["roi"])})
-
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedObject:
@@ -53,31 +48,28 @@ class AnnotatedObject:
 
     Attributes:
         object_id: ID from 1; never reused in a session.
-        name: Name given by the user.
+        label_id: ID of the label, see `LabelList`; None = no label.
         color: Color such as "#2c82ff".
         finished: True once the user has marked the object as finished.
         snapshots: History, oldest first; at least one snapshot.
         current_index: Index of the current snapshot; the later ones are undone.
+        num_dropped: Number of older snapshots that the history has lost.
         version: Number that grows with every change of the mask.
+        revision: Revision of the session at the last change of the object.
+        saved_version: Version of the mask that the exports contain, which is that of
+            the last time the object was finished; None = not in the exports.
     """
 
     object_id: int
-    name: str
+    label_id: int | None
     color: str
     finished: bool = False
     snapshots: tuple[ObjectSnapshot, ...] = (ObjectSnapshot(),)
     current_index: int = 0
+    num_dropped: int = 0
     version: int = 0
-
-    @classmethod
-    def from_json(cls, json_tree: Mapping[str, Any]) -> "AnnotatedObject":
-        """Build an object from JSON.
-
-        Args:
-            json_tree: What `dataclasses.asdict` and JSON make of an object.
-        """
-        snapshots = tuple(map(ObjectSnapshot.from_json, json_tree["snapshots"]))
-        return cls(**{**json_tree, "snapshots": snapshots})
+    revision: int = 0
+    saved_version: int | None = None
 
     @property
     def current_snapshot(self) -> ObjectSnapshot:
@@ -105,8 +97,13 @@ class AnnotatedObject:
         """
         # 1. A new action ends the redo history. 2. Long histories lose their beginning.
         kept_snapshots = self.snapshots[: self.current_index + 1]
-        snapshots = (*kept_snapshots, snapshot)[-max_snapshots:]
-        return self._with_changes(snapshots=snapshots, current_index=len(snapshots) - 1)
+        all_snapshots = (*kept_snapshots, snapshot)
+        snapshots = all_snapshots[-max_snapshots:]
+        return self._with_changes(
+            snapshots=snapshots,
+            current_index=len(snapshots) - 1,
+            num_dropped=self.num_dropped + len(all_snapshots) - len(snapshots),
+        )
 
     def undo(self) -> "AnnotatedObject":
         """Undo the last action; without one return the object unchanged."""
@@ -125,7 +122,7 @@ class AnnotatedObject:
         )
 
     def array_ids(self) -> set[int]:
-        """Return the IDs of all array files that the snapshots need."""
+        """Return the IDs of all stored arrays that the snapshots need."""
         return {
             array_id
             for snapshot in self.snapshots
@@ -136,3 +133,12 @@ class AnnotatedObject:
     def _with_changes(self, **changes: Any) -> "AnnotatedObject":
         # Every change of the history is a change of the mask, so the version grows.
         return dataclasses.replace(self, version=self.version + 1, **changes)
+
+
+def default_color(object_id: int) -> str:
+    """Return the color of an object for which no color was chosen.
+
+    Args:
+        object_id: ID of the object.
+    """
+    return DEFAULT_COLORS[(object_id - 1) % len(DEFAULT_COLORS)]

@@ -1,13 +1,17 @@
 import dataclasses
-import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mst_jax.annotation.sessions.history import AnnotatedObject, ObjectSnapshot
+from mst_jax.annotation.store.history import (
+    DEFAULT_COLORS,
+    AnnotatedObject,
+    ObjectSnapshot,
+    default_color,
+)
 from mst_jax.inference.click_session import Click
 
-NEW_OBJECT = AnnotatedObject(1, "cat", "#2c82ff")
+NEW_OBJECT = AnnotatedObject(1, None, "#2c82ff")
 ONE, TWO, THREE = (ObjectSnapshot(area=area) for area in (1, 2, 3))
 
 
@@ -41,8 +45,16 @@ def test_new_action_drops_undone_snapshots():
     assert not annotated_object.can_redo
 
 
-def test_oldest_snapshot_is_dropped():
-    assert append_all(ONE, TWO, THREE, max_snapshots=2).snapshots == (TWO, THREE)
+def test_oldest_snapshot_is_dropped_and_counted():
+    annotated_object = append_all(ONE, TWO, THREE, max_snapshots=2)
+    assert annotated_object.snapshots == (TWO, THREE)
+    assert annotated_object.num_dropped == 2
+
+
+def test_default_colors_are_used_in_turn():
+    num_colors = len(DEFAULT_COLORS)
+    colors = [default_color(object_id) for object_id in range(1, num_colors + 2)]
+    assert colors == [*DEFAULT_COLORS, DEFAULT_COLORS[0]]
 
 
 @given(st.lists(st.sampled_from(["append_snapshot", "undo", "redo"]), max_size=12))
@@ -62,12 +74,3 @@ def test_array_ids_are_those_of_all_snapshots():
     click = Click(1, 2, True)
     second = dataclasses.replace(first, clicks=(click,), prediction_id=7)
     assert append_all(first, second).undo().array_ids() == {4, 7}
-
-
-def test_json_keeps_everything():
-    clicks = (Click(1.5, 2.0, True), Click(0.0, 3.0, False))
-    snapshot = ObjectSnapshot(clicks, 3, 9, (0, 5, 1, 6), 7)
-    undone = append_all(ONE, snapshot).undo()
-    annotated_object = dataclasses.replace(undone, finished=True)
-    text = json.dumps(dataclasses.asdict(annotated_object))
-    assert AnnotatedObject.from_json(json.loads(text)) == annotated_object

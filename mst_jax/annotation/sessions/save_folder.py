@@ -1,0 +1,224 @@
+"""The output files of --save: a label map and a COCO file for each annotated image."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from mst_jax.annotation.errors import RequestRejected
+from mst_jax.annotation.files.export_formats import (
+    UNLABELED_NAME,
+    LabeledMask,
+    SessionExport,
+    export_coco_rle,
+    export_label_map,
+)
+from mst_jax.annotation.store.database import Database
+from mst_jax.atomic_io import atomic_write
+from mst_jax.data.example import IGNORE_LABEL
+from mst_jax.data.formats.coco import decode_segmentation
+from mst_jax.data.formats.label_maps import decode_label_map
+
+_LABEL_MAP_SUFFIX, _COCO_SUFFIX = ".png", ".json"
+
+
+class SaveFolder:
+    """Writes and reads the output files.
+
+    The label map is for `mst_jax.prepare`. Only the COCO file keeps overlaps, labels and
+    colors. A file that this server has not written is moved to `replaced/` in the state
+    folder before it is overwritten.
+
+    Attributes:
+        output_dir: Folder of the output files.
+    """
+
+    def __init__(self, output_dir: Path, database: Database) -> None:
+        """Use a folder.
+
+        Args:
+            output_dir: Folder for the output files; it need not exist.
+            database: Database of the server; it remembers what was written.
+        """
+        self.output_dir, self._database = output_dir, database
+        self._replaced_dir = database.path.parent / "replaced"
+
+    def choose_stem(self, image_name: str, folder_names: Iterable[str]) -> str:
+        """Return the path of an image's output files without their suffixes.
+
+        The stem is the image's name without suffix. Of images that differ in the suffix
+        only, the first keeps it, and the others keep their suffixes: `a.jpg.png`.
+
+        Args:
+            image_name: Path of the image relative to its folder.
+            folder_names: Names of all images of the folder.
+        """
+        plain_stem = _without_suffix(image_name)
+        siblings = [
+            name for name in folder_names if _without_suffix(name) == plain_stem
+        ]
+        is_first = image_name == min([image_name, *siblings])
+        candidates = [plain_stem, image_name] if is_first else [image_name]
+        index = 0
+        while self._is_taken(candidates[0]):
+            index += 1
+            candidates = [*candidates[1:], f"{image_name}-{index}"]
+        return candidates[0]
+
+    def list_label_maps(self) -> set[str]:
+        """Return the stems of all label maps in the folder."""
+        return {
+            path.relative_to(self.output_dir).with_suffix("").as_posix()
+            for path in self.output_dir.rglob(f"*{_LABEL_MAP_SUFFIX}")
+        }
+
+    def write_objects(self, stem: str, export: SessionExport) -> None:
+        """Write the files of an image durably; earlier files of it are replaced.
+
+        Args:
+            stem: Path without suffix, relative to the folder.
+            export: Image and finished objects.
+
+        Raises:
+            OSError: The disk is full, or writing is not permitted.
+        """
+        for export_format in (export_label_map, export_coco_rle):
+            exported_file = export_format(export)
+            self._write_file(stem + exported_file.suffix, exported_file.data)
+
+    def read_objects(self, stem: str, height: int, width: int) -> list[LabeledMask]:
+        """Return the objects in the files of an image; none if there are no files.
+
+        Without a COCO file the values of the label map become object IDs.
+
+        Args:
+            stem: Path without suffix, relative to the folder.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+
+        Raises:
+            RequestRejected: A file is damaged, or belongs to another image (409).
+        """
+        coco_path = self.output_dir / (stem + _COCO_SUFFIX)
+        label_map_path = self.output_dir / (stem + _LABEL_MAP_SUFFIX)
+        path = coco_path if coco_path.exists() else label_map_path
+        if not path.exists():
+            return []
+        read_file = _read_coco if path == coco_path else _read_label_map
+        try:
+            return read_file(path.read_bytes(), height, width)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise RequestRejected(
+                f"the saved file {stem}{path.suffix} is damaged or belongs to another "
+                f"image ({error}); move it away, or repair it",
+                409,
+            ) from None
+
+    def find_changed_stems(self) -> set[str]:
+        """Return the stems whose files are missing or not as this server wrote them."""
+        known_hashes: dict[str, set[str]] = {}
+        for row in self._database.fetch_all("SELECT path, sha256 FROM output_files"):
+            known_hashes.setdefault(row["path"], set()).add(row["sha256"])
+        return {
+            path.rpartition(".")[0]
+            for path, hashes in known_hashes.items()
+            if _hash_file(self.output_dir / path) not in hashes
+        }
+
+    def _is_taken(self, stem: str) -> bool:
+        return bool(
+            self._database.fetch_one(
+                "SELECT 1 FROM sessions WHERE output_stem = ?", (stem,)
+            )
+        )
+
+    def _write_file(self, relative_path: str, data: bytes) -> None:
+        path, new_hash = (
+            self.output_dir / relative_path,
+            hashlib.sha256(data).hexdigest(),
+        )
+        old_hash = _hash_file(path)
+        known_rows = self._database.fetch_all(
+            "SELECT sha256 FROM output_files WHERE path = ?", (relative_path,)
+        )
+        known_hashes = {row["sha256"] for row in known_rows}
+        if old_hash is not None and old_hash not in {*known_hashes, new_hash}:
+            self._move_away(relative_path)
+        # The hash is stored before the file is written: after a crash in between, both
+        # the old and the new content are known.
+        if new_hash not in known_hashes:
+            with self._database.transaction() as connection:
+                connection.execute(
+                    "INSERT INTO output_files VALUES (?, ?)", (relative_path, new_hash)
+                )
+        if old_hash != new_hash:
+            atomic_write(path, data, durable=True)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM output_files WHERE path = ? AND sha256 != ?",
+                (relative_path, new_hash),
+            )
+
+    def _move_away(self, relative_path: str) -> None:
+        """Move a file that this server did not write to a free name."""
+        target, index = self._replaced_dir / relative_path, 0
+        while target.exists():
+            index += 1
+            target = self._replaced_dir / f"{relative_path}.{index}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(self.output_dir / relative_path, target)
+
+
+def _without_suffix(image_name: str) -> str:
+    return PurePosixPath(image_name).with_suffix("").as_posix()
+
+
+def _hash_file(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None if there is no file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _read_coco(data: bytes, height: int, width: int) -> list[LabeledMask]:
+    coco_tree = json.loads(data)
+    category_names = {
+        coco_category["id"]: coco_category["name"]
+        for coco_category in coco_tree["categories"]
+    }
+    labeled_masks = [
+        LabeledMask(
+            int(coco_annotation["id"]),
+            _to_label(category_names[coco_annotation["category_id"]]),
+            coco_annotation.get("color"),
+            decode_segmentation(coco_annotation["segmentation"], height, width),
+        )
+        for coco_annotation in coco_tree["annotations"]
+    ]
+    object_ids = {labeled_mask.object_id for labeled_mask in labeled_masks}
+    is_valid = all(0 < object_id < IGNORE_LABEL for object_id in object_ids)
+    if not is_valid or len(object_ids) < len(labeled_masks):
+        raise ValueError("expected different annotation ids from 1 to 65534")
+    return labeled_masks
+
+
+def _to_label(category_name: str) -> str | None:
+    return None if category_name == UNLABELED_NAME else str(category_name)
+
+
+def _read_label_map(data: bytes, height: int, width: int) -> list[LabeledMask]:
+    label_map = decode_label_map(data)
+    if label_map.shape != (height, width):
+        raise ValueError(
+            f"it has {label_map.shape[0]} rows and {label_map.shape[1]} columns, the "
+            f"image {height} and {width}"
+        )
+    return [
+        LabeledMask(int(label), None, None, label_map == label)
+        for label in np.unique(label_map)
+        if 0 < label < IGNORE_LABEL
+    ]

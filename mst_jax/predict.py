@@ -24,18 +24,21 @@ from mst_jax.data.formats import images
 from mst_jax.inference import overlay
 from mst_jax.inference.click_session import Click
 from mst_jax.inference.click_table import read_click_table, repeat_clicks
-from mst_jax.inference.many_images import check_output_files, predict_images
+from mst_jax.inference.many_images import (
+    check_output_files,
+    describe_masks,
+    predict_images,
+)
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.selected_tokens import draw_token_boxes
 from mst_jax.interaction.inference_options import (
     INTERACTIVE_MAX_GROWTHS,
+    ZoomOptions,
     interactive_zoom_of,
     override_zoom,
 )
 from mst_jax.models.load import DEFAULT_MODEL, load
-
-MAX_NAMED_MASKS = 10
-"""Maximum number of empty masks that the last line names."""
+from mst_jax.models.trained_model import TrainedModel
 
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells report it."""
@@ -150,14 +153,7 @@ def predict(options: argparse.Namespace) -> str:
     image = open_image(options.image)
     # 2. Predict.
     model = load(options.checkpoint)
-    zoom = override_zoom(
-        interactive_zoom_of(model),
-        size=options.zoom,
-        min_side=options.zoom_min_side,
-        flip_tta=options.flip_tta,
-        max_growths=options.zoom_max_growths,
-    )
-    predictor = Predictor(model, zoom=zoom)
+    predictor = Predictor(model, zoom=choose_zoom(options, model))
     predictor.set_image(image)
     for click in clicks:
         predictor.click(click.row, click.column, click.is_positive)
@@ -213,22 +209,25 @@ def predict_many(options: argparse.Namespace) -> str:
     check_output_files(all_clicks, options.out, options.overlay)
     # 2. Predict and write.
     model = load(options.checkpoint)
-    zoom = override_zoom(
-        zoom_options_of(model),
+    empty_masks = predict_images(
+        model,
+        choose_zoom(options, model),
+        all_clicks,
+        out_dir=options.out,
+        overlay_dir=options.overlay,
+    )
+    return f"{options.out}: {describe_masks(all_clicks, empty_masks)}"
+
+
+def choose_zoom(options: argparse.Namespace, model: TrainedModel) -> ZoomOptions:
+    """Return the zoom that a model was trained for, changed by the flags."""
+    return override_zoom(
+        interactive_zoom_of(model),
         size=options.zoom,
         min_side=options.zoom_min_side,
         flip_tta=options.flip_tta,
+        max_growths=options.zoom_max_growths,
     )
-    empty_masks = predict_images(
-        model, zoom, all_clicks, out_dir=options.out, overlay_dir=options.overlay
-    )
-    # 3. Describe them.
-    num_masks = sum(len(image_clicks.objects) for image_clicks in all_clicks)
-    text = f"{options.out}: {num_masks} masks of {len(all_clicks)} images"
-    if empty_masks:
-        names = ", ".join(path.name for path in empty_masks[:MAX_NAMED_MASKS])
-        text += f"; nothing found in {len(empty_masks)}, add clicks: {names}"
-    return text
 
 
 def parse_click(flag: ClickFlag) -> Click:

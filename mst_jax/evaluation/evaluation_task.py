@@ -57,7 +57,7 @@ def find_split(
         data_dir: Folder of the prepared datasets.
         model_config: Config of the model.
     """
-    validation = model_config.get("validation") or {}
+    validation: Any = model_config.get("validation") or {}
     if validation.get("name") == dataset:
         return validation["split"]
     splits = list_splits(dataset, data_dir)
@@ -79,7 +79,7 @@ def count_training_images(
     Raises:
         ValueError: There is no such dataset or split.
     """
-    data = model_config.get("data") or {}
+    data: Any = model_config.get("data") or {}
     if data.get("name") != dataset:
         return 0
     training_split = data.get("split", "train")

@@ -18,6 +18,9 @@ from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.interaction.padding import pad_to, padded_size
 from mst_jax.interaction.zoom_predict import ClickModelFn
 
+MAX_NAMED_MASKS = 10
+"""Maximum number of empty masks that `describe_masks` names."""
+
 
 def mask_path(out_dir: Path, image_name: str, object_number: int | None) -> Path:
     """Return the file of a mask: a/b.png for the image a/b.jpg, a/b_3.png for object 3.
@@ -130,6 +133,18 @@ def predict_images(
         # The first click compiled the program.
         progress_bar.set_description("predicting", refresh=False)
     return empty_masks
+
+
+def describe_masks(
+    all_clicks: Sequence[ImageClicks], empty_masks: Sequence[Path]
+) -> str:
+    """Describe the number of masks, and name the first empty ones."""
+    num_masks = sum(len(image_clicks.objects) for image_clicks in all_clicks)
+    text = f"{num_masks} masks of {len(all_clicks)} images"
+    if empty_masks:
+        names = ", ".join(path.name for path in empty_masks[:MAX_NAMED_MASKS])
+        text += f"; nothing found in {len(empty_masks)}, add clicks: {names}"
+    return text
 
 
 def _largest_size(

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-import tensorflow_datasets as tfds
-
 from mst_jax.data.dataset import find_dataset
+from mst_jax.extras import needs_extra
+
+with needs_extra("data"):
+    import tensorflow_datasets as tfds
 
 
 def count_shared_images(

@@ -30,7 +30,15 @@ def closest_name(word: str, known: Collection[str]) -> str | None:
     # Upper and lower case count as the same.
     by_lower_case = {name.lower(): name for name in known}
     matches = difflib.get_close_matches(word.lower(), list(by_lower_case), n=1)
-    return by_lower_case[matches[0]] if matches else None
+    if matches:
+        return by_lower_case[matches[0]]
+    # Initials, such as lr for learning_rate.
+    by_initials = {
+        "".join(part[:1] for part in name.split("_")): name
+        for name in known
+        if "_" in name
+    }
+    return by_initials.get(word.lower())
 
 
 def list_choices(word: str, known: Collection[str]) -> str:

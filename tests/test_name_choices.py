@@ -9,6 +9,7 @@ def test_the_closest_name_is_named():
     )
     assert closest_name("stepz", {"steps": 1, "seed": 2}) == "steps"
     assert closest_name("MST", ["simpleclick", "mst"]) == "mst"
+    assert closest_name("lr", ["learning_rate", "name"]) == "learning_rate"
 
 
 def test_nothing_is_guessed_if_no_name_is_close():

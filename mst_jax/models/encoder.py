@@ -57,8 +57,10 @@ def make_encoder(
     patch_size = size_config.patch_size
     is_whole = crop % patch_size == 0 and window % patch_size == 0
     if not is_whole or crop < patch_size or window < 0:
+        next_multiple = patch_size * max(-(-crop // patch_size), 1)
         raise ValueError(
-            f"crop {crop} and window {window} are not whole {patch_size}-pixel patches"
+            f"crop {crop} and window {window} are not whole {patch_size}-pixel patches; "
+            f"choose multiples of {patch_size}, such as a crop of {next_multiple}"
         )
     # The learned positions are resized to images of other sizes.
     grid_side = crop // patch_size

@@ -192,8 +192,8 @@ def parse_profile_range(text: str, num_steps: int) -> tuple[int, int]:
     ):
         raise ValueError(
             f"--profile is {text!r}, expected START:STOP, two steps from 1 to "
-            f"{num_steps}, the first below the second, such as 10:13; the steps after "
-            "START are traced"
+            f"{num_steps}, the first below the second, such as {max(num_steps - 3, 1)}:"
+            f"{num_steps}; the steps after START are traced"
         )
     return int(range_match[1]), int(range_match[2])
 

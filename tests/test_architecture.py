@@ -22,7 +22,7 @@ LAYERS = (
     {"backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"},
     {"models"},
     {"training", "evaluation", "inference"},
-    {"reporting", "annotation", "notebook"},
+    {"reporting", "annotation", "notebook", "evaluation_flags"},
     # The dispatcher `__main__` imports a command when it is called, by name.
     {"train", "evaluate", "predict", "convert", "prepare", "serve", "__main__"},
 )

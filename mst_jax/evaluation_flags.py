@@ -1,0 +1,136 @@
+"""Flags of the evaluation command, and their ranges."""
+
+import argparse
+from pathlib import Path
+
+from mst_jax.atomic_io import check_writable
+from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.compilation_cache import add_cache_flag
+from mst_jax.evaluation.evaluation_task import PREFERRED_SPLITS
+from mst_jax.evaluation.simulation import NEVER_STOP
+from mst_jax.interaction.refine import CONVERGENCE_PIXELS
+
+# Name of the report in the folder of --report.
+REPORT_FILE = "index.html"
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="python -m mst_jax.evaluate",
+        description="Measure how many clicks a model needs on prepared datasets.",
+    )
+    add = parser.add_argument
+    # What is evaluated, and where the results go.
+    add("--checkpoint", required=True, help="a training run, or published weights")
+    add("--dataset", required=True, help="prepared datasets, such as grabcut,berkeley")
+    add("--data-dir", required=True, type=Path, help="folder of the prepared datasets")
+    add("--out", required=True, type=Path, help="JSON file to write")
+    add("--csv", type=Path, help="file to write, one row for each object")
+    add("--markdown", type=Path, help="file to write the printed tables to")
+    add("--report", type=Path, metavar="DIR", help="write DIR/index.html with images")
+    add(
+        "--compare", type=Path, nargs="+", default=[], help="earlier JSON, for the plot"
+    )
+    # Which objects are evaluated, and how the command runs.
+    split_names = ", ".join(PREFERRED_SPLITS)
+    add("--split", help=f"default: the first of {split_names} that the dataset has")
+    add(
+        "--min-area-fraction",
+        type=float,
+        default=0.0,
+        help="minimum area of an object relative to its image's, 0 to 1",
+    )
+    add("--limit", type=int, help="maximum number of objects of a dataset")
+    add("--batch-size", type=int, help="objects side by side; affects the speed only")
+    add("--restart", action="store_true", help="discard the results of a killed run")
+    add_cache_flag(parser)
+    _add_prediction_flags(parser.add_argument_group("prediction"))
+    _add_user_flags(parser.add_argument_group("simulated user"))
+    return parser
+
+
+def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
+    """Add the flags of zoom and refinement."""
+    add = flag_group.add_argument
+    add(
+        "--protocol",
+        choices=("literature", "mst"),
+        help="zoom as published: 448 (DAVIS: 672), minimum side 200; mst: 20, and clicks "
+        "outside the region of interest are dropped; default: as trained",
+    )
+    add_zoom_flags(flag_group, max_growths=0)
+    add(
+        "--refine-steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="cascade-forward refinement: N more forward passes after each click",
+    )
+    add("--refine-max-clicks", type=int, metavar="N", help="refine up to click N only")
+    add(
+        "--refine-convergence-pixels",
+        type=int,
+        nargs="?",
+        const=CONVERGENCE_PIXELS,
+        metavar="PIXELS",
+        help="stop refining after a step that changed at most so many pixels "
+        f"(without a number: {CONVERGENCE_PIXELS})",
+    )
+
+
+def _add_user_flags(flag_group: argparse._ArgumentGroup) -> None:
+    """Add the flags of the simulated user."""
+    add = flag_group.add_argument
+    add("--max-clicks", type=int, default=20, help="maximum number of clicks")
+    add(
+        "--stop-iou",
+        type=float,
+        default=NEVER_STOP,
+        help="end a session at this IoU: faster, the same NoC up to it, no mIoU",
+    )
+    add(
+        "--click-spread",
+        type=float,
+        default=0.0,
+        help="standard deviation of the clicks around the best pixel, relative to its "
+        "distance to the edge of the error region",
+    )
+    add(
+        "--first-click",
+        choices=("center", "random"),
+        default="center",
+        help="first click in the center of the object, or anywhere on it",
+    )
+    add(
+        "--num-users",
+        type=int,
+        default=1,
+        help="repeat with so many users whose random clicks differ",
+    )
+
+
+def check_flags(options: argparse.Namespace) -> None:
+    """Raise ValueError for a number out of range or a file that cannot be written.
+
+    Args:
+        options: Values of the flags, see `make_parser`.
+    """
+    # Flags that count something.
+    for option_name in ("max_clicks", "limit", "batch_size", "num_users"):
+        flag_value = getattr(options, option_name)
+        if flag_value is not None and flag_value < 1:
+            flag_name = option_name.replace("_", "-")
+            raise ValueError(f"--{flag_name} is {flag_value}, expected 1 or more")
+    min_fraction = options.min_area_fraction
+    if not 0.0 <= min_fraction <= 1.0:
+        raise ValueError(f"--min-area-fraction is {min_fraction}, expected 0 to 1")
+    # The lowest target IoU of NoC is 80 %. Not `<=`: NaN is rejected as well.
+    if not options.stop_iou > 0.8:
+        raise ValueError(f"--stop-iou is {options.stop_iou}, expected more than 0.8")
+    # A wrong path fails now rather than after hours of evaluation.
+    for output_path in (options.out, options.csv, options.markdown):
+        if output_path is not None:
+            check_writable(output_path)
+    if options.report:
+        check_writable(options.report / REPORT_FILE)

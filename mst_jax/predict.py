@@ -10,6 +10,7 @@ python -m mst_jax.predict photos --clicks clicks.csv --out masks --overlay overl
 
 import argparse
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -207,6 +208,8 @@ def predict_many(options: argparse.Namespace) -> str:
             )
         all_clicks = read_click_table(options.click_file, image_folder)
     check_output_files(all_clicks, options.out, options.overlay)
+    for image_clicks in all_clicks:
+        print_remarks(image_clicks.path, image_clicks.remarks)
     # 2. Predict and write.
     model = load(options.checkpoint)
     empty_masks = predict_images(
@@ -249,15 +252,26 @@ def parse_click(flag: ClickFlag) -> Click:
 def open_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read an image as 8-bit RGB, rotated according to its EXIF orientation.
 
+    What was decided about the file, such as that transparency is composed on white, is
+    printed to stderr.
+
     Raises:
         ValueError: The file cannot be read or is not an image.
     """
     try:
-        return images.decode_image(images.read_image(path).data)
+        encoded_image = images.read_image(path, page=1)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}; expected an image such as JPEG") from None
+    print_remarks(path, encoded_image.remarks)
+    return images.decode_image(encoded_image.data)
+
+
+def print_remarks(path: Path, remarks: Sequence[str]) -> None:
+    """Print what was decided about an image to stderr."""
+    for remark in remarks:
+        print(f"remark: {path}: {remark}", file=sys.stderr)
 
 
 def check_outputs(options: argparse.Namespace) -> None:

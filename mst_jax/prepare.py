@@ -36,7 +36,7 @@ with needs_extra("data"):
 EXIT_INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 _NUM_PREVIEW_IMAGES = 20  # in a preview, of all splits together
 _SHAPES_OPTIONS = ("num_train", "num_validation", "size", "seed")
-_FOLDER_OPTIONS = ("source", "skip_bad")
+_FOLDER_OPTIONS = ("source", "skip_bad", "page", "binarize")
 
 ElementT = TypeVar("ElementT")
 
@@ -75,6 +75,18 @@ def make_parser() -> argparse.ArgumentParser:
     # None where it is not given: shapes must refuse it.
     add_flag(
         "--skip-bad", action="store_true", default=None, help="leave bad files out"
+    )
+    add_flag(
+        "--page",
+        type=int,
+        metavar="N",
+        help="page or frame to read of images and masks with several, from 1",
+    )
+    add_flag(
+        "--binarize",
+        action="store_true",
+        default=None,
+        help="read masks with soft edges as one object: what is above half of white",
     )
     add_flag(
         "--preview", type=Path, metavar="FILE", help="PNG: some images and objects"
@@ -189,12 +201,18 @@ def _builder_options(options: argparse.Namespace, builder_name: str) -> dict[str
     accepted_keys, rejected_keys = _FOLDER_OPTIONS, _SHAPES_OPTIONS
     if builder_name == "shapes":
         accepted_keys, rejected_keys = rejected_keys, accepted_keys
+    if options.page is not None and options.page < 1:
+        raise ValueError(f"--page is {options.page}, expected 1 for the first page")
     for option_key in rejected_keys:
         if getattr(options, option_key) is not None:
             flag_name = f"--{option_key.replace('_', '-')}"
             raise ValueError(
                 f"{flag_name} does not apply to {builder_name}; leave it out"
             )
+    if options.binarize and not getattr(
+        BUILDERS[builder_name], "READS_SOFT_MASKS", False
+    ):
+        raise ValueError(f"--binarize does not apply to {builder_name}; leave it out")
     # What is not given keeps the builder's default.
     given_options = {
         option_key: getattr(options, option_key) for option_key in accepted_keys
@@ -234,6 +252,8 @@ def _write_dataset(
         print("\n".join(f"  {line}" for line in errors.messages), file=sys.stderr)
     for description, skip_count in errors.skip_counts.items():
         print(f"skipped on purpose: {skip_count} {description}")
+    for remark, file_count in errors.remark_counts.items():
+        print(f"remark: {file_count} {remark}")
     return folder
 
 

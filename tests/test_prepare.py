@@ -135,6 +135,8 @@ def test_ctrl_c_prints_one_line_and_leaves_no_data_set(tmp_path, monkeypatch, ca
         (["folder/../x", "--source", "x"], "'folder/../x' is not a valid name"),
         (["shapes", "--source", "x"], "--source does not apply to shapes"),
         (["folder", "--source", "x", "--size", "9"], "--size does not apply"),
+        (["folder", "--source", "x", "--page", "0"], "--page is 0, expected 1"),
+        (["sbd", "--source", "x", "--binarize"], "--binarize does not apply to sbd"),
         (["shapes", "--preview", "/"], "/ is a folder, expected a file to write"),
         (["shapes", "--num-train", "0"], "at least 1, 1, 32 and 0"),
     ],

@@ -26,12 +26,14 @@ class ErrorCollector:
     Attributes:
         messages: "file: what is wrong", in the order found.
         skip_counts: What was left out although nothing is wrong with it, and how often.
+        remark_counts: What was decided about files that were read, and how often.
     """
 
     def __init__(self, root: Path = Path()) -> None:
         self._root = root
         self.messages: list[str] = []
         self.skip_counts: Counter[str] = Counter()
+        self.remark_counts: Counter[str] = Counter()
 
     def add_error(self, path: str | Path, reason: str | Exception) -> None:
         """Record that a file is left out, and why.
@@ -54,6 +56,14 @@ class ErrorCollector:
         """
         if count:
             self.skip_counts[description] += count
+
+    def count_remark(self, remark: str) -> None:
+        """Count a decision about a file that is read, such as a stretched bit depth.
+
+        Args:
+            remark: Plural noun for the files, a colon, and what was decided.
+        """
+        self.remark_counts[remark] += 1
 
     @contextlib.contextmanager
     def collect_errors(self, path: str | Path) -> Iterator[None]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mst_jax.data.text_files import read_text_lines
 from mst_jax.extras import needs_extra
 
 with needs_extra("train"):
@@ -48,14 +49,17 @@ def read_score_file(path: Path) -> dict[str, float]:
         ValueError: There is no such file, or a line is malformed; the message says which.
     """
     try:
-        text_lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text_lines = read_text_lines(path)
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"cannot read the scores {path} ({error}); expected a text file with lines "
             "ID,SCORE"
         ) from None
     scores: dict[str, float] = {}
     for line_number, line_fields in enumerate(csv.reader(text_lines), 1):
+        if not line_fields:
+            continue
+        line_fields = [line_field.strip() for line_field in line_fields]
         # A name that comes twice would silently override the first score.
         image_score = _parse_score(line_fields)
         if image_score is None or line_fields[0] in scores:

@@ -28,12 +28,14 @@ class ImageClicks(NamedTuple):
         size: Height and width of the image in pixels.
         objects: Number of an object -> its clicks in order; the number is None in a
             table without the column `object`.
+        remarks: What was decided about the file, see `EncodedImage`.
     """
 
     name: str
     path: Path
     size: tuple[int, int]
     objects: dict[int | None, list[Click]]
+    remarks: tuple[str, ...] = ()
 
 
 class TableRow(NamedTuple):
@@ -206,11 +208,12 @@ def _open_task(name: str, image_folder: Path) -> ImageClicks:
     """Return an image without clicks; ValueError if it cannot be read."""
     path = image_folder / name
     try:
-        encoded_image = images.read_image(path)
+        encoded_image = images.read_image(path, page=1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"cannot read {path}: {reason}") from None
-    return ImageClicks(name, path, (encoded_image.height, encoded_image.width), {})
+    image_size = (encoded_image.height, encoded_image.width)
+    return ImageClicks(name, path, image_size, {}, encoded_image.remarks)
 
 
 def _raise_errors(path: Path, noun: str, errors: list[str]) -> None:

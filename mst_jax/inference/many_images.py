@@ -108,7 +108,7 @@ def predict_images(
     empty_masks = []
     progress_bar = tqdm(all_clicks, "compiling", unit="image", dynamic_ncols=True)
     for image_clicks in progress_bar:
-        pixels = images.decode_image(images.read_image(image_clicks.path).data)
+        pixels = images.decode_image(images.read_image(image_clicks.path, page=1).data)
         drawn, files = pixels, {}
         for number, clicks in image_clicks.objects.items():
             if shared_size is None:

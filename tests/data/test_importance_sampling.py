@@ -39,11 +39,17 @@ def test_indices_are_sampled_by_their_probabilities():
     assert frequencies[1] == 0.0
 
 
+def test_score_file_of_another_system_is_read(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_bytes(b"\xef\xbb\xbfa,0.5 \r\n\r\nb, 1\r\n\r\n")
+    assert read_score_file(path) == {"a": 0.5, "b": 1.0}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("a,0.5\na 0.5\n", "line 2 is not ID,SCORE: 'a 0.5'"),
-        ("a,0.5\n\n", "line 2 is not ID,SCORE: ''"),
+        ("a,0.5\n\nb\n", "line 3 is not ID,SCORE: 'b'"),
         ("a,high\n", "line 1 is not ID,SCORE"),
         ("a,1.5\n", "line 1 is not ID,SCORE"),
         ("a,nan\n", "line 1 is not ID,SCORE"),

@@ -43,6 +43,7 @@ def test_rows_are_grouped_by_image_and_object_in_their_order(read, image_folder)
         image_folder / "a.png",
         (4, 6),
         {2: [Click(0, 5.5, True), Click(1, 1, False)], 1: [Click(3, 0, True)]},
+        (),
     )
     assert second.name == "sub/b.jpg" and second.size == (5, 3)
     assert second.objects == {7: [Click(4, 2, True)]}

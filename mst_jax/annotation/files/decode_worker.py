@@ -117,9 +117,15 @@ def main() -> None:
 
 
 def _normalize(data: bytes) -> tuple[dict[str, Any], bytes]:
-    image = images.normalize_image_data(data)
+    # Of several pages the first is read; the remarks say so.
+    image = images.normalize_image_data(data, page=1)
     is_unchanged = image.data == data
-    header = {"height": image.height, "width": image.width, "unchanged": is_unchanged}
+    header = {
+        "height": image.height,
+        "width": image.width,
+        "unchanged": is_unchanged,
+        "remarks": image.remarks,
+    }
     return header, b"" if is_unchanged else image.data
 
 
@@ -140,7 +146,7 @@ _TASKS: dict[str, Callable[[bytes], tuple[dict[str, Any], bytes]]] = {
     "normalize": _normalize,
     "thumbnail": _make_thumbnail,
     "pixels": lambda data: _to_message(images.decode_image(data)),
-    "mask": lambda data: _to_message(label_maps.decode_binary_mask(data)),
+    "mask": lambda data: _to_message(label_maps.decode_object_mask(data)),
     "label_map": lambda data: _to_message(label_maps.decode_label_map(data)),
 }
 

@@ -88,6 +88,8 @@ def read_image_header(file: BinaryFile, limits: Limits) -> ImageHeader:
 def open_image(data: bytes, limits: Limits) -> EncodedImage:
     """Normalize an uploaded image to 8-bit RGB, rotated as its EXIF data demand.
 
+    Of several pages the first is read; `EncodedImage.remarks` says so.
+
     Args:
         data: Bytes of the file.
         limits: Maximum side and number of pixels.
@@ -99,7 +101,10 @@ def open_image(data: bytes, limits: Limits) -> EncodedImage:
     with _report_damage():
         header, new_data = _WORKERS.decode("normalize", data)
     image = EncodedImage(
-        data if header["unchanged"] else new_data, header["height"], header["width"]
+        data if header["unchanged"] else new_data,
+        header["height"],
+        header["width"],
+        tuple(header["remarks"]),
     )
     # Sorted, because the EXIF rotation may exchange height and width. Another size
     # means that the header did not describe the pixels.

@@ -18,7 +18,7 @@ from mst_jax.annotation.sessions.annotation_session import AnnotationSession
 from mst_jax.annotation.sessions.registry import SessionRegistry
 from mst_jax.annotation.store.history import AnnotatedObject
 from mst_jax.data.example import IGNORE_LABEL
-from mst_jax.data.formats.coco import decode_segmentation
+from mst_jax.data.formats.coco_segmentation import decode_segmentation
 
 MAX_REPORTED = 100
 """Maximum number of sentences about what was not imported."""

@@ -19,7 +19,7 @@ from mst_jax.annotation.files.export_formats import (
 from mst_jax.annotation.store.database import Database
 from mst_jax.atomic_io import atomic_write
 from mst_jax.data.example import IGNORE_LABEL
-from mst_jax.data.formats.coco import decode_segmentation
+from mst_jax.data.formats.coco_segmentation import decode_segmentation
 from mst_jax.data.formats.label_maps import decode_label_map
 
 _LABEL_MAP_SUFFIX, _COCO_SUFFIX = ".png", ".json"

@@ -9,7 +9,6 @@ from jaxtyping import UInt16
 
 from mst_jax.data.builders.discovery import SourceItem, find_pairs
 from mst_jax.data.builders.slice_dataset import SliceDatasetBuilder
-from mst_jax.data.formats.label_maps import read_binary_mask
 from mst_jax.data.formats.nifti import volume_stem
 
 # Ends of the volumes' names; of the modalities only FLAIR is read.
@@ -35,6 +34,7 @@ class Brats(SliceDatasetBuilder):
         f"annotation|**/*{_LABEL_SUFFIX}.nii*",
     )
     ARCHIVE_FOLDERS = ("BraTS20",)
+    READS_SOFT_MASKS = True
 
     def find_items(self) -> dict[str, list[SourceItem]]:
         """List pairs of image and mask, or of volume and label volume."""
@@ -47,7 +47,7 @@ class Brats(SliceDatasetBuilder):
 
     def read_slice_labels(self, mask_path: Path) -> UInt16[np.ndarray, "h w"]:
         """Read one object: every pixel that is not black is tumor."""
-        return read_binary_mask(mask_path).astype(np.uint16)
+        return self.open_object_mask(mask_path)
 
     def select_objects(
         self, labels: UInt16[np.ndarray, "h w"]

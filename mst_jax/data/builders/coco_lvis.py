@@ -104,19 +104,21 @@ class CocoLvis(CocoDatasetBuilder):
             yield from super().read_records(item)
 
     def read_masks(
-        self, coco_image: CocoImage, coco_path: Path
+        self, coco_image: CocoImage, coco_path: Path, image_size: tuple[int, int]
     ) -> Sequence[Bool[np.ndarray, "h w"]]:
         """Decode the objects of LVIS and those of COCO that LVIS lacks.
 
         Objects below the minimum area are left out.
         """
         # 1. The objects of LVIS that are large enough.
-        lvis_masks = super().read_masks(coco_image, coco_path)
+        lvis_masks = super().read_masks(coco_image, coco_path, image_size)
         large_masks = [mask for mask in lvis_masks if _is_large_object(mask)]
         num_small = len(lvis_masks) - len(large_masks)
         self.errors.count_skipped("objects of under 80 pixels", num_small)
         # 2. COCO's things that repeat none of them.
-        thing_masks = self._read_segments(coco_image, coco_path, is_thing=True)
+        thing_masks = self._read_segments(
+            coco_image, coco_path, image_size, is_thing=True
+        )
         thing_masks = [mask for mask in thing_masks if _is_large_object(mask)]
         known_things = find_known_objects(thing_masks, large_masks, min_iou=_KNOWN_IOU)
         # 3. LVIS lists some objects twice; the last of them is kept.
@@ -137,7 +139,9 @@ class CocoLvis(CocoDatasetBuilder):
         masks: Sequence[Bool[np.ndarray, "h w"]],
     ) -> Sequence[UInt16[np.ndarray, "h w"]]:
         """Read COCO's stuff where no object is, in one layer."""
-        stuff_masks = self._read_segments(coco_image, coco_path, is_thing=False)
+        stuff_masks = self._read_segments(
+            coco_image, coco_path, masks[0].shape, is_thing=False
+        )
         # Objects are drawn over stuff, as in the published combination.
         is_free = ~np.logical_or.reduce(masks)
         visible_masks = [mask & is_free for mask in stuff_masks]
@@ -147,14 +151,18 @@ class CocoLvis(CocoDatasetBuilder):
         return stack_layers(large_masks)[0] if large_masks else ()
 
     def _read_segments(
-        self, coco_image: CocoImage, coco_path: Path, *, is_thing: bool
+        self,
+        coco_image: CocoImage,
+        coco_path: Path,
+        image_size: tuple[int, int],
+        *,
+        is_thing: bool,
     ) -> list[Bool[np.ndarray, "h w"]]:
         """Read COCO's things or stuff of an image, none if it has no annotation."""
         if (coco_path, coco_image.id) not in self._segments:
             return []
         # A bad PNG is reported by its own name, not by that of the image.
         png_path, segments = self._segments[coco_path, coco_image.id]
-        image_size = coco_image.height, coco_image.width
         try:
             segment_ids = segments.thing_ids if is_thing else segments.stuff_ids
             return decode_segments(png_path, segment_ids, size=image_size)

@@ -9,7 +9,6 @@ from jaxtyping import UInt16
 
 from mst_jax.data.builders.discovery import SourceItem, find_pairs
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
-from mst_jax.data.formats.label_maps import read_binary_mask
 
 
 class CocoMval(FolderDatasetBuilder):
@@ -23,6 +22,7 @@ class CocoMval(FolderDatasetBuilder):
     SOURCE_LAYOUT = "img/CLASSNN_ID.jpg and gt/CLASSNN_ID.png (not black = object)"
     REQUIRED_PATHS = ("img", "gt")
     ARCHIVE_FOLDERS = ("COCO_MVal",)
+    READS_SOFT_MASKS = True
 
     def find_items(self) -> dict[str, list[SourceItem]]:
         """List pairs of image and mask."""
@@ -31,4 +31,4 @@ class CocoMval(FolderDatasetBuilder):
 
     def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         """Read one object: every pixel that is not black."""
-        return [read_binary_mask(mask_path).astype(np.uint16)]
+        return [self.open_object_mask(mask_path)]

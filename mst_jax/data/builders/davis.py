@@ -9,7 +9,6 @@ from jaxtyping import UInt16
 
 from mst_jax.data.builders.discovery import SourceItem, find_pairs
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
-from mst_jax.data.formats.label_maps import read_binary_mask
 
 
 class Davis(FolderDatasetBuilder):
@@ -25,6 +24,7 @@ class Davis(FolderDatasetBuilder):
     )
     REQUIRED_PATHS = ("img", "gt")
     ARCHIVE_FOLDERS = ("DAVIS",)
+    READS_SOFT_MASKS = True
 
     def find_items(self) -> dict[str, list[SourceItem]]:
         """List pairs of image and mask."""
@@ -33,4 +33,4 @@ class Davis(FolderDatasetBuilder):
 
     def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         """Read one object: every pixel that is not black."""
-        return [read_binary_mask(mask_path).astype(np.uint16)]
+        return [self.open_object_mask(mask_path)]

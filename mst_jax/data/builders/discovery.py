@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mst_jax.data.file_errors import ErrorCollector
 from mst_jax.data.formats.images import IMAGE_SUFFIXES
+from mst_jax.data.text_files import read_text_lines
 
 _DESKTOP_FILES = {"thumbs.db", "desktop.ini"}  # written by Windows into image folders
 # PNG first: a missing mask is reported with the first suffix.
@@ -91,13 +92,7 @@ def read_name_list(path: Path) -> list[str]:
     Raises:
         ValueError: The file is not a text, or a name leads out of the folder.
     """
-    try:
-        text_lines = path.read_text().splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not a text file: {error.reason}") from error
-    image_names = [
-        text_line.split()[0] for text_line in text_lines if text_line.strip()
-    ]
+    image_names = [line.split()[0] for line in read_text_lines(path) if line]
     for image_name in image_names:
         # The names become paths, so a list from elsewhere must not reach other folders.
         if ".." in image_name or image_name.startswith("/"):

@@ -21,20 +21,22 @@ _LAYER_NAME = re.compile(r"(?P<name>.+)_(?P<index>\d+)")  # photo_0, photo_1
 class Folder(FolderDatasetBuilder):
     """Reads `images/` and `masks/`; split `train`.
 
-    A label map is a PNG of 8 or 16 bits, gray or with a palette; 65535 = ignored. A JSON
-    file of the same name holds the same objects with their overlaps, as the annotation
+    A label map has 8 or 16 bits, gray or with a palette; 65535 = ignored. A JSON file of
+    the same name holds the same objects with their overlaps, as the annotation
     server saves them. In a folder that it has written, images without a mask are not
     annotated yet, and are skipped.
     """
 
     DESCRIPTION = "Images and label maps of a folder."
     SOURCE_LAYOUT = (
-        "images/STEM.jpg (or .png, .bmp, .tif, .webp) and masks/STEM.png, or masks/"
-        "STEM_0.png, STEM_1.png, ... for several layers: label maps, 0 = background, "
-        "1 and up = objects; or what serve --folder DIR/images --save DIR/masks saves"
+        "images/STEM.jpg (or .png, .bmp, .tif, .webp) and masks/STEM.png (or .bmp, "
+        ".tif), or masks/STEM_0.png, STEM_1.png, ... for several layers: label maps, "
+        "0 = background, 1 and up = objects; or what serve --folder DIR/images --save "
+        "DIR/masks saves"
     )
     REQUIRED_PATHS = ("images", "masks")
     ANY_VARIANT_NAME = True
+    READS_SOFT_MASKS = True
 
     def find_items(self) -> dict[str, list[SourceItem]]:
         """List the images with their masks in the order of the layers."""
@@ -97,18 +99,29 @@ class Folder(FolderDatasetBuilder):
         known_names = set(image_names)
         indexed_masks: dict[str, list[tuple[int, Path]]] = defaultdict(list)
         json_paths: dict[str, Path] = {}
-        # 1. The mask files of each image with the index of their layer.
-        for name, path in _iter_names(self.source_dir / "masks"):
+        first_paths: dict[str, Path] = {}
+        # 1. The mask files of each image with the index of their layer. PNG first: of two
+        #    formats of one mask it is the more reliable.
+        named_paths = sorted(
+            _iter_names(self.source_dir / "masks"),
+            key=lambda named_path: named_path[1].suffix.lower() != ".png",
+        )
+        for name, path in named_paths:
             layer_match = _LAYER_NAME.fullmatch(name)
-            is_png = path.suffix.lower() == ".png"
-            if not is_png and path.suffix.lower() != ".json":
-                self.errors.add_error(path, "masks must be .png files")
+            is_mask = path.suffix.lower() in IMAGE_SUFFIXES
+            if not is_mask and path.suffix.lower() != ".json":
+                formats = ", ".join(IMAGE_SUFFIXES)
+                self.errors.add_error(path, f"not one of the mask formats {formats}")
+            # Two formats of one mask would become two layers.
+            elif is_mask and first_paths.setdefault(name, path) != path:
+                reason = f"has the same stem as {first_paths[name].name}"
+                self.errors.add_error(path, reason)
             # An image may be named photo_1 itself, so the whole name is tried first.
-            elif name in known_names and not is_png:
+            elif name in known_names and not is_mask:
                 json_paths[name] = path
             elif name in known_names:
                 indexed_masks[name].append((-1, path))
-            elif is_png and layer_match and layer_match["name"] in known_names:
+            elif is_mask and layer_match and layer_match["name"] in known_names:
                 layer_index = int(layer_match["index"])
                 indexed_masks[layer_match["name"]].append((layer_index, path))
             else:

@@ -17,16 +17,29 @@ from jaxtyping import UInt16
 
 from mst_jax.data import record
 from mst_jax.data.builders.discovery import SourceItem, find_source_dir
+from mst_jax.data.decoding.smoothed_masks import SmoothedMaskError
 from mst_jax.data.example import IGNORE_LABEL
 from mst_jax.data.file_errors import ErrorCollector
 from mst_jax.data.formats.images import EncodedImage, read_image
-from mst_jax.data.formats.label_maps import read_label_map
+from mst_jax.data.formats.label_maps import (
+    decode_binary_mask,
+    decode_object_mask,
+    read_label_map,
+)
 from mst_jax.extras import needs_extra
 
 with needs_extra("data"):
     import tensorflow_datasets as tfds
 
 ElementT = TypeVar("ElementT")
+
+_BINARIZED_REMARK = (
+    "masks: soft edges (or JPEG); what is above half of white is read as one object"
+)
+_SOFT_EDGES_REMARK = (
+    "masks: soft edges (or JPEG); every pixel that is not black belongs to the object, as "
+    "the dataset defines it; --binarize takes those above half of white"
+)
 
 
 @runtime_checkable  # the tests check argument types at run time
@@ -51,6 +64,8 @@ class FolderDatasetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
         ANY_VARIANT_NAME: True where the user names the variants.
         ALLOW_EMPTY_MASKS: True where images without an object are skipped and counted,
             False where they are errors.
+        READS_SOFT_MASKS: True where `binarize` applies: masks with soft edges can be
+            read as one object.
         source_dir: Folder that holds the required paths.
         errors: Files that were left out, complete once the dataset is written.
     """
@@ -63,12 +78,15 @@ class FolderDatasetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
     VARIANT_NAMES: ClassVar[tuple[str, ...]] = ()
     ANY_VARIANT_NAME: ClassVar[bool] = False
     ALLOW_EMPTY_MASKS: ClassVar[bool] = False
+    READS_SOFT_MASKS: ClassVar[bool] = False
 
     def __init__(
         self,
         *,
         source: str,
         skip_bad: bool = False,
+        page: int | None = None,
+        binarize: bool = False,
         progress_fn: ProgressFn = iter,
         **builder_options: Any,
     ) -> None:
@@ -77,6 +95,11 @@ class FolderDatasetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
         Args:
             source: Folder that the user names.
             skip_bad: True to leave bad files out instead of raising an error.
+            page: Page to read of images and masks that have several, from 1; None makes
+                such files errors.
+            binarize: True reads masks with soft edges as one object above half of white;
+                False makes them errors, except where every pixel that is not black
+                belongs to the object by the definition of the dataset.
             progress_fn: Wraps the iteration over the images of a split.
             **builder_options: Arguments of `tfds.core.GeneratorBasedBuilder`.
 
@@ -90,6 +113,7 @@ class FolderDatasetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
             source_layout=self.SOURCE_LAYOUT,
         )
         self._skip_bad, self._progress = skip_bad, progress_fn
+        self._page, self._binarize = page, binarize
         self.errors = ErrorCollector(self.source_dir)
         super().__init__(**builder_options)
 
@@ -100,7 +124,7 @@ class FolderDatasetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
     def read_layers(self, mask_path: Path) -> Sequence[UInt16[np.ndarray, "h w"]]:
         """Read a mask file of an image as label maps.
 
-        The default reads one label map, see `read_label_map`.
+        The default reads one label map, see `open_label_map`.
 
         Args:
             mask_path: One of the mask files of an image.
@@ -111,14 +135,68 @@ class FolderDatasetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
         Raises:
             ValueError: The file is damaged or not of the expected form.
         """
-        return [read_label_map(mask_path)]
+        return [self.open_label_map(mask_path)]
+
+    def open_image(self, path: Path) -> EncodedImage:
+        """Read an image with the options of the command; remarks are counted.
+
+        Args:
+            path: Path of the image file.
+
+        Raises:
+            ValueError: See `read_image`.
+        """
+        encoded_image = read_image(path, page=self._page)
+        for remark in encoded_image.remarks:
+            self.errors.count_remark(f"images: {remark}")
+        return encoded_image
+
+    def open_label_map(self, path: Path) -> UInt16[np.ndarray, "h w"]:
+        """Read a label map with the options of the command; remarks are counted.
+
+        Args:
+            path: Path of the mask file.
+
+        Raises:
+            ValueError: See `read_label_map`.
+        """
+        try:
+            return read_label_map(path, page=self._page)
+        except SmoothedMaskError:
+            if not self._binarize:
+                raise
+        self.errors.count_remark(_BINARIZED_REMARK)
+        return read_label_map(path, page=self._page, binarize=True)
+
+    def open_object_mask(self, path: Path) -> UInt16[np.ndarray, "h w"]:
+        """Read the mask of one object: every pixel that is not black.
+
+        Published masks have soft edges in some datasets, which count as published.
+
+        Args:
+            path: Path of the mask file.
+
+        Raises:
+            ValueError: See `decode_object_mask`.
+        """
+        data = path.read_bytes()
+        try:
+            mask = decode_object_mask(data, page=self._page)
+        except SmoothedMaskError:
+            if self._binarize:
+                self.errors.count_remark(_BINARIZED_REMARK)
+                mask = decode_object_mask(data, page=self._page, binarize=True)
+            else:
+                self.errors.count_remark(_SOFT_EDGES_REMARK)
+                mask = decode_binary_mask(data, page=self._page)
+        return mask.astype(np.uint16)
 
     def read_records(self, item: SourceItem) -> Iterator[dict[str, Any]]:
         """Yield the record of an image, or none if the image or all masks are bad."""
         # An error inside `collect_errors` is recorded, and the code after it runs.
         encoded_image, object_layers = None, []
         with self.errors.collect_errors(item.image_path):
-            encoded_image = read_image(item.image_path)
+            encoded_image = self.open_image(item.image_path)
         # The masks of a bad image are read too, so that all bad files are reported.
         for mask_path in item.mask_paths:
             with self.errors.collect_errors(mask_path):

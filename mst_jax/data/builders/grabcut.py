@@ -10,7 +10,6 @@ from jaxtyping import UInt16
 from mst_jax.data.builders.discovery import SourceItem, find_pairs
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
 from mst_jax.data.example import IGNORE_LABEL
-from mst_jax.data.formats.label_maps import read_label_map
 
 # Pixels near the border are marked as unsure; scores ignore them.
 _OBJECT_VALUE, _UNSURE_VALUE = 255, 128
@@ -44,7 +43,7 @@ class Grabcut(FolderDatasetBuilder):
             ValueError: The mask has other values.
         """
         # Other values mean that the masks of another dataset are in the folder.
-        mask_values = read_label_map(mask_path)
+        mask_values = self.open_label_map(mask_path)
         unknown_values = np.setdiff1d(mask_values, [0, _UNSURE_VALUE, _OBJECT_VALUE])
         if unknown_values.size:
             raise ValueError(

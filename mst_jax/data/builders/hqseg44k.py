@@ -10,7 +10,6 @@ from jaxtyping import UInt16
 
 from mst_jax.data.builders.discovery import SourceItem, find_pairs
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
-from mst_jax.data.formats.label_maps import read_binary_mask
 
 
 class _PartSet(NamedTuple):
@@ -72,6 +71,7 @@ class Hqseg44k(FolderDatasetBuilder):
     )
     REQUIRED_PATHS = ("DIS5K|thin_object_detection|cascade_psp",)
     ARCHIVE_FOLDERS = ("data", "HQSeg-44K", "sam-hq-training")
+    READS_SOFT_MASKS = True
 
     def find_items(self) -> dict[str, list[SourceItem]]:
         """List pairs of image and mask, dataset by dataset."""
@@ -85,7 +85,7 @@ class Hqseg44k(FolderDatasetBuilder):
 
     def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         """Read one object: every pixel that is not black, as in SegNext and MST."""
-        return [read_binary_mask(mask_path).astype(np.uint16)]
+        return [self.open_object_mask(mask_path)]
 
     def _find_split(self, part_sets: tuple[_PartSet, ...]) -> list[SourceItem] | None:
         """List the images of a split, None if none of its datasets is there."""

@@ -20,7 +20,6 @@ from mst_jax.data.example import IGNORE_LABEL
 from mst_jax.data.formats.label_maps import (
     drop_labels,
     find_small_objects,
-    read_label_map,
     split_components,
 )
 from mst_jax.data.formats.ritm_pickle import RitmAnnotation, read_size_classes
@@ -87,7 +86,7 @@ class LoveDa(FolderDatasetBuilder):
 
     def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         """Read the regions of every class but the background."""
-        class_map = read_label_map(mask_path)
+        class_map = self.open_label_map(mask_path)
         unknown_classes = np.setdiff1d(class_map, range(_NUM_CLASSES))
         if unknown_classes.size:
             raise ValueError(

@@ -9,7 +9,6 @@ from jaxtyping import UInt16
 
 from mst_jax.data.builders.discovery import SourceItem, find_pairs
 from mst_jax.data.builders.slice_dataset import SliceDatasetBuilder
-from mst_jax.data.formats.label_maps import read_label_map
 from mst_jax.data.formats.nifti import volume_stem
 
 # Folders of the volumes and of their labels, by split.
@@ -58,7 +57,7 @@ class Oaizib(SliceDatasetBuilder):
 
     def read_slice_labels(self, mask_path: Path) -> UInt16[np.ndarray, "h w"]:
         """Read the label map of a slice."""
-        return read_label_map(mask_path)
+        return self.open_label_map(mask_path)
 
     def select_objects(
         self, labels: UInt16[np.ndarray, "h w"]

@@ -10,7 +10,6 @@ from jaxtyping import UInt16
 from mst_jax.data.builders.discovery import SourceItem, read_name_list
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
 from mst_jax.data.example import IGNORE_LABEL
-from mst_jax.data.formats.label_maps import read_label_map
 
 _VOID_VALUES = (255, 220)  # as a palette index, and in copies converted to gray
 _LIST_FOLDER = "ImageSets/Segmentation"
@@ -57,7 +56,7 @@ class PascalVoc(FolderDatasetBuilder):
 
     def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         """Read the objects; void pixels become ignored."""
-        labels = read_label_map(mask_path)
+        labels = self.open_label_map(mask_path)
         # Void borders are ignored, not background: either side may be right.
         is_void = np.isin(labels, _VOID_VALUES)
         return [np.where(is_void, np.uint16(IGNORE_LABEL), labels)]

@@ -9,7 +9,7 @@ from jaxtyping import UInt16
 
 from mst_jax.data.builders.discovery import SourceItem, find_pairs
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
-from mst_jax.data.formats.label_maps import read_binary_mask, split_components
+from mst_jax.data.formats.label_maps import split_components
 
 
 class Sstem(FolderDatasetBuilder):
@@ -28,6 +28,7 @@ class Sstem(FolderDatasetBuilder):
     )
     REQUIRED_PATHS = ("stack1/raw", "stack1/mitochondria")
     ARCHIVE_FOLDERS = ("ssTEM", "groundtruth-drosophila-vnc")
+    READS_SOFT_MASKS = True
 
     def find_items(self) -> dict[str, list[SourceItem]]:
         """List pairs of section and mask."""
@@ -40,4 +41,4 @@ class Sstem(FolderDatasetBuilder):
     def read_layers(self, mask_path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         """Read each connected region as an object."""
         # Touching at a corner does not join two regions.
-        return [split_components(read_binary_mask(mask_path), diagonal=False)]
+        return [split_components(self.open_object_mask(mask_path) > 0, diagonal=False)]

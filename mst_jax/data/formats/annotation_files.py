@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Bool, UInt16
 
 from mst_jax.data.example import IGNORE_LABEL
-from mst_jax.data.formats.coco import decode_segmentation, read_coco_images
-from mst_jax.data.formats.label_maps import read_label_map
+from mst_jax.data.file_errors import ErrorCollector
+from mst_jax.data.formats.coco import read_coco_images
+from mst_jax.data.formats.coco_segmentation import decode_segmentation
+from mst_jax.data.formats.label_maps import decode_label_map
 
 
 def read_annotated_layers(path: Path) -> list[UInt16[np.ndarray, "h w"]]:
@@ -26,13 +28,18 @@ def read_annotated_layers(path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         ValueError: The file is damaged or not of this form, or the PNG beside it has
             other objects.
     """
-    coco_images = read_coco_images(path)
+    errors = ErrorCollector()
+    coco_images = read_coco_images(path, errors)
+    if errors.messages:
+        raise ValueError(errors.messages[0])
     if len(coco_images) != 1:
         raise ValueError(
             f"lists {len(coco_images)} images, expected the one image {path.stem}; "
             "a COCO file of many images is read by prepare coco_json"
         )
     image = coco_images[0]
+    if image.height is None or image.width is None:
+        raise ValueError("does not say the height and width of the image")
     masks: dict[int, Bool[np.ndarray, "h w"]] = {}
     for annotation in image.annotations:
         label = annotation.get("id")
@@ -45,7 +52,9 @@ def read_annotated_layers(path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         masks[label] = decode_segmentation(segmentation, image.height, image.width)
     png_path = path.with_suffix(".png")
     if png_path.exists():
-        _check_label_map(read_label_map(png_path), masks, png_path.name)
+        # The server does not smooth; its small objects may touch.
+        labels = decode_label_map(png_path.read_bytes(), may_be_smoothed=False)
+        _check_label_map(labels, masks, png_path.name)
     return _to_layers(masks)
 
 

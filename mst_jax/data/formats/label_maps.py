@@ -11,52 +11,80 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Integer, UInt16
+from jaxtyping import Bool, UInt16
 
+from mst_jax.data.decoding.mask_values import MaskValues, read_mask_values
+from mst_jax.data.decoding.smoothed_masks import SmoothedMaskError, is_smoothed
 from mst_jax.data.example import IGNORE_LABEL
-from mst_jax.data.formats.image_containers import (
-    PNG_PALETTE,
-    PNG_SIGNATURE,
-    check_complete,
-    palette_png_to_gray,
-    read_png_header,
-)
-from mst_jax.data.formats.images import decode_pixels
 
 
-def read_label_map(path: Path) -> UInt16[np.ndarray, "h w"]:
+def read_label_map(
+    path: Path, *, page: int | None = None, binarize: bool = False
+) -> UInt16[np.ndarray, "h w"]:
     """Read a label map from an image file.
 
     Args:
-        path: Gray image of 1 to 16 bits, palette image (the palette indices are the
+        path: Gray image of whole numbers, palette image (the palette indices are the
             labels), or gray image saved as RGB.
+        page: Page to read, from 1; None accepts only files with a single one.
+        binarize: True reads a smoothed map as one object, see `decode_label_map`.
 
     Returns:
         [h w] uint16 labels.
 
     Raises:
         ValueError: The file is empty, truncated, damaged, no image, or in color.
+        SmoothedMaskError: The label map looks smoothed.
     """
-    return decode_label_map(path.read_bytes())
+    return decode_label_map(path.read_bytes(), page=page, binarize=binarize)
 
 
-def decode_label_map(data: bytes) -> UInt16[np.ndarray, "h w"]:
-    """Decode a label map from the bytes of its file; see `read_label_map`."""
-    pixel_values = _decode_values(data)
-    if (pixel_values != pixel_values[..., :1]).any():
+def decode_label_map(
+    data: bytes,
+    *,
+    page: int | None = None,
+    binarize: bool = False,
+    may_be_smoothed: bool = True,
+) -> UInt16[np.ndarray, "h w"]:
+    """Decode a label map from the bytes of its file; see `read_label_map`.
+
+    Args:
+        data: Bytes of the file.
+        page: Page to read, from 1; None accepts only files with a single one.
+        binarize: True reads a map with soft edges (anti-aliased, resized with
+            interpolation, JPEG) as one object: the values above half of white.
+            Transparent pixels are background. Sharp maps are not changed.
+        may_be_smoothed: False for files that a program packed, which are not checked.
+
+    Raises:
+        ValueError: As in `read_label_map`.
+        SmoothedMaskError: The label map looks smoothed, and `binarize` is False.
+    """
+    stored = read_mask_values(data, page=page)
+    if (stored.values != stored.values[..., :1]).any():
         raise ValueError(
             "label map in color; save it as 8-bit or 16-bit gray or with a palette"
         )
-    return pixel_values[..., 0].astype(np.uint16)
+    gray_values = stored.values[..., 0]
+    if may_be_smoothed and _is_soft(stored):
+        if not binarize:
+            raise SmoothedMaskError(gray_values)
+        return (gray_values > stored.white_value / 2).astype(np.uint16)
+    if gray_values.dtype in (np.uint8, np.uint16):
+        return gray_values.astype(np.uint16)
+    return to_label_map(gray_values)
 
 
-def read_binary_mask(path: Path, *, threshold: int = 0) -> Bool[np.ndarray, "h w"]:
+def read_binary_mask(
+    path: Path, *, threshold: int = 0, page: int | None = None
+) -> Bool[np.ndarray, "h w"]:
     """Read the mask of one object: True where any channel is above a threshold.
 
     Args:
-        path: Gray, palette (the palette indices count) or color image; alpha is dropped.
-        threshold: Largest value of the background, 0 to 255. Only 0 makes sense for 1, 2
-            or 4 bits and for palettes.
+        path: Gray, palette or color image; transparent pixels are background.
+        threshold: Largest value of the background, 0 to 255, in 8 bits. With 0 the
+            indices of a palette count, else its colors.
+        page: Page to read, from 1; None accepts only files with a single one.
 
     Returns:
         [h w] True on the object.
@@ -64,12 +92,38 @@ def read_binary_mask(path: Path, *, threshold: int = 0) -> Bool[np.ndarray, "h w
     Raises:
         ValueError: The file is empty, truncated, damaged or no image.
     """
-    return decode_binary_mask(path.read_bytes(), threshold=threshold)
+    return decode_binary_mask(path.read_bytes(), threshold=threshold, page=page)
 
 
-def decode_binary_mask(data: bytes, *, threshold: int = 0) -> Bool[np.ndarray, "h w"]:
+def decode_binary_mask(
+    data: bytes, *, threshold: int = 0, page: int | None = None
+) -> Bool[np.ndarray, "h w"]:
     """Decode a binary mask from the bytes of its file; see `read_binary_mask`."""
-    return np.asarray((_decode_values(data) > threshold).any(-1))
+    stored = read_mask_values(data, page=page, palette_as_colors=threshold > 0)
+    return np.asarray((stored.values > threshold * stored.white_value / 255).any(-1))
+
+
+def decode_object_mask(
+    data: bytes, *, page: int | None = None, binarize: bool = False
+) -> Bool[np.ndarray, "h w"]:
+    """Decode a binary mask with sharp edges: True where any channel is above 0.
+
+    Args:
+        data: Bytes of the file.
+        page: Page to read, from 1; None accepts only files with a single one.
+        binarize: True reads a mask with soft edges: True above half of white.
+
+    Raises:
+        ValueError: As in `read_binary_mask`.
+        SmoothedMaskError: The mask looks smoothed, and `binarize` is False.
+    """
+    stored = read_mask_values(data, page=page)
+    threshold = 0.0
+    if _is_soft(stored):
+        if not binarize:
+            raise SmoothedMaskError(stored.values)
+        threshold = stored.white_value / 2
+    return np.asarray((stored.values > threshold).any(-1))
 
 
 def to_label_map(pixel_values: np.ndarray) -> UInt16[np.ndarray, "h w"]:
@@ -170,23 +224,14 @@ def find_sparse_objects(
     return sparse_labels
 
 
-def _decode_values(data: bytes) -> Integer[np.ndarray, "h w c"]:
-    """Decode gray or color values without alpha, or the indices of a palette image."""
-    check_complete(data)
-    max_value = 255
-    if data.startswith(PNG_SIGNATURE):
-        png_header = read_png_header(data)
-        max_value = 2**png_header.bit_depth - 1
-        if png_header.color_type == PNG_PALETTE:
-            data = palette_png_to_gray(data)
-    # A mask is stored as it is drawn; EXIF orientation is for photographs.
-    imread_flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    pixel_values = decode_pixels(data, imread_flags)
-    if pixel_values.dtype not in (np.uint8, np.uint16):
-        raise ValueError(
-            f"label map of {pixel_values.dtype}; save it as 8-bit or 16-bit gray"
-        )
-    # OpenCV spreads 1, 2 and 4 bits over 0..255.
-    if max_value < 255:
-        pixel_values = pixel_values // (255 // max_value)
-    return pixel_values[..., :3] if pixel_values.ndim == 3 else pixel_values[..., None]
+def _is_soft(stored: MaskValues) -> bool:
+    """Return True if the values look like those of a smoothed mask."""
+    # Palette indices cannot be interpolated: programs that smooth produce colors.
+    if stored.is_palette:
+        return False
+    values = stored.values.max(-1)
+    if values.dtype.kind == "f":
+        return bool((values != np.round(values)).any())
+    # Numbers that are no labels have an error of their own.
+    has_labels = bool(values.min() >= 0 and values.max() <= IGNORE_LABEL)
+    return has_labels and is_smoothed(values)

@@ -119,7 +119,7 @@ def decode_ritm_masks(path: Path, annotation: RitmAnnotation) -> RitmMasks:
     try:
         encoded_layers, object_mapping = read_pickled_arrays(path.read_bytes())
         label_maps = [
-            decode_label_map(_array_bytes(pickled_item))
+            decode_label_map(_array_bytes(pickled_item), may_be_smoothed=False)
             for pickled_item in encoded_layers
         ]
         object_ids = [

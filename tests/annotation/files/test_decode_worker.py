@@ -35,11 +35,13 @@ def test_results_are_those_of_the_functions(workers):
     same(workers.decode_array("pixels", png), IMAGE)
     same(workers.decode_array("pixels", jpeg), decode_image(jpeg))
     header, data = workers.decode("normalize", png)
-    assert header == {"height": 40, "width": 60, "unchanged": True} and data == b""
+    size = {"height": 40, "width": 60}
+    assert header == size | {"unchanged": True, "remarks": []} and data == b""
     header, data = workers.decode("normalize", encode_png(IMAGE[..., 0]))
     assert not header["unchanged"]
     same(decode_image(data), IMAGE[..., [0, 0, 0]])
-    label_map = IMAGE[..., 0].astype(np.uint16) * 100
+    label_map = np.zeros(IMAGE.shape[:2], np.uint16)
+    label_map[5:20, 5:30], label_map[20:30, 30:50] = 100, 300
     decoded = workers.decode_array("label_map", encode_png(label_map))
     assert decoded.dtype == np.uint16
     same(decoded, label_map)

@@ -104,11 +104,74 @@ def test_an_image_of_another_size_than_listed_is_reported(tmp_path):
         prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
 
 
-def test_several_files_for_one_split_or_without_a_split_raise(tmp_path):
-    for coco_name in ("train_a.json", "train_b.json"):
+def test_files_of_one_split_are_joined(tmp_path):
+    source = tmp_path / "s"
+    write_coco(source / "part_1.json", {"a.jpg": [box_polygon(PART)]})
+    write_coco(
+        source / "part_2.json",
+        {"a.jpg": [box_polygon(WHOLE)], "b.jpg": [box_polygon(WHOLE)]},
+    )
+    for image_name in "ab":
+        write_blank_image(source / f"{image_name}.jpg")
+    splits, errors = prepare_dataset(CocoJson, source, tmp_path / "data")
+    np.testing.assert_array_equal(splits["train"]["a"].layers, [WHOLE, PART])
+    np.testing.assert_array_equal(splits["train"]["b"].layers, [WHOLE])
+    remark = "split train: joined from part_1.json, part_2.json"
+    assert [*errors.remark_counts] == [remark]
+
+
+def test_some_files_without_a_split_raise(tmp_path):
+    for coco_name in ("train_a.json", "latest_interval.json"):
         write_coco(tmp_path / "s" / coco_name, {})
-    with pytest.raises(ValueError, match=r"second COCO file of the split 'train'"):
+    with pytest.raises(ValueError, match=r"interval.json has none of train, val and"):
         prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
-    (tmp_path / "s" / "train_b.json").rename(tmp_path / "s" / "b.json")
-    with pytest.raises(ValueError, match=r"b.json has none of train, val and test"):
+
+
+def test_an_image_of_two_splits_has_the_objects_of_each(tmp_path):
+    write_coco(tmp_path / "s/train.json", {"a.jpg": [box_polygon(PART)]})
+    write_coco(tmp_path / "s/val.json", {"a.jpg": [box_polygon(WHOLE)]})
+    write_blank_image(tmp_path / "s/a.jpg")
+    splits, _ = prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
+    np.testing.assert_array_equal(splits["train"]["a"].layers, [PART])
+    np.testing.assert_array_equal(splits["val"]["a"].layers, [WHOLE])
+
+
+@pytest.mark.parametrize(
+    "listed_name",
+    [
+        r"images\my cat.jpg",
+        r"D:\work\images\my cat.jpg",
+        "/home/me/pictures/my cat.jpg",
+        "https://host/x/my%20cat.jpg?raw=1",
+        "./images/my%20cat.jpg",
+        "MY CAT.JPG",
+        "../elsewhere/my cat.jpg",
+    ],
+)
+def test_images_are_found_under_the_names_of_other_tools(listed_name, tmp_path):
+    write_coco(tmp_path / "s" / "a.json", {listed_name: [box_polygon(PART)]})
+    write_blank_image(tmp_path / "s" / "images" / "my cat.jpg")
+    splits, _ = prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
+    (example,) = splits["train"].values()
+    np.testing.assert_array_equal(example.layers, [PART])
+
+
+def test_a_name_that_several_files_have_is_an_error(tmp_path):
+    write_coco(tmp_path / "s" / "a.json", {"/x/1.jpg": [box_polygon(PART)]})
+    for folder in "pq":
+        write_blank_image(tmp_path / "s" / folder / "1.jpg")
+    with pytest.raises(ValueError, match=r"several files have its name: .*p/1.jpg"):
         prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
+    # The folder decides.
+    write_coco(tmp_path / "s" / "a.json", {"/x/q/1.jpg": [box_polygon(PART)]})
+    splits, _ = prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
+    assert [*splits["train"]] == ["q-1"]
+
+
+def test_a_missing_size_is_read_from_the_image(tmp_path):
+    path = tmp_path / "s" / "a.json"
+    write_coco(path, {"a.jpg": [box_polygon(PART), encode_run_lengths(WHOLE)]})
+    path.write_text(path.read_text().replace('"height": 20, "width": 30', '"x": 0'))
+    write_blank_image(tmp_path / "s" / "a.jpg")
+    splits, _ = prepare_dataset(CocoJson, tmp_path / "s", tmp_path / "data")
+    np.testing.assert_array_equal(splits["train"]["a"].layers, [WHOLE, PART])

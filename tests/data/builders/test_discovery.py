@@ -47,6 +47,11 @@ def test_names_are_unique_first_words(tmp_path):
     assert read_name_list(tmp_path / "val.txt") == ["b", "a"]
 
 
+def test_a_list_of_another_system_is_read(tmp_path):
+    (tmp_path / "val.txt").write_bytes(b"\xef\xbb\xbfb 1 \r\na\t\r\n  \r\n")
+    assert read_name_list(tmp_path / "val.txt") == ["b", "a"]
+
+
 @pytest.mark.parametrize("list_text", ["../a", "/etc/passwd"])
 def test_names_that_leave_the_folder_raise(list_text, tmp_path):
     (tmp_path / "val.txt").write_text(list_text)

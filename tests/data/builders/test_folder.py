@@ -4,6 +4,7 @@ import pytest
 from mst_jax.data.builders.folder import Folder
 from tests.helpers.image_files import IMAGE, LABELS, write_folder, write_image
 from tests.helpers.prepare_dataset import prepare_dataset
+from tests.helpers.tiff_files import encode_tiff
 
 
 def prepare_folder(source, data_dir, **options):
@@ -62,7 +63,7 @@ EXPECTED_ERRORS = [
     "images/torn.jpg: JPEG is truncated",
     "masks/blank.png: has no object",
     "masks/nobody.png: mask without image",
-    "masks/p1.jpg: masks must be .png files",
+    "masks/p1.jpg: has the same stem as p1.png",
     "masks/p1_3.png: label map in color",
     "masks/wide.png: is 3x5, its image 3x4",
 ]
@@ -116,3 +117,44 @@ def test_sub_folders_and_images_of_one_stem(tmp_path):
     write_image(source / "masks" / "sub" / "nobody.png", LABELS)
     with pytest.raises(ValueError, match=r"masks/sub/nobody.png: mask without image"):
         prepare_folder(source, tmp_path / "data")
+
+
+def draw_soft_mask():
+    rows, columns = np.mgrid[:64, :64]
+    distance = np.hypot(rows - 30, columns - 30)
+    return (255 / (1 + np.exp((distance - 15) / 2))).astype(np.uint8)
+
+
+def test_smoothed_mask_is_an_error_or_one_object(tmp_path):
+    write_image(tmp_path / "s/images/a.png", np.zeros((64, 64, 3), np.uint8))
+    write_image(tmp_path / "s/masks/a.png", draw_soft_mask())
+    with pytest.raises(ValueError, match=r"masks/a.png: looks smoothed"):
+        prepare_folder(tmp_path / "s", tmp_path / "data")
+    splits, errors = prepare_dataset(
+        Folder, tmp_path / "s", tmp_path / "data", binarize=True
+    )
+    assert np.unique(splits["train"]["a"].layers).tolist() == [0, 1]
+    assert [*errors.remark_counts.values()] == [1]
+
+
+def test_pages_are_chosen_by_number(tmp_path):
+    page = np.full((3, 4, 3), 9, np.uint8)
+    (tmp_path / "s/images").mkdir(parents=True)
+    image = tmp_path / "s/images/a.tif"
+    image.write_bytes(encode_tiff(page, page * np.uint8(2)))
+    write_image(tmp_path / "s/masks/a.bmp", LABELS.astype(np.uint8))
+    with pytest.raises(ValueError, match=r"images/a.tif: has 2 pages .* --page 1"):
+        prepare_folder(tmp_path / "s", tmp_path / "data")
+    splits, errors = prepare_dataset(Folder, tmp_path / "s", tmp_path / "data", page=2)
+    assert splits["train"]["a"].image.max() == 18
+    np.testing.assert_array_equal(splits["train"]["a"].layers, [LABELS])
+    assert [*errors.remark_counts] == ["images: has 2 pages or frames; page 2 is read"]
+
+
+def test_remarks_are_counted_once_for_the_set(tmp_path):
+    for name in "ab":
+        write_image(tmp_path / f"s/images/{name}.png", LABELS * np.uint16(900))
+        write_image(tmp_path / f"s/masks/{name}.png", LABELS.astype(np.uint8))
+    splits, errors = prepare_dataset(Folder, tmp_path / "s", tmp_path / "data")
+    assert splits["train"]["a"].image.max() == 255
+    assert [*errors.remark_counts.values()] == [2]

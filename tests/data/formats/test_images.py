@@ -1,11 +1,11 @@
 import base64
 import struct
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from mst_jax.data.formats.images import (
     decode_image,
@@ -19,6 +19,7 @@ from tests.helpers.image_files import (
     encode_raw_png,
     write_image,
 )
+from tests.helpers.tiff_files import encode_tiff
 
 # A JPEG of 8x8 pixels in the colors of a printer.
 RED_CMYK = base64.b64decode(
@@ -71,12 +72,85 @@ def test_other_formats_become_8_bit_rgb_png(file_name, pixels, expected, tmp_pat
     np.testing.assert_array_equal(decode_image(encoded.data), expected)
 
 
-def test_alpha_is_dropped(tmp_path):
-    bgra = np.dstack([IMAGE[..., ::-1], np.full((3, 4), 77, np.uint8)])
-    cv2.imwrite(str(tmp_path / "a.png"), bgra)
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_transparency_is_composed_on_white(suffix, tmp_path):
+    alpha = np.repeat(np.array([[255, 0, 51, 128]], np.uint8), 3, axis=0)
+    opacity = alpha[..., None] / 255
+    path = tmp_path / f"a{suffix}"
+    options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
+    Image.fromarray(np.dstack([IMAGE, alpha])).save(path, **options)
+    encoded = read_image(path)
+    assert encoded.data != path.read_bytes()
+    assert encoded.remarks == ("transparency is composed on white",)
+    expected = IMAGE * opacity + 255 * (1 - opacity)
+    np.testing.assert_allclose(decode_image(encoded.data), expected, atol=1)
+
+
+def test_gray_and_palette_transparency_is_composed_on_white(tmp_path):
+    palette_image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    palette_image.putpalette([0, 0, 0, 9, 9, 9, 30, 30, 30])
+    palette_image.save(tmp_path / "p.png", transparency=0)
+    gray_alpha = np.array([[[0, 0], [9, 255], [30, 255]]], np.uint8)
+    Image.fromarray(gray_alpha, "LA").save(tmp_path / "g.png")
+    gray = Image.fromarray(np.array([[5, 9, 30]], np.uint8))
+    gray.save(tmp_path / "k.png", transparency=5)
+    for stem in "pgk":
+        pixels = decode_image(read_image(tmp_path / f"{stem}.png").data)
+        assert pixels[0, :, 0].tolist() == [255, 9, 30]
+
+
+def test_opaque_alpha_makes_no_remark_and_an_invisible_image_is_refused(tmp_path):
+    for opacity in (255, 0):
+        alpha = np.full((3, 4), opacity, np.uint8)
+        Image.fromarray(np.dstack([IMAGE, alpha])).save(tmp_path / "a.png")
+        if opacity:
+            encoded = read_image(tmp_path / "a.png")
+            assert not encoded.remarks
+            np.testing.assert_array_equal(decode_image(encoded.data), IMAGE)
+        else:
+            with pytest.raises(ValueError, match="every pixel is transparent"):
+                read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("num_bits", [10, 12, 14])
+def test_values_of_few_bits_in_16_are_stretched(num_bits, tmp_path):
+    gradient = np.linspace(1, 2**num_bits - 1, 4000).reshape(40, 100)
+    write_image(tmp_path / "a.png", gradient.astype(np.uint16))
     encoded = read_image(tmp_path / "a.png")
-    assert encoded.data != (tmp_path / "a.png").read_bytes()
-    np.testing.assert_array_equal(decode_image(encoded.data), IMAGE)
+    assert "stretched" in encoded.remarks[0]
+    gray = decode_image(encoded.data)[..., 0]
+    assert gray.min() == 0 and gray.max() == 255
+    np.testing.assert_allclose(gray, np.linspace(0, 255, 4000).reshape(40, 100), atol=3)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, np.int16, np.int32, np.uint32]
+)
+def test_tiff_of_any_number_type_is_stretched(dtype, tmp_path):
+    values = np.linspace(10, 400, 4000).reshape(40, 100).astype(dtype)
+    (tmp_path / "a.tif").write_bytes(encode_tiff(values))
+    encoded = read_image(tmp_path / "a.tif")
+    assert "stretched" in encoded.remarks[0]
+    gray = decode_image(encoded.data)[..., 0]
+    np.testing.assert_allclose(gray, np.linspace(0, 255, 4000).reshape(40, 100), atol=3)
+
+
+def test_one_of_several_pages_is_read(tmp_path):
+    pages = [np.full((3, 4), 50 * k, np.uint8) for k in (1, 2, 3)]
+    (tmp_path / "a.tif").write_bytes(encode_tiff(*pages))
+    with pytest.raises(ValueError, match="has 3 pages or frames; choose one"):
+        read_image(tmp_path / "a.tif")
+    encoded = read_image(tmp_path / "a.tif", page=2)
+    assert encoded.remarks == ("has 3 pages or frames; page 2 is read",)
+    assert decode_image(encoded.data)[0, 0].tolist() == [100, 100, 100]
+
+
+def test_first_frame_of_an_animation_does_not_keep_the_others(tmp_path):
+    frames = [Image.new("RGB", (4, 3), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    encoded = read_image(tmp_path / "a.png", page=1)
+    assert b"acTL" not in encoded.data
+    assert decode_image(encoded.data)[0, 0].tolist() == [255, 0, 0]
 
 
 def test_palette_image_becomes_its_colors(tmp_path):

@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mst_jax.data.decoding.smoothed_masks import SmoothedMaskError
 from mst_jax.data.formats.images import encode_png
 from mst_jax.data.formats.label_maps import (
+    decode_binary_mask,
     decode_label_map,
+    decode_object_mask,
     drop_labels,
     find_small_objects,
     find_sparse_objects,
@@ -16,6 +19,7 @@ from mst_jax.data.formats.label_maps import (
     to_label_map,
 )
 from tests.helpers.image_files import IMAGE, LABELS, encode_raw_png, write_image
+from tests.helpers.tiff_files import encode_tiff
 
 MASK = np.array([[1, 0, 0, 1], [0, 1, 0, 1], [0, 1, 0, 0]], bool)
 
@@ -155,3 +159,45 @@ def test_dropped_labels_become_background():
     remaining = drop_labels(labels, [2])
     np.testing.assert_array_equal(remaining, [[1, 0, 65535]])
     assert remaining.dtype == np.uint16
+
+
+def draw_soft_mask(dtype=np.uint8):
+    rows, columns = np.mgrid[:64, :64]
+    distance = np.hypot(rows - 30, columns - 34)
+    white = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    return (white / (1 + np.exp((distance - 15) / 2))).astype(dtype), distance < 15
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_soft_mask_is_refused_or_read_as_one_object(dtype):
+    soft, expected = draw_soft_mask(dtype)
+    for decode in (decode_label_map, decode_object_mask):
+        with pytest.raises(SmoothedMaskError, match="--binarize"):
+            decode(encode_png(soft))
+        mask = decode(encode_png(soft), binarize=True)
+        assert np.count_nonzero(mask != expected) < 20 and mask.max() == 1
+
+
+def test_float_mask_of_fractions_is_refused_or_read_as_one_object():
+    soft, expected = draw_soft_mask(np.float32)
+    tiff = encode_tiff(soft)
+    with pytest.raises(SmoothedMaskError):
+        decode_label_map(tiff)
+    mask = decode_label_map(tiff, binarize=True)
+    assert np.count_nonzero(mask != expected) < 20
+
+
+def test_binarize_keeps_the_objects_of_a_sharp_map():
+    labels = np.kron(LABELS, np.ones((20, 20), np.uint16))
+    np.testing.assert_array_equal(
+        decode_label_map(encode_png(labels), binarize=True), labels
+    )
+
+
+def test_threshold_is_that_of_8_bits_whatever_the_depth():
+    for white in (np.uint8(255), np.uint16(65535)):
+        png = encode_png(np.array([[0, white // 3, white]], white.dtype))
+        assert decode_binary_mask(png, threshold=127).tolist() == [[False, False, True]]
+    png = encode_raw_png([b"\x40", b"\xf0"], width=4, bit_depth=1)
+    mask = decode_binary_mask(png, threshold=127)
+    assert mask[0].tolist() == [False, True, False, False]

@@ -1,3 +1,6 @@
+import itertools
+
+import nibabel
 import numpy as np
 import pytest
 
@@ -62,7 +65,7 @@ def test_empty_volume_is_black(tmp_path):
             VOXELS,
             LABEL_VOXELS[:3],
             "m",
-            r"shape \(3, 3, 2\), its volume of \(4, 3, 2\)",
+            r"another grid.* shape \(3, 3, 2\).* the volume has shape \(4, 3, 2\)",
         ),
         (VOXELS[..., None] * np.ones(2), LABEL_VOXELS, "v", "expected three axes"),
         (VOXELS * np.float32("nan"), LABEL_VOXELS, "v", "not finite"),
@@ -100,3 +103,74 @@ def test_volumes_are_recognized_by_name(tmp_path):
     assert is_volume(tmp_path / "A.NII.gz") and is_volume(tmp_path / "a.nii")
     assert not is_volume(tmp_path / "a.png")
     assert volume_stem(tmp_path / "a.b.nii.gz") == "a.b"
+
+
+def write_nifti(path, voxels, affine):
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+
+
+def test_image_and_labels_are_brought_to_one_orientation(tmp_path):
+    mirrored = np.diag([-1.0, 1, 1, 1])
+    mirrored[0, 3] = 3
+    swapped = np.eye(4)[[1, 0, 2, 3]]
+    upright = read_written_slices(tmp_path, VOXELS, LABEL_VOXELS)
+    for affine, labels in (
+        (mirrored, LABEL_VOXELS[::-1]),
+        (swapped, np.swapaxes(LABEL_VOXELS, 0, 1)),
+    ):
+        write_nifti(tmp_path / "m.nii.gz", labels, affine)
+        slices = read_slices(tmp_path / "v.nii.gz", tmp_path / "m.nii.gz")
+        for expected, volume_slice in zip(upright, slices, strict=True):
+            np.testing.assert_array_equal(volume_slice.labels, expected.labels)
+            np.testing.assert_array_equal(volume_slice.image, expected.image)
+
+
+@pytest.mark.parametrize("signs", list(itertools.product([-1, 1], repeat=3)))
+def test_slices_are_upright_whatever_the_order_of_storage(signs, tmp_path):
+    # A bright spot at the right, front, upper corner.
+    voxels, steps = VOXELS.copy(), np.array(signs)
+    voxels[-1, -1, -1] = 1000
+    slices = tuple(slice(None, None, int(step)) for step in steps)
+    affine = np.diag([*steps, 1.0])
+    affine[:3, 3] = np.where(steps < 0, np.array(voxels.shape) - 1, 0)
+    for stem, values in (("v", voxels), ("m", LABEL_VOXELS)):
+        write_nifti(tmp_path / f"{stem}.nii.gz", values[slices], affine)
+    _, second = read_slices(tmp_path / "v.nii.gz", tmp_path / "m.nii.gz")
+    assert np.unravel_index(second.image.argmax(), (3, 4)) == (0, 3)
+    assert second.labels.tolist() == [[0, 0, 0, 2], [0, 0, 0, 4], [1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("trailing_axes", [(1,), (1, 1)])
+def test_trailing_axes_of_1_are_accepted(trailing_axes, tmp_path):
+    expected = read_written_slices(tmp_path, VOXELS, LABEL_VOXELS)
+    shape = (*VOXELS.shape, *trailing_axes)
+    slices = read_written_slices(tmp_path, VOXELS.reshape(shape), LABEL_VOXELS)
+    for left, right in zip(slices, expected, strict=True):
+        np.testing.assert_array_equal(left.image, right.image)
+        np.testing.assert_array_equal(left.labels, right.labels)
+
+
+def test_differing_grids_are_refused_with_shapes_and_affines(tmp_path):
+    write_volume(tmp_path / "v.nii.gz", VOXELS)
+    write_nifti(tmp_path / "m.nii.gz", LABEL_VOXELS, np.diag([0.5, 0.5, 2, 1]))
+    with pytest.raises(BadFileError, match=r"affine \[\[0\.5, .*affine \[\[1\.0"):
+        list(read_slices(tmp_path / "v.nii.gz", tmp_path / "m.nii.gz"))
+
+
+def test_labels_that_are_off_by_rounding_are_read(tmp_path):
+    write_volume(tmp_path / "v.nii.gz", VOXELS)
+    affine = np.eye(4)
+    affine[0, 3] = 1e-3
+    labels = LABEL_VOXELS + np.float32(1e-5)
+    write_nifti(tmp_path / "m.nii.gz", labels, affine)
+    _, second = read_slices(tmp_path / "v.nii.gz", tmp_path / "m.nii.gz")
+    assert second.labels.tolist() == [[0, 0, 0, 2], [0, 0, 0, 4], [1, 0, 0, 0]]
+
+
+def test_smoothed_labels_are_refused(tmp_path):
+    rows, columns = np.mgrid[:64, :64]
+    distance = np.hypot(rows - 30, columns - 30)
+    soft = (255 / (1 + np.exp((distance - 15) / 2))).astype(np.uint8)
+    labels = np.stack([soft] * 3, axis=-1)
+    with pytest.raises(BadFileError, match="looks interpolated"):
+        read_written_slices(tmp_path, labels.astype(np.int16), labels)

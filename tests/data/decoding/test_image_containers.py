@@ -3,7 +3,7 @@ import struct
 import numpy as np
 import pytest
 
-from mst_jax.data.formats.image_containers import (
+from mst_jax.data.decoding.image_containers import (
     PNG_GRAY,
     PNG_PALETTE,
     check_complete,

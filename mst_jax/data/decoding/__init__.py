@@ -1,0 +1,1 @@
+"""Decode image files to pixel values: containers, pages, alpha, depth, palettes."""

@@ -166,32 +166,37 @@ def _read_entries(path: Path) -> tuple[Sequence[Any], Sequence[Any]]:
         raise ValueError(f"{path} is not JSON: {error}") from error
     except RecursionError as error:
         raise ValueError(f"{path} nests too deep to be read") from error
-    entry_lists = [
-        file_content.get(key) if isinstance(file_content, Mapping) else None
-        for key in ("images", "annotations")
-    ]
-    for key, entries in zip(("images", "annotations"), entry_lists, strict=True):
-        if not isinstance(entries, list):
-            raise ValueError(
-                f"{path} is not a COCO file: it has no list {key!r}; expected images with "
-                "id and file_name, and annotations with image_id and segmentation"
-            )
-    return entry_lists[0], entry_lists[1]
+    return (
+        _get_entry_list(file_content, "images", path),
+        _get_entry_list(file_content, "annotations", path),
+    )
+
+
+def _get_entry_list(file_content: Any, key: str, path: Path) -> Sequence[Any]:
+    """Return a list of a COCO file; ValueError without it."""
+    entries = file_content.get(key) if isinstance(file_content, Mapping) else None
+    if not isinstance(entries, list):
+        raise ValueError(
+            f"{path} is not a COCO file: it has no list {key!r}; expected images with "
+            "id and file_name, and annotations with image_id and segmentation"
+        )
+    return entries
 
 
 def _parse_image(image_entry: Any) -> tuple[str, CocoImage]:
     """Check an entry of the list of images; return its id as text, and the image."""
     if not isinstance(image_entry, Mapping) or image_entry.get("id") is None:
         raise ValueError("has no id")
-    file_name, coco_url = image_entry.get("file_name"), image_entry.get("coco_url")
-    if not isinstance(file_name or coco_url, str):
+    listed_name = image_entry.get("file_name")
+    image_address = listed_name or image_entry.get("coco_url")
+    if not isinstance(image_address, str):
         raise ValueError("has no file_name")
-    if file_name:
-        file_name = clean_file_name(file_name)
+    file_name = clean_file_name(image_address)
+    if listed_name:
         image_name = str(Path(file_name).with_suffix("")).replace("/", "-")
     else:
         # LVIS names the images by COCO's numbers, which are unique over all folders.
-        file_name = "/".join(clean_file_name(coco_url).split("/")[-2:])
+        file_name = "/".join(file_name.split("/")[-2:])
         image_name = Path(file_name).stem
     height, width = (_parse_side(image_entry, key) for key in ("height", "width"))
     coco_image = CocoImage(image_name, file_name, height, width, [])

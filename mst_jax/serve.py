@@ -10,12 +10,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 
 from mst_jax.annotation.app import DEFAULT_SIZES, create_app
 from mst_jax.annotation.errors import RequestRejected
 from mst_jax.annotation.files.image_folder import ImageFolder
+from mst_jax.annotation.http_protocol import TimeoutProtocol
 from mst_jax.annotation.server_flags import (
     check_flags,
     find_state_dir,
@@ -31,7 +33,10 @@ from mst_jax.annotation.store.labels import LabelList, read_label_file
 from mst_jax.atomic_io import check_writable
 from mst_jax.compilation_cache import enable_compilation_cache
 from mst_jax.extras import needs_extra
-from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
+from mst_jax.interaction.inference_options import (
+    interactive_zoom_of,
+    override_zoom,
+)
 from mst_jax.models.load import load
 
 with needs_extra("serve"):
@@ -104,14 +109,16 @@ def run_server(
         server_socket: Bound socket.
         flags: Flags of the command line.
     """
-    token_query = f"?token={flags.token}" if flags.token else ""
+    token_query = f"?token={quote(flags.token, safe='')}" if flags.token else ""
     url_host = f"[{flags.host}]" if ":" in flags.host else flags.host
     print(
         f"http://{url_host}:{flags.port}/{token_query} (stop with Ctrl-C)", flush=True
     )
     # OpenCV prints a line for every damaged image; users send many.
     cv2.utils.logging.setLogLevel(0)  # pyright: ignore[reportAttributeAccessIssue]
-    uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    uvicorn_server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", http=TimeoutProtocol)
+    )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn_server.run(sockets=[server_socket])
 
@@ -161,10 +168,11 @@ def build_app(flags: argparse.Namespace) -> FastAPI:
     # 3. The model; flags take precedence over the options it was trained for.
     model = load(flags.checkpoint)
     zoom = override_zoom(
-        zoom_options_of(model),
+        interactive_zoom_of(model),
         size=flags.zoom,
         min_side=flags.zoom_min_side,
         flip_tta=flags.flip_tta,
+        max_growths=flags.zoom_max_growths,
     )
     engine = InferenceEngine(model, zoom=zoom)
     registry = SessionRegistry(
@@ -182,6 +190,7 @@ def build_app(flags: argparse.Namespace) -> FastAPI:
         image_folder=image_folder,
         save_folder=save_folder,
         token=flags.token,
+        public_hosts=flags.public_host,
         sizes=[size for size in sizes if engine.accepts_size(*size)],
     )
 

@@ -47,6 +47,7 @@ def create_app(
     image_folder: ImageFolder | None = None,
     save_folder: SaveFolder | None = None,
     token: str | None = None,
+    public_hosts: Sequence[str] = (),
     sizes: Sequence[ImageSize] = DEFAULT_SIZES,
 ) -> FastAPI:
     """Build the application.
@@ -58,6 +59,7 @@ def create_app(
         image_folder: Images that the server offers; None = uploads only.
         save_folder: Output files of the images of the folder; None = none.
         token: Token that every request must carry; None = serve this machine only.
+        public_hosts: Host names under which a proxy serves the app.
         sizes: Heights and widths of images to compile for at start.
     """
 
@@ -102,7 +104,9 @@ def create_app(
     app.add_api_route("/", read_page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC_DIR))
     add_error_handlers(app)
-    app.add_middleware(SecurityMiddleware, limits=limits, token=token)
+    app.add_middleware(
+        SecurityMiddleware, limits=limits, token=token, public_hosts=public_hosts
+    )
     return app
 
 

@@ -8,6 +8,7 @@ from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.middleware import LOOPBACK_HOSTS
 from mst_jax.command_line import CommandParser, add_zoom_flags
 from mst_jax.compilation_cache import CACHE_DIR, add_cache_flag
+from mst_jax.interaction.inference_options import INTERACTIVE_MAX_GROWTHS
 from mst_jax.models.load import DEFAULT_MODEL
 
 
@@ -25,7 +26,7 @@ def make_parser() -> CommandParser:
         help="training run or published weights; default: the bundled model "
         f"{DEFAULT_MODEL}",
     )
-    add_zoom_flags(parser)
+    add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
     # Files.
     add_flag("--folder", type=Path, metavar="DIR", help="folder of images to offer")
     add_flag(
@@ -61,6 +62,13 @@ def make_parser() -> CommandParser:
         "--token",
         default=os.environ.get("MST_JAX_TOKEN"),
         help="token that every request must carry; default: MST_JAX_TOKEN",
+    )
+    add_flag(
+        "--public-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="host name under which a TLS proxy serves this server; may be repeated",
     )
     add_flag(
         "--max-sessions",

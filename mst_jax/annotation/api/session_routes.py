@@ -138,6 +138,8 @@ def open_session(
             if known_id is None
             else registry.get_session(known_id)
         )
+    # In the background, so that the first click need not wait for it.
+    request.app.state.engine.compile_soon(session.height, session.width)
     return schemas.SessionInfoResponse(
         session_id=session.session_id,
         image_name=session.image_name,

@@ -102,6 +102,24 @@ def crop_roi(
     return NetworkInput(crop, clicks), roi
 
 
+@functools.partial(jax.jit, static_argnames=("zoom",))
+def crop_at(
+    image: UInt8[Array, "1 h w 3"],
+    clicks: Clicks,
+    prob: Float[Array, "1 h w"],
+    roi: Int[Array, "1 4"],
+    *,
+    zoom: ZoomOptions,
+) -> NetworkInput:
+    """Crop a given region of interest from an 8-bit image; see `crop_roi`."""
+    image = image.astype(jnp.float32) / 255.0
+    return NetworkInput(*zoom_predict.crop_at(image, clicks, prob, roi, zoom=zoom))
+
+
+grow_rois = jax.jit(zoom_predict.grow_rois)
+"""Grow the region of interest where it cuts the mask, see `zoom_predict.grow_rois`."""
+
+
 @functools.partial(jax.jit, static_argnames=("flip_tta",))
 def forward(
     model: ClickModelFn, inputs: tuple[NetworkInput, ...], *, flip_tta: bool

@@ -1,12 +1,13 @@
 """The model that all sessions share: compilation, batching and device arrays."""
 
+import threading
 from collections import defaultdict
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Int, UInt8
+from jaxtyping import Array, Bool, UInt8
 
 from mst_jax.annotation.serving import compiled_steps
 from mst_jax.annotation.serving.compiled_steps import (
@@ -17,11 +18,13 @@ from mst_jax.annotation.serving.compiled_steps import (
 )
 from mst_jax.annotation.serving.micro_batcher import BATCH_SIZES, MicroBatcher
 from mst_jax.annotation.serving.program_cache import CompileFn, ProgramCache
-from mst_jax.inference.click_session import Click, to_click_slots
+from mst_jax.annotation.serving.region_cropper import RegionCropper
+from mst_jax.annotation.serving.size_buckets import bucket_size
+from mst_jax.inference.click_session import Click
 from mst_jax.inference.device_placement import parameter_sharding
 from mst_jax.inference.selected_tokens import TokenBoxes, token_boxes_of_scales
 from mst_jax.interaction.inference_options import ZoomOptions, zoom_options_of
-from mst_jax.interaction.padding import pad_to, padded_size
+from mst_jax.interaction.padding import pad_to
 from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
 from mst_jax.models.load import TrainedModel
 
@@ -54,6 +57,7 @@ class InferenceEngine:
             ValueError: The network does not accept crops of this size.
         """
         self._zoom = zoom_options_of(model) if zoom is None else zoom
+        self._cropper = RegionCropper(self._zoom)
         model_config = _model_config(model)
         self.model_name = (
             f"{model_config['name']} {model_config.get('size', '')}".strip()
@@ -89,6 +93,14 @@ class InferenceEngine:
         for size in sizes:
             self.programs.request(self._required_programs(size))
             self.programs.request(self._optional_programs(size))
+
+    def compile_soon(self, height: int, width: int) -> None:
+        """Compile the programs for images of this size in a thread, if it is needed."""
+        size = (height, width)
+        if not self.programs.are_compiled(self._required_programs(size)):
+            threading.Thread(
+                target=self.compile_sizes, args=[size], daemon=True
+            ).start()
 
     def compile_sizes(self, *sizes: ImageSize) -> None:
         """Compile all programs for images of these sizes, required programs first."""
@@ -132,11 +144,9 @@ class InferenceEngine:
             device_image: Image of the object.
             mask: [h w] object pixels, of the size of the image.
         """
-        padded_height, padded_width = device_image.image.shape[1:3]
-        prob = pad_to(mask.astype(np.float32), (padded_height, padded_width))
+        prob = pad_to(mask.astype(np.float32), device_image.image.shape[1:3])
         # As if the network had seen the whole image.
-        bottom, right = device_image.height - 1, device_image.width - 1
-        roi = np.array([[0, bottom, 0, right]], np.int32)
+        roi = np.array([[0, mask.shape[0] - 1, 0, mask.shape[1] - 1]], np.int32)
         return MaskState(self._to_device(prob), self._to_device(roi), mask)
 
     def predict(
@@ -149,9 +159,16 @@ class InferenceEngine:
             clicks: All clicks on the object.
             state: State before the last click.
         """
-        # Cropping is quick and runs in the thread of the request.
-        network_input, roi = self._crop_roi(device_image, clicks, state)
+        network_input, roi = self._cropper.crop_next(device_image, clicks, state)
         prob = self._batcher.predict(network_input)
+        # Where the region cuts the mask, it grows, and the network runs again.
+        for _ in range(self._cropper.max_growths):
+            grown_roi = self._cropper.grow(device_image, prob, roi)
+            if np.array_equal(grown_roi, roi):
+                break
+            roi = grown_roi
+            network_input = self._cropper.crop_at(device_image, clicks, state, roi)
+            prob = self._batcher.predict(network_input)
         return RoiPrediction(prob, np.asarray(roi)[0])
 
     def paste_prediction(
@@ -161,24 +178,20 @@ class InferenceEngine:
 
         Args:
             device_image: Image of the object.
-            prediction: Result of `predict`, also one that was stored.
+            prediction: Result of `predict`, also a stored one, of any zoom options.
         """
         height, width = device_image.height, device_image.width
-        padded_height, padded_width = device_image.image.shape[1:3]
+        shape = device_image.image.shape[1:3]
         crop_prob, roi = prediction.prob[None], prediction.roi
-        # Without zoom a prediction has the size of the image and no region of interest;
-        # a server with other zoom options may have made it.
+        # Made without zoom, it has the size of the image and no region of interest.
         has_zoom = bool(roi[0] >= 0)
         if not has_zoom:
-            crop_prob = pad_to(prediction.prob, (padded_height, padded_width))
+            crop_prob = pad_to(prediction.prob, shape)
             if self._zoom.size is not None:
                 roi = np.array([0, height - 1, 0, width - 1], np.int32)
         roi = self._to_device(roi[None])
         prob, mask = compiled_steps.paste_roi(
-            self._to_device(crop_prob),
-            roi,
-            shape=(padded_height, padded_width),
-            has_zoom=has_zoom,
+            self._to_device(crop_prob), roi, shape=shape, has_zoom=has_zoom
         )
         return MaskState(prob, roi, np.asarray(mask)[0, :height, :width])
 
@@ -197,7 +210,7 @@ class InferenceEngine:
         """
         if not isinstance(self._model, TrainedModel):
             raise ValueError("the model has no token selection; load a trained MST")
-        network_input, roi = self._crop_roi(device_image, clicks, state)
+        network_input, roi = self._cropper.crop_next(device_image, clicks, state)
         last_selection = compiled_steps.select_tokens(self._model, network_input)[-1]
         selection, roi = jax.tree.map(lambda leaf: leaf[0], (last_selection, roi))
         image_size = device_image.height, device_image.width
@@ -205,30 +218,17 @@ class InferenceEngine:
             selection, np.asarray(roi), image_size=image_size, zoom_size=self._zoom.size
         )
 
-    def _crop_roi(
-        self, device_image: DeviceImage, clicks: tuple[Click, ...], state: MaskState
-    ) -> tuple[NetworkInput, Int[Array, "1 4"]]:
-        size = np.array([[device_image.height, device_image.width]], np.int32)
-        return compiled_steps.crop_roi(
-            device_image.image,
-            size,
-            to_click_slots(clicks),
-            state.prob,
-            state.roi,
-            zoom=self._zoom,
-        )
-
     def _to_device(self, array: np.ndarray) -> Array:
         return jax.device_put(array, self._sharding)
 
     def _padded_size(self, size: ImageSize) -> ImageSize:
-        return padded_size(*size, zoom_size=self._zoom.size)
+        return bucket_size(*size, zoom_size=self._zoom.size)
 
     def _dummy_input(self, height: int, width: int) -> NetworkInput:
         """Return the network's input for a black image, to compile with."""
         device_image = self.load_image(np.zeros((height, width, 3), np.uint8))
         state = self.empty_state(device_image)
-        return self._crop_roi(device_image, _ANY_CLICK, state)[0]
+        return self._cropper.crop_next(device_image, _ANY_CLICK, state)[0]
 
     def _check_size(self, height: int, width: int) -> None:
         """Trace the network; raise ValueError if it does not accept the size."""
@@ -268,7 +268,7 @@ class InferenceEngine:
     def _compile_batch(self, batch_size: int, size: ImageSize) -> None:
         network_input = self._dummy_input(*size)
         jax.block_until_ready(self._forward((network_input,) * batch_size))
-        # Only now may the batcher use it: no click waits for the compiler.
+        # Only now may the batcher use it.
         self._batch_sizes[network_input.crop.shape].append(batch_size)
 
     def _compile_token_selection(self, size: ImageSize) -> None:
@@ -282,19 +282,19 @@ class InferenceEngine:
         """Compile cropping and pasting by making a first and a second click."""
         device_image = self.load_image(np.zeros((*size, 3), np.uint8))
         state = self.empty_state(device_image)
-        network_input, roi = self._crop_roi(device_image, _ANY_CLICK, state)
+        network_input, roi = self._cropper.crop_next(device_image, _ANY_CLICK, state)
         prob = np.zeros(network_input.crop.shape[1:3], np.float32)
         state = self.paste_prediction(
             device_image, RoiPrediction(prob, np.asarray(roi)[0])
         )
-        # The second click crops from the output of `paste_prediction`, as all later
-        # ones.
-        jax.block_until_ready(self._crop_roi(device_image, _ANY_CLICK, state))
+        network_input, roi = self._cropper.crop_next(device_image, _ANY_CLICK, state)
+        if self._cropper.max_growths:
+            roi = self._cropper.grow(device_image, prob, roi)
+            network_input = self._cropper.crop_at(device_image, _ANY_CLICK, state, roi)
+        jax.block_until_ready(network_input)
 
 
 def _model_config(model: ClickModelFn) -> dict[str, Any]:
     """Return the block `model` of a trained model's config."""
-    if not isinstance(model, TrainedModel):
-        return {"name": "a function"}
-    config: Any = model.config
+    config: Any = model.config if isinstance(model, TrainedModel) else {}
     return dict(config.get("model", {"name": "a function"}))

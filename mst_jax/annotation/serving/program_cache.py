@@ -43,6 +43,14 @@ class ProgramCache:
         """
         self._requested.update(program_names)
 
+    def are_compiled(self, program_names: Iterable[str]) -> bool:
+        """Return True if all programs are compiled.
+
+        Args:
+            program_names: Names of the programs.
+        """
+        return set(program_names) <= set(self.compiled)
+
     def compile_all(self, programs: Mapping[str, CompileFn]) -> None:
         """Compile the programs that are not compiled yet; wait for those in progress.
 

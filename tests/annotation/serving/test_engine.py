@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.monitoring
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
@@ -39,7 +40,13 @@ def make_clicks(
 
 
 @pytest.mark.parametrize(
-    "zoom", [ZOOM, ZoomOptions(size=None, flip_tta=False)], ids=str
+    "zoom",
+    [
+        ZOOM,
+        ZoomOptions(size=None, flip_tta=False),
+        dataclasses.replace(ZOOM, max_growths=2),
+    ],
+    ids=str,
 )
 def test_clicks_give_the_masks_of_the_predictor(zoom):
     engine, predictor = (
@@ -52,6 +59,32 @@ def test_clicks_give_the_masks_of_the_predictor(zoom):
         same(state.mask, predictor.click(*click))
         prob = np.asarray(state.prob)[0, :60, :84]
         np.testing.assert_allclose(prob, predictor.prob, atol=1e-5)
+
+
+def predict_everywhere(image, clicks, prev_mask):
+    """Return logits of an object that fills the crop."""
+    return jnp.full(prev_mask.shape, 5.0)
+
+
+@pytest.mark.parametrize("max_growths", [0, 1, 2])
+def test_region_grows_where_it_cuts_the_mask_as_in_the_predictor(max_growths):
+    zoom = ZoomOptions(size=48, min_side=8, flip_tta=False, max_growths=max_growths)
+    engine, predictor = (
+        InferenceEngine(predict_everywhere, zoom=zoom),
+        Predictor(predict_everywhere, zoom=zoom),
+    )
+    predictor.set_image(IMAGE)
+    device_image = engine.load_image(IMAGE)
+    # A previous mask of a few pixels gives a small region.
+    mask = np.zeros((60, 84), bool)
+    mask[19:22, 41:44] = True
+    predictor.load_mask(mask)
+    state = engine.state_from_mask(device_image, mask)
+    prediction = engine.predict(device_image, CLICKS[:1], state)
+    state = engine.paste_prediction(device_image, prediction)
+    same(state.mask, predictor.click(*CLICKS[0]))
+    heights = {0: 8, 1: 17, 2: 36}
+    assert state.mask.any(1).sum() >= heights[max_growths]
 
 
 def test_loaded_mask_is_corrected_as_by_the_predictor(engine):

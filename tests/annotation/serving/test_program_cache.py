@@ -11,6 +11,7 @@ def test_requested_programs_are_pending_until_they_are_compiled():
     assert cache.progress() == ([], 2)
     cache.compile_all({"crop": lambda: None})
     assert cache.progress() == (["crop"], 1) and cache.num_pending == 1
+    assert cache.are_compiled(["crop"]) and not cache.are_compiled(["crop", "paste"])
     cache.compile_all({"forward": lambda: None})
     assert cache.progress() == (["crop", "forward"], 1)
 

@@ -220,6 +220,21 @@ class PageDriver:
         return self.tab.locator(".toast").last.inner_text()
 
 
+def delete_folder_objects(request, server_url: str) -> None:
+    """Delete all objects of the images of the served folder.
+
+    Args:
+        request: Playwright's `APIRequestContext`.
+        server_url: URL of the server with a trailing slash.
+    """
+    for image in request.get(f"{server_url}api/images").json()["images"]:
+        if image["session_id"] is None:
+            continue
+        session_url = f"{server_url}api/sessions/{image['session_id']}"
+        for item in request.get(session_url).json()["objects"]:
+            assert request.delete(f"{session_url}/objects/{item['object_id']}").ok
+
+
 def decode_run_lengths(run_lengths: dict) -> Bool[np.ndarray, "h w"]:
     """Decode COCO's uncompressed run lengths into a mask."""
     # Runs alternate, background first, down the columns.

@@ -12,7 +12,9 @@ import { listenForFiles } from "./page/file_input.js";
 import { updateOverlays } from "./page/overlay_loader.js";
 import { connectSliders, updateControls, updatePointer } from "./page/page_controls.js";
 import { pollUntilReady, startServerUpdates } from "./page/server_updates.js";
-import { loadValue, settings, storeValue } from "./page/settings.js";
+import {
+  loadTabNumber, loadValue, settings, storeTabNumber, storeValue,
+} from "./page/settings.js";
 import { fillShortcutList, listenForShortcuts } from "./page/shortcuts.js";
 import { requestDraw, requestRender, setRenderCallback, state } from "./page/state.js";
 import { clearToasts, showToast } from "./page/toast.js";
@@ -20,7 +22,9 @@ import { ImageIndex } from "./panels/image_index.js";
 import { ImageList } from "./panels/image_list.js";
 import { loadLabels, openLabelDialog, renderLabelList } from "./panels/label_list.js";
 import { renderObjectList, showCurrentObject } from "./panels/object_list.js";
-import { RequestRejected, createRequestKey, requestJson } from "./server/api_client.js";
+import {
+  RequestRejected, ServerUnavailable, createRequestKey, requestJson,
+} from "./server/api_client.js";
 
 const PREFETCH_DELAY_MS = 300; // the open image has priority over the next one
 const canvas = elementById("canvas");
@@ -61,7 +65,11 @@ function handleChange() {
     sessionCache.unsavedSessions.filter((session) => session !== state.session);
   state.numUnsavedElsewhere = otherSessions.reduce(
     (sum, { requestQueue }) => sum + requestQueue.numPending, 0);
-  rememberCurrentObject();
+  // In this tab only: other users begin objects of their own.
+  if (state.session) {
+    const currentId = state.session.currentObject?.objectId ?? null;
+    storeTabNumber(state.session.sessionId, currentId);
+  }
   checkForUpdates();
   requestRender();
 }
@@ -137,7 +145,7 @@ function showSession(session, entry) {
     keyboardCursor: null, openError: null,
   });
   session.nextName = state.activeLabel;
-  session.resumeObject(loadTabValue(session.sessionId));
+  session.resumeObject(loadTabNumber(session.sessionId));
   state.viewport.setImageSize(session.image);
   canvas.setAttribute("aria-label", `Image ${session.imageName} with masks`);
   // 2. Remember the session, so that a reload opens it again.
@@ -162,7 +170,7 @@ function showOpenError(error, entry, previousEntry) {
   leaveImage();
   state.session = null;
   state.openError = `${entry.name} cannot be shown: ${error.message}`;
-  if (!(error instanceof RequestRejected)) console.warn(error);
+  if (!isExpected(error)) console.warn(error);
 }
 
 async function prefetchNextImage(entry) {
@@ -212,21 +220,11 @@ function formatNumber(count, noun) {
 
 function showError(error) {
   showToast(error.message);
-  // Everything but a rejected request is unexpected.
-  if (!(error instanceof RequestRejected)) console.warn(error);
+  if (!isExpected(error)) console.warn(error);
 }
 
-/** Remembers the current object of this tab only: other users begin their own. */
-function rememberCurrentObject() {
-  const { session } = state;
-  if (!session) return;
-  const objectId = session.currentObject?.objectId;
-  if (objectId) sessionStorage.setItem(session.sessionId, String(objectId));
-  else sessionStorage.removeItem(session.sessionId);
-}
-
-function loadTabValue(sessionId) {
-  return Number(sessionStorage.getItem(sessionId)) || null;
+function isExpected(error) {
+  return error instanceof RequestRejected || error instanceof ServerUnavailable;
 }
 
 function hoverClick(click) {

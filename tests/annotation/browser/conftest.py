@@ -5,7 +5,7 @@ import pytest
 from mst_jax.data.formats import images
 from tests.helpers.analytic_network import draw_image
 from tests.helpers.browser import browser, serve  # noqa: F401
-from tests.helpers.page_driver import PageDriver
+from tests.helpers.page_driver import PageDriver, delete_folder_objects
 from tests.helpers.token_model import write_token_model
 
 
@@ -43,7 +43,8 @@ def context(browser):  # noqa: F811
 
 @pytest.fixture
 def page(context, server_url, image_dir):
-    """Return a page with the first image of the folder open, then an uploaded one."""
+    """Return a page with an uploaded image; those of the folder have no objects."""
+    delete_folder_objects(context.request, server_url)
     page = PageDriver(context, server_url)
     page.wait_for_session(other_than=None)
     page.open_images(image_dir / "scene.png")

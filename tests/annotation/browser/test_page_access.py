@@ -1,6 +1,9 @@
 """Open images in every way, and recover from bad files and lost connections."""
 
+import numpy as np
 import pytest
+
+from mst_jax.data.formats import images
 
 pytestmark = pytest.mark.browser
 
@@ -58,36 +61,70 @@ def test_clicks_made_offline_arrive_in_order(page, context):
     page.console_errors.clear()
 
 
-def test_lost_responses_do_not_repeat_actions(page, context):
-    lost_statuses = []
+def test_full_disk_is_reported_and_nothing_is_lost(page):
+    page.click(42, 20)
+    message = "the disk of the server is full"
+    page.tab.route(
+        "**/clicks", lambda route: route.fulfill(status=507, json={"error": message})
+    )
+    for x in (10, 20):
+        page.tab.mouse.click(*page.window_position(x, 50), delay=page.press_ms)
+    page.wait_for_status(message)
+    page.wait_for_status("2 not saved yet")
+    page.tab.unroute("**/clicks")
+    page.tab.wait_for_selector("#save-status:not(.offline)")
+    page.wait_until_saved()
+    clicks = page.fetch_session()["objects"][0]["clicks"]
+    assert [click["x"] for click in clicks] == [42, 10, 20]
+    assert all("507" in error for error in page.console_errors)
+    page.console_errors.clear()
+
+
+def test_lost_responses_do_not_repeat_actions(page, context, tmp_path):
+    lost_statuses = {}
 
     def lose_response(route):
-        if route.request.method == "POST" and len(lost_statuses) < 2:
+        resource = route.request.url.rpartition("/")[2]
+        if resource not in lost_statuses:
             # The request reaches the server, but its response never arrives.
-            lost_statuses.append(route.fetch().status)
+            lost_statuses[resource] = route.fetch().status
             route.abort()
         else:
             route.continue_()
 
-    context.route("**/objects", lose_response)
-    context.route("**/clicks", lose_response)
+    for resource in ("objects", "clicks", "undo", "label-map"):
+        context.route(f"**/{resource}", lose_response)
     page.click(42, 20)
     page.click(10, 50)
-    # The server has created the object and applied the click.
-    assert lost_statuses == [201, 200]
+    page.click(70, 50)
+    page.press_key("z")
+    # The server has applied what the page has sent a second time.
+    assert lost_statuses == {"objects": 201, "clicks": 200, "undo": 200}
     (item,) = page.fetch_session()["objects"]
     assert [click["x"] for click in item["clicks"]] == [42, 10]
     page_clicks = [item["clicks"] for item in page.objects]
     assert page_clicks == [[[42, 20, True], [10, 50, True]]]
+    # The objects of a label map are not added twice.
+    label_map = np.zeros((60, 84), np.uint8)
+    label_map[5:20, 5:20] = 3
+    (tmp_path / "labels.png").write_bytes(images.encode_png(label_map))
+    page.tab.set_input_files("#mask-file-input", tmp_path / "labels.png")
+    page.tab.wait_for_selector("#object-list li:nth-child(2)")
+    page.wait_until_saved()
+    assert lost_statuses["label-map"] == 201
+    assert len(page.fetch_masks()) == len(page.objects) == 2
     assert all("ERR_FAILED" in error for error in page.console_errors)
     page.console_errors.clear()
 
 
 def test_closed_session_is_reported_and_another_image_is_opened(page):
     page.click(42, 20)
-    session_url = f"{page.server_url}api/sessions/{page.session_id}"
+    page_url, session_id = page.tab.url, page.session_id
+    # A page that is open would upload the image again.
+    page.tab.goto("about:blank")
+    session_url = f"{page.server_url}api/sessions/{session_id}"
     assert page.tab.request.delete(session_url).ok
-    page.tab.reload()
+    page.tab.goto(page_url)
     page.tab.wait_for_selector(".toast")
     assert "session has ended" in page.last_toast()
     page.wait_for_image("scene 0.png")

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from tests.helpers.page_driver import PageDriver
+from tests.helpers.page_driver import PageDriver, delete_folder_objects
 
 pytestmark = pytest.mark.browser
 
@@ -16,15 +16,11 @@ def pages(browser, server_url):
         pages = []
         for _ in range(2):
             context = stack.enter_context(browser.new_context())
+            delete_folder_objects(context.request, server_url)
             page = PageDriver(context, server_url)
             page.wait_for_session(other_than=None)
             page.open_listed("scene 2.png")
             pages.append(page)
-        for item in pages[0].objects:
-            session_url = f"{server_url}api/sessions/{pages[0].session_id}"
-            pages[0].tab.request.delete(f"{session_url}/objects/{item['id']}")
-        for page in pages:
-            wait_for_objects(page, 0)
         yield pages
         for page in pages:
             assert page.external_requests == []

@@ -141,13 +141,14 @@ def test_undo_reverts_clicks_before_an_earlier_deletion(page):
 def test_status_names_objects_that_are_not_finished(page):
     page.open_listed("scene 2.png")
     page.click(42, 20)
-    page.wait_for_status("Not finished: object 1")
+    status = f"Not finished: {page.current_object['name']}"
+    page.wait_for_status(status)
     page.press_key("Space")
     page.wait_for_status("Saved")
     # A reopened object is not finished until it is left.
     page.press_key("k")
     page.click(10, 50)
-    page.wait_for_status("Not finished: object 1")
+    page.wait_for_status(status)
     page.press_key("a")
     page.wait_for_image("scene 1.png")
     page.press_key("d")
@@ -184,7 +185,7 @@ def test_next_image_opens_while_the_server_is_still_busy_with_the_last_one(page)
     page.tab.route("**/clicks", lambda route: None)  # the response never arrives
     page.tab.mouse.click(*page.window_position(42, 20), delay=page.press_ms)
     page.tab.keyboard.press("d", delay=page.press_ms)
-    page.tab.wait_for_function("document.title === 'scene 1.png'", timeout=1000)
+    page.tab.wait_for_function("() => document.title === 'scene 1.png'", timeout=1000)
     page.tab.wait_for_selector("#save-status:has-text('Saving')")
     page.tab.unroute("**/clicks")
 

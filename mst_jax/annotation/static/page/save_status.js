@@ -13,7 +13,8 @@ export function describeSaveStatus(session, numUnsavedElsewhere) {
   const { unavailableReason } = session.requestQueue;
   // 1. Nothing can be stored now.
   if (unavailableReason) {
-    const text = `${unavailableReason} ${numPending} not saved yet, retrying`;
+    const reason = unavailableReason.replace(/\.$/, "");
+    const text = `${reason}: ${numPending} not saved yet, retrying`;
     return { text, isProblem: true };
   }
   if (numPending) return { text: `Saving ${numPending} …`, isProblem: false };

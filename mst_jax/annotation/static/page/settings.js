@@ -27,6 +27,30 @@ export function storeValue(name, value) {
   } catch { /* full or forbidden: the server keeps the annotations anyway */ }
 }
 
+/**
+ * Remembers a number for this tab only; never throws.
+ * @param {string} name
+ * @param {?number} number null: forgets it
+ */
+export function storeTabNumber(name, number) {
+  try {
+    if (number === null) sessionStorage.removeItem(KEY_PREFIX + name);
+    else sessionStorage.setItem(KEY_PREFIX + name, String(number));
+  } catch { /* forbidden: a reload forgets it */ }
+}
+
+/**
+ * @param {string} name
+ * @returns {?number} what `storeTabNumber` has stored; null: nothing
+ */
+export function loadTabNumber(name) {
+  try {
+    return Number(sessionStorage.getItem(KEY_PREFIX + name)) || null;
+  } catch {
+    return null;
+  }
+}
+
 /** Settings of the user; changed only by `updateSettings`. */
 export const settings = {
   /** "fill", "outline" or "probability". */

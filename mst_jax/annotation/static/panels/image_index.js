@@ -124,7 +124,8 @@ export class ImageIndex {
     Object.assign(this.filter, changes);
     this.#requestedPages.clear();
     this.#listed.clear();
-    if (this.#hasFolder) await this.#loadPage(0);
+    // The page of the current image, so that its neighbors are known.
+    if (this.#hasFolder) await this.#loadPage(0, this.currentEntry?.name);
     this.onChange();
   }
 
@@ -161,8 +162,7 @@ export class ImageIndex {
    */
   async entryOfSession(sessionId, folderImage) {
     if (folderImage !== null) {
-      const around = encodeURIComponent(folderImage);
-      await this.#loadPage(0, `&around=${around}`);
+      await this.#loadPage(0, folderImage);
       return this.#entryOfImage({ name: folderImage, session_id: sessionId });
     }
     let entry = this.uploads.find((upload) => upload.sessionId === sessionId);
@@ -203,12 +203,14 @@ export class ImageIndex {
     return this.#listed.get(folderPosition) ?? null;
   }
 
-  async #loadPage(offset, extraParameters = "") {
+  /** Loads the page at an offset, or the one with an image that is listed. */
+  async #loadPage(offset, around = "") {
     const { status, search } = this.filter;
     const parameters = new URLSearchParams({ offset, limit: PAGE_SIZE });
     if (status) parameters.set("status", status);
     if (search) parameters.set("search", search);
-    const page = await requestJson("GET", `/images?${parameters}${extraParameters}`);
+    if (around) parameters.set("around", around);
+    const page = await requestJson("GET", `/images?${parameters}`);
     // The filter has changed in the meantime.
     if (status !== this.filter.status || search !== this.filter.search) return;
     const lastPosition = this.positionOf(this.currentEntry);

@@ -73,7 +73,8 @@ export class ImageList {
     const isFailed = entry.status === "failed";
     const image = isFailed || !thumbnailUrl(entry)
       ? html`<i class="thumbnail"></i>`
-      : html`<img class="thumbnail" alt="" src=${thumbnailUrl(entry)}>`;
+      : html`<img class="thumbnail" alt="" src=${thumbnailUrl(entry)}
+          @error=${({ target }) => (target.style.visibility = "hidden")}>`;
     return html`<li class="image-row" style=${style}
         aria-setsize=${this.index.length} aria-posinset=${position + 1}>
       <button title=${entry.name} aria-current=${isCurrent ? "true" : nothing}
@@ -85,10 +86,11 @@ export class ImageList {
 
   #renderCounts() {
     const { counts, numInFolder, isScanning } = this.index;
-    elementById("image-panel-count").textContent =
-      numInFolder ? `${formatCount(counts.done)} of ${formatCount(numInFolder)} done` : "";
+    const progress = `${formatCount(counts.done)} of ${formatCount(numInFolder)} done`;
+    const countOutput = elementById("image-panel-count");
+    countOutput.textContent = numInFolder ? progress : "";
+    countOutput.title = isScanning ? "The server still reads the folder." : "";
     elementById("image-filter").hidden = numInFolder === 0;
-    elementById("scan-message").hidden = !isScanning;
     for (const option of elementById("image-status").options) {
       const count = option.value ? counts[option.value] : numInFolder;
       option.textContent = `${STATUS_NAMES[option.value] ?? "All"} (${formatCount(count)})`;

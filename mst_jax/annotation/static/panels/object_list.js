@@ -2,6 +2,7 @@
  * Rows keep their elements while their object or click exists. Called by app.js. */
 
 import { elementById } from "../page/dom.js";
+import { state } from "../page/state.js";
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 
@@ -17,9 +18,9 @@ export function renderObjectList(session, handlers) {
   elementById("object-count").textContent = objects.length || "";
   render(repeat(objects, (object) => object,
     (object) => objectRow(session, object, handlers)), elementById("object-list"));
-  // Names of all objects are suggestions for the others.
-  const objectNames = [...new Set(objects.map(({ name }) => name))];
-  render(objectNames.map((name) => html`<option value=${name}></option>`),
+  // Labels, and names of other objects, are suggestions.
+  const names = [...state.labels, ...objects].map(({ name }) => name);
+  render([...new Set(names)].map((name) => html`<option value=${name}></option>`),
     elementById("object-names"));
   renderClickList(session, handlers);
 }
@@ -57,9 +58,9 @@ function objectRow(session, object, handlers) {
 function nameInput(session, object, placeholder) {
   const renameObject = ({ target }) => {
     const name = target.value.trim();
-    // An empty name is invalid; the old one comes back.
+    // The old name comes back if the new one is empty or the server rejects it.
+    target.value = object.name;
     if (name && name !== object.name) session.updateObject(object, { name });
-    else target.value = object.name;
   };
   const leaveInput = ({ key, target }) => {
     if (key !== "Enter" && key !== "Escape") return;

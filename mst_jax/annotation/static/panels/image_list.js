@@ -119,7 +119,7 @@ function describeEntry({ status, numObjects, reason }) {
   if (status === "failed") return reason;
   if (!status || status === "empty") return "";
   const objects = numObjects === 1 ? "1 object" : `${numObjects} objects`;
-  return status === "done" ? `✓ ${objects}` : `◐ ${objects}, in progress`;
+  return status === "done" ? `✓ ${objects}` : `◐ in progress (${numObjects})`;
 }
 
 function thumbnailUrl({ thumbnailUrl: url, sessionId }) {

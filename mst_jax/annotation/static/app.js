@@ -1,21 +1,21 @@
 /** Entry point of the page, loaded by index.html: connects modules, opens images. */
 
-import { SessionCache } from "./page/session_cache.js";
 import { renderScene } from "./drawing/render.js";
+import { brushCursor, connectCanvas, endStroke } from "./input/canvas_events.js";
+import { listenForFiles } from "./input/file_input.js";
+import { fillShortcutList, listenForShortcuts } from "./input/shortcuts.js";
 import {
   applyLabel, changeSettings, createActions, deleteObject, exportFolder, exportMasks,
   setClickSign, setImagePanelOpen, setTool,
 } from "./page/actions.js";
-import { brushCursor, connectCanvas, endStroke } from "./page/canvas_events.js";
 import { elementById, labelButtons } from "./page/dom.js";
-import { listenForFiles } from "./page/file_input.js";
 import { updateOverlays } from "./page/overlay_loader.js";
 import { connectSliders, updateControls, updatePointer } from "./page/page_controls.js";
 import { pollUntilReady, startServerUpdates } from "./page/server_updates.js";
+import { SessionCache } from "./page/session_cache.js";
 import {
   loadTabNumber, loadValue, settings, storeTabNumber, storeValue,
 } from "./page/settings.js";
-import { fillShortcutList, listenForShortcuts } from "./page/shortcuts.js";
 import { requestDraw, requestRender, setRenderCallback, state } from "./page/state.js";
 import { clearToasts, showToast } from "./page/toast.js";
 import { ImageIndex } from "./panels/image_index.js";
@@ -95,8 +95,9 @@ async function findEntry(sessionId) {
   } catch (error) {
     const upload = imageIndex.uploads.find((entry) => entry.sessionId === sessionId);
     if (upload) imageIndex.removeUpload(upload);
-    showError(error.status === 404
-      ? new RequestRejected("This session has ended. Open the image again.", 404) : error);
+    const isClosed = error.status === 404;
+    if (isClosed) showToast("This session has ended. Open the image again.");
+    else showError(error);
     return null;
   }
 }
@@ -183,7 +184,8 @@ async function prefetchNextImage(entry) {
 async function openNeighborImage(step) {
   const entry = await imageIndex.neighborEntry(step).catch(showError);
   if (entry) return openImage(entry);
-  if (entry === null) showToast(step > 0 ? "This is the last image." : "This is the first image.");
+  const place = step > 0 ? "last" : "first";
+  if (entry === null) showToast(`This is the ${place} image.`);
 }
 
 /** Opens the current image again after the server has closed its session. */
@@ -202,7 +204,8 @@ async function importIntoFolder(file) {
       ? "application/json" : "application/zip";
     const body = new Blob([file], { type });
     const result = await requestJson("POST", "/import", body, createRequestKey());
-    const skipped = result.skipped.length ? ` Skipped: ${result.skipped.join(" ")}` : "";
+    const reasons = result.skipped.join(" ");
+    const skipped = reasons && ` Skipped: ${reasons}`;
     const { num_objects: numObjects, num_images: numImages } = result;
     showToast(`${formatNumber(numObjects, "object")} in ${
       formatNumber(numImages, "image")} ${numObjects === 1 ? "was" : "were"} added.${

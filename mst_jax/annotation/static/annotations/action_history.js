@@ -1,5 +1,5 @@
-/** Decides what undo and redo revert: a deletion of an object, or a change of the current
- * object, whose own history is the server's. Used by session.js. */
+/** Decides what undo and redo revert: a deletion of an object, or a change of the
+ * current object, whose own history is the server's. Used by session.js. */
 
 export class ActionHistory {
   /** Deleted objects, the last one at the end. */

@@ -34,7 +34,7 @@ export class AnnotatedObject {
 
   /**
    * Takes over ID, clicks, history and mask from a response.
-   * @param {object} serverObject object as the server describes it, maybe without a mask
+   * @param {object} serverObject as the server describes it, maybe without a mask
    */
   updateFromServer(serverObject) {
     const hasNewMask = serverObject.mask && serverObject.version !== this.version;
@@ -51,7 +51,7 @@ export class AnnotatedObject {
   }
 }
 
-/** Keeps the click objects that the page knows already, so that lists keep their rows. */
+/** Keeps the click objects that the page knows, so that lists keep their rows. */
 function reuseClicks({ clicks, pendingClicks }, newClicks) {
   const unusedClicks = [...clicks, ...pendingClicks];
   return newClicks.map((newClick) => {

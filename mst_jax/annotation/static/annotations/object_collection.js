@@ -1,5 +1,5 @@
-/** The objects of a session in order of creation, kept equal to those of the server. Used
- * by session.js. */
+/** The objects of a session in order of creation, kept equal to those of the server.
+ * Used by session.js. */
 
 import { AnnotatedObject } from "./annotated_object.js";
 

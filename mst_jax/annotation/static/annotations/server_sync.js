@@ -1,5 +1,5 @@
-/** Sends the actions of a session in order, and takes over what other users have changed.
- * Used by session.js. */
+/** Sends the actions of a session in order, and takes over what other users have
+ * changed. Used by session.js. */
 
 import { RequestQueue } from "../server/request_queue.js";
 
@@ -64,7 +64,7 @@ export class ServerSync {
     return true;
   }
 
-  /** @param {object} serverState the session, or its changes, as the server describes it */
+  /** @param {object} serverState the session, or its changes, as the server has them */
   mergeState(serverState) {
     this.#revision = serverState.revision;
     this.isExported = serverState.is_exported;

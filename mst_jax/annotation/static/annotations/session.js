@@ -1,13 +1,13 @@
 /** The annotations of one image. New clicks, painted masks, attributes and deletions of
  * objects appear at once; other changes appear with the server's response. Requests are
- * sent one after the other. Opened by page/session_cache.js; used by actions and panels. */
+ * sent one after the other. Opened by session_cache.js; used by actions and panels. */
 
+import { encodeMaskPng } from "../drawing/binary_mask.js";
+import { nextObjectColor } from "../drawing/colors.js";
 import { ActionHistory } from "./action_history.js";
 import { AnnotatedObject } from "./annotated_object.js";
 import { ObjectCollection } from "./object_collection.js";
 import { ServerSync } from "./server_sync.js";
-import { encodeMaskPng } from "../drawing/binary_mask.js";
-import { nextObjectColor } from "../drawing/colors.js";
 
 export class AnnotationSession {
   /** @type {?string} name of new objects; null: the server names them */
@@ -46,24 +46,10 @@ export class AnnotationSession {
     return new AnnotationSession(sessionState, image, client, callbacks);
   }
 
-  /** @returns {AnnotatedObject[]} in order of creation */
-  get objects() {
-    return this.#collection.items;
-  }
-
-  /** @returns {?AnnotatedObject} null: the next click creates an object */
-  get currentObject() {
-    return this.#collection.currentObject;
-  }
-
-  get requestQueue() {
-    return this.sync.requestQueue;
-  }
-
-  /** Whether no request waits for its response. */
-  get isIdle() {
-    return this.sync.isIdle;
-  }
+  get objects() { return this.#collection.items; }
+  get currentObject() { return this.#collection.currentObject; }
+  get requestQueue() { return this.sync.requestQueue; }
+  get isIdle() { return this.sync.isIdle; }
 
   /**
    * Returns the object that clicks and strokes apply to; creates one if needed.
@@ -264,7 +250,8 @@ export class AnnotationSession {
 
   /** Finishes an object, and deletes it if it turns out to be empty. */
   async #leaveObject(object) {
-    if (!object.isEmpty && !object.finished) this.updateObject(object, { finished: true });
+    const isUnfinished = !object.isEmpty && !object.finished;
+    if (isUnfinished) this.updateObject(object, { finished: true });
     await this.requestQueue.whenIdle();
     const isGone = object === this.currentObject || !this.objects.includes(object);
     if (object.isEmpty && !isGone) this.discardObject(object);

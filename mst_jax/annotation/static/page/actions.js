@@ -1,10 +1,10 @@
 /** The actions of buttons and keyboard shortcuts, by name. Used by app.js. */
 
+import { downloadFile } from "../server/api_client.js";
 import { elementById } from "./dom.js";
 import { settings, switchTheme, updateSettings } from "./settings.js";
 import { requestRender, state } from "./state.js";
 import { clearToasts, showToast } from "./toast.js";
-import { downloadFile } from "../server/api_client.js";
 
 const ZOOM_STEP = 1.25; // zoom factor of one key press
 const BRUSH_STEP = 5; // brush size of one key press
@@ -128,7 +128,8 @@ export function applyLabel(label) {
   const isSwitchedOff = !object && state.activeLabel === label;
   state.activeLabel = isSwitchedOff ? null : label;
   if (state.session) state.session.nextName = state.activeLabel;
-  if (object && object.name !== label) state.session.updateObject(object, { name: label });
+  const isRenamed = object && object.name !== label;
+  if (isRenamed) state.session.updateObject(object, { name: label });
   requestRender();
 }
 
@@ -172,8 +173,8 @@ function undo() {
 function finishObject() {
   const object = state.session?.currentObject;
   if (!object) return;
-  if (object.isEmpty) showToast("This object is empty. Click on it before you finish it.");
-  else state.session.selectObject(null);
+  if (!object.isEmpty) return state.session.selectObject(null);
+  showToast("This object is empty. Click on it before you finish it.");
 }
 
 /** Selects the next (1) or the previous (-1) object. */

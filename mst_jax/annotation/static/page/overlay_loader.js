@@ -15,7 +15,10 @@ export function updateOverlays() {
   const isOnServer = object && object.version !== null;
   const showsProbability = settings.maskView === "probability" && !object?.mask.isEmpty;
   updateOverlay("probability", isOnServer && showsProbability ? object : null,
-    async () => colorizeProbability(await session.client.fetchProbability(object.objectId)));
+    async () => {
+      const grayMap = await session.client.fetchProbability(object.objectId);
+      return colorizeProbability(grayMap);
+    });
   const showsTokens =
     settings.showTokens && serverInfo.has_token_selection && object?.clicks.length;
   updateOverlay("tokenBoxes", isOnServer && showsTokens ? object : null,

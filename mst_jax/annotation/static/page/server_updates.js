@@ -29,9 +29,11 @@ export async function pollUntilReady() {
  * @returns {() => void} function to call whenever requests have been added or answered
  */
 export function startServerUpdates({ refreshImages, onSessionClosed }) {
-  const updateOverview = () => Promise.all([refreshImages(), loadLabels()]).catch(() => {});
+  const updateOverview = () =>
+    Promise.all([refreshImages(), loadLabels()]).catch(() => {});
   const isVisible = () => document.visibilityState === "visible";
-  repeatForever(CHANGES_INTERVAL_MS, () => isVisible() && fetchChanges(onSessionClosed));
+  repeatForever(CHANGES_INTERVAL_MS,
+    () => isVisible() && fetchChanges(onSessionClosed));
   repeatForever(OVERVIEW_INTERVAL_MS, () => isVisible() && updateOverview());
   let wasIdle = true;
   return () => {

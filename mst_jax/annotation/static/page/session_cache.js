@@ -1,9 +1,10 @@
-/** Sessions that stay open beside the visible one: those of the images seen last, of the
- * next image, and those with requests on their way. Used by app.js. */
+/** Sessions that stay open beside the visible one: those of the images seen last, of
+ * the next image, and those with requests on their way. Used by app.js. */
 
 import { AnnotationSession } from "../annotations/session.js";
-import { requestJson, sendRequest, RequestRejected, createRequestKey }
-  from "../server/api_client.js";
+import {
+  RequestRejected, createRequestKey, requestJson, sendRequest,
+} from "../server/api_client.js";
 import { SessionClient } from "../server/session_client.js";
 
 const MAX_IDLE_SESSIONS = 4; // each holds an image and its masks in memory

@@ -25,7 +25,7 @@ export const state = {
   hoveredClick: null,
   /** Overlays of the current object: {probability, tokenBoxes}. */
   overlays: {},
-  /** @type {?{totalMs: number, modelMs: number}} time from the last click to its mask */
+  /** @type {?{totalMs: number, modelMs: number}} from the last click to its mask */
   clickLatency: null,
   /** @type {?string} name of the image that is being opened */
   openingImageName: null,
@@ -47,8 +47,8 @@ let havePanelsChanged = false;
 
 /**
  * Sets the function that draws the page, and draws it for the first time.
- * @param {(havePanelsChanged: boolean) => void} renderCallback false: only the canvas and
- *   the pointer position have changed
+ * @param {(havePanelsChanged: boolean) => void} renderCallback false: only the
+ *   canvas and the pointer position have changed
  */
 export function setRenderCallback(renderCallback) {
   renderPage = renderCallback;

@@ -1,8 +1,8 @@
 /** The images of the served folder, loaded in pages as the list is scrolled, and those
  * opened by the user. Used by app.js; image_list.js shows them. */
 
-import { requestJson } from "../server/api_client.js";
 import { loadValue, storeValue } from "../page/settings.js";
+import { requestJson } from "../server/api_client.js";
 
 const PAGE_SIZE = 200; // images of one request
 const MAX_STORED_UPLOADS = 60; // opened images that are remembered
@@ -182,7 +182,7 @@ export class ImageIndex {
     ));
   }
 
-  /** Forgets an upload that cannot be opened again: its session and its file are gone. */
+  /** Forgets an upload that cannot be opened: its session and its file are gone. */
   removeUpload(entry) {
     this.uploads = this.uploads.filter((upload) => upload !== entry);
     this.store();

@@ -2,8 +2,8 @@
  * visible exist, so that long lists stay fast. Used by app.js. */
 
 import { elementById } from "../page/dom.js";
-import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 
 const ROW_HEIGHT = 56; // CSS pixels, as in panels.css
 const NUM_EXTRA_ROWS = 6; // above and below the visible ones
@@ -50,7 +50,8 @@ export class ImageList {
     const position = this.index.positionOf(this.index.currentEntry);
     const { scrollTop, clientHeight } = this.scrollArea;
     const rowTop = position * ROW_HEIGHT;
-    const isVisible = rowTop >= scrollTop && rowTop + ROW_HEIGHT <= scrollTop + clientHeight;
+    const rowBottom = rowTop + ROW_HEIGHT;
+    const isVisible = rowTop >= scrollTop && rowBottom <= scrollTop + clientHeight;
     if (position >= 0 && !isVisible) {
       this.scrollArea.scrollTop = rowTop - (clientHeight - ROW_HEIGHT) / 2;
     }
@@ -93,7 +94,8 @@ export class ImageList {
     elementById("image-filter").hidden = numInFolder === 0;
     for (const option of elementById("image-status").options) {
       const count = option.value ? counts[option.value] : numInFolder;
-      option.textContent = `${STATUS_NAMES[option.value] ?? "All"} (${formatCount(count)})`;
+      const name = STATUS_NAMES[option.value] ?? "All";
+      option.textContent = `${name} (${formatCount(count)})`;
     }
   }
 

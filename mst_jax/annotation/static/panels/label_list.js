@@ -4,8 +4,8 @@
 import { elementById } from "../page/dom.js";
 import { requestRender, state } from "../page/state.js";
 import { requestJson } from "../server/api_client.js";
-import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 
 const NUM_KEYS = 9;
 

@@ -3,8 +3,8 @@
 
 import { elementById } from "../page/dom.js";
 import { state } from "../page/state.js";
-import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 
 /**
  * Updates the panel.
@@ -39,6 +39,7 @@ function objectRow(session, object, handlers) {
     object.isHidden = !object.isHidden;
     session.callbacks.onChange();
   });
+  const deleteObject = oncePerPress(() => handlers.onDelete(object));
   const status = object.finished ? "finished" : "not finished";
   return html`<li class=${object.isHidden ? "hidden-object" : ""}
       aria-current=${isCurrent ? "true" : nothing}
@@ -51,7 +52,7 @@ function objectRow(session, object, handlers) {
       <output class="object-area" title=${status}>${object.finished ? "✓ " : ""}${
         formatArea(object, session.image)}</output>
       ${iconButton("eye", `Show ${name}`, toggleVisibility, !object.isHidden)}
-      ${iconButton("close", `Delete ${name}`, oncePerPress(() => handlers.onDelete(object)))}
+      ${iconButton("close", `Delete ${name}`, deleteObject)}
     </span></li>`;
 }
 

@@ -1,7 +1,7 @@
 /** Sends requests to the REST interface. The other modules of server/ and the panels
  * build on it. */
 
-/** Statuses after which the same request may succeed later: too slow, busy, disk full. */
+/** Statuses after which a request may succeed later: too slow, busy, disk full. */
 const RETRY_STATUSES = [408, 429, 502, 503, 504, 507];
 const DOWNLOAD_URL_MS = 60_000; // time until the URL of a download is released
 
@@ -35,11 +35,10 @@ export async function sendRequest(method, path, body, requestKey) {
   if (isBytes) headers["Content-Type"] = body.type || "image/unknown";
   else if (body !== undefined) headers["Content-Type"] = "application/json";
   if (requestKey) headers["Idempotency-Key"] = requestKey;
+  const encodedBody = isBytes || body === undefined ? body : JSON.stringify(body);
   let response;
   try {
-    response = await fetch(`/api${path}`, {
-      method, headers, body: isBytes || body === undefined ? body : JSON.stringify(body),
-    });
+    response = await fetch(`/api${path}`, { method, headers, body: encodedBody });
   } catch {
     // fetch fails only without a response; HTTP errors are handled below.
     throw new ServerUnavailable("The server does not respond.");

@@ -1,5 +1,5 @@
-/** Runs tasks one after the other, in the order of the user's actions, and repeats a task
- * while the server is unavailable. Used by session.js. */
+/** Runs tasks one after the other, in the order of the user's actions, and repeats a
+ * task while the server is unavailable. Used by server_sync.js. */
 
 import { ServerUnavailable, createRequestKey } from "./api_client.js";
 

@@ -92,7 +92,8 @@ export class SessionClient {
    * @returns {Promise<ServerObject>}
    */
   replaceMask(objectId, maskPng, requestKey) {
-    return requestJson("PUT", `${this.#objectPath(objectId)}/mask`, maskPng, requestKey);
+    const path = `${this.#objectPath(objectId)}/mask`;
+    return requestJson("PUT", path, maskPng, requestKey);
   }
 
   /** @returns {Promise<{objects: ServerObject[]}>} the objects of a label map */

@@ -1,6 +1,6 @@
 /** Receives files from the file dialog, drag and drop, and paste. Used by app.js. */
 
-import { elementById } from "./dom.js";
+import { elementById } from "../page/dom.js";
 
 /**
  * Listens for files.

@@ -2,13 +2,13 @@
  * Used by app.js; pointer_gestures.js supplies the gestures. */
 
 import { BrushStroke, brushDiameter } from "../drawing/brush.js";
-import { listenForGestures } from "../drawing/pointer_gestures.js";
 import { CLICK_RADIUS } from "../drawing/render.js";
+import { isInsideImage } from "../page/page_controls.js";
+import { settings } from "../page/settings.js";
+import { requestDraw, requestRender, state } from "../page/state.js";
+import { showToast } from "../page/toast.js";
 import { listenForCursorKeys } from "./keyboard_cursor.js";
-import { isInsideImage } from "./page_controls.js";
-import { settings } from "./settings.js";
-import { requestDraw, requestRender, state } from "./state.js";
-import { showToast } from "./toast.js";
+import { listenForGestures } from "./pointer_gestures.js";
 
 const HIT_RADIUS = CLICK_RADIUS + 4; // CSS pixels around a click that still hit it
 

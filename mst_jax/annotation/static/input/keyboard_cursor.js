@@ -1,7 +1,7 @@
 /** Clicks without a mouse: arrow keys move a cross over the image, Enter clicks on it.
  * Used by canvas_events.js. */
 
-import { requestDraw, state } from "./state.js";
+import { requestDraw, state } from "../page/state.js";
 
 const STEP = 12; // CSS pixels of one key press
 const DIRECTIONS = {

@@ -34,6 +34,12 @@ class DeviceImage(NamedTuple):
     height: int
     width: int
 
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """Height and width with padding, in pixels."""
+        _, padded_height, padded_width, _ = self.image.shape
+        return padded_height, padded_width
+
 
 class MaskState(NamedTuple):
     """The mask of an object, as the next click needs it.

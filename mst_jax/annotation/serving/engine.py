@@ -144,7 +144,7 @@ class InferenceEngine:
             device_image: Image of the object.
             mask: [h w] object pixels, of the size of the image.
         """
-        prob = pad_to(mask.astype(np.float32), device_image.image.shape[1:3])
+        prob = pad_to(mask.astype(np.float32), device_image.padded_size)
         # As if the network had seen the whole image.
         roi = np.array([[0, mask.shape[0] - 1, 0, mask.shape[1] - 1]], np.int32)
         return MaskState(self._to_device(prob), self._to_device(roi), mask)
@@ -181,7 +181,7 @@ class InferenceEngine:
             prediction: Result of `predict`, also a stored one, of any zoom options.
         """
         height, width = device_image.height, device_image.width
-        shape = device_image.image.shape[1:3]
+        shape = device_image.padded_size
         crop_prob, roi = prediction.prob[None], prediction.roi
         # Made without zoom, it has the size of the image and no region of interest.
         has_zoom = bool(roi[0] >= 0)

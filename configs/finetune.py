@@ -50,14 +50,18 @@ def get_config() -> ConfigDict:
     config.losses = dict(
         normalized_focal=1.0, dice=1.0, token_contrast=0.001, token_score=0.5
     )
+    # Adam's first steps change each parameter by about the learning rate, whatever the
+    # gradient. With 4e-4, the rate of configs/objects.py, the neck and the decoder were
+    # worse after 20 steps than before: mean IoU after one click 27 % instead of 48 %
+    # (6 objects in electron micrographs, one run).
     config.optimizer = dict(
         name="adamw",
-        learning_rate=3e-4,
+        learning_rate=5e-5,
         lr_rules=(
             ("embed/hints.*", 0.05),
             ("backbone/block.*|embed/(image|positions).*", 0.03),
         ),
-        warmup=5,
+        warmup=2,
         schedule="cosine",
         weight_decay=0.05,
         clip_norm=1.0,

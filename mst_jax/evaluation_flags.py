@@ -33,8 +33,11 @@ def make_parser() -> CommandParser:
         "--compare", type=Path, nargs="+", default=[], help="earlier JSON, for the plot"
     )
     # Which objects are evaluated, and how the command runs.
-    split_names = ", ".join(PREFERRED_SPLITS)
-    add("--split", help=f"default: the first of {split_names} that the dataset has")
+    add(
+        "--split",
+        help="default: the split of this dataset that the model was validated on, else "
+        f"the first of {', '.join(PREFERRED_SPLITS)} that the dataset has",
+    )
     add(
         "--min-area-fraction",
         type=float,

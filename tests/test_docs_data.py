@@ -9,7 +9,7 @@ DATA_PAGE = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
 
 
 def test_every_data_set_is_in_the_table():
-    table = DATA_PAGE.split("## The sets")[1].split("## What is an object")[0]
+    table = DATA_PAGE.split("## Supported datasets")[1].split("## What is an object")[0]
     table_rows = [line for line in table.splitlines() if line.startswith("| `")]
     listed_names = {
         name

@@ -1,14 +1,18 @@
-"""Turn a box into a prompt for models that know clicks and a previous mask.
+"""Turn a box into a prompt for models that know clicks and a region of interest.
 
-The filled box is the previous mask, and the click is on its center.
+The network sees the region around the box, and the click is on its center. A filled box as
+previous mask is worse: the models correct a mask as little as possible.
 """
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from mst_jax.inference.click_session import Click, ClickSession
+from mst_jax.geometry import boxes
+from mst_jax.inference.click_session import Click, ClickSession, to_click_slots
+from mst_jax.interaction.zoom import EXPANSION_RATIO
 
 
 def parse_box(
@@ -63,20 +67,34 @@ def parse_box(
     return np.clip(corners, 0, [width - 1, height - 1] * 2)
 
 
-def draw_box(
-    corners: Float[np.ndarray, " 4"], height: int, width: int
-) -> Float[np.ndarray, "{height} {width}"]:
-    """Draw a box as a mask, with probability 1 inside and 0 outside.
+def roi_of_box(
+    corners: Float[np.ndarray, " 4"],
+    clicks: tuple[Click, ...],
+    session: ClickSession,
+    *,
+    min_side: int,
+) -> Int[np.ndarray, " 4"]:
+    """Return the region of interest around a box and the positive clicks.
+
+    It is expanded as the region around a mask is, see `interaction.zoom.next_roi`.
 
     Args:
         corners: [4] left, top, right, bottom in pixels, inside the image.
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
+        clicks: Clicks; positive ones may lie outside the box.
+        session: Session with the image.
+        min_side: Minimum height and width of a region in pixels.
+
+    Returns:
+        [4] top, bottom, left, right, inclusive.
     """
-    left, top, right, bottom = np.rint(corners).astype(int)
-    prob = np.zeros((height, width), np.float32)
-    prob[top : bottom + 1, left : right + 1] = 1.0
-    return prob
+    left, top, right, bottom = np.rint(corners).astype(np.int32)
+    slots = to_click_slots(clicks)
+    box = boxes.cover(
+        jnp.array([top, bottom, left, right]), slots.yx[0], slots.is_positive[0]
+    )
+    expanded = boxes.grow(box, factor=EXPANSION_RATIO, min_side=min_side)
+    size = jnp.array([session.height, session.width])
+    return np.asarray(boxes.clip(expanded, size), np.int32)
 
 
 def center_of_box(corners: Float[np.ndarray, " 4"], session: ClickSession) -> Click:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
 from mst_jax.inference import sam_interface
 from mst_jax.inference.click_session import (
@@ -18,16 +17,12 @@ from mst_jax.inference.click_session import (
     initial_state,
     to_click_slots,
 )
+from mst_jax.inference.compiled_prediction import predict_prob
 from mst_jax.inference.device_placement import parameter_sharding
 from mst_jax.inference.selected_tokens import TokenBoxes, token_boxes_of_session
 from mst_jax.interaction.inference_options import ZoomOptions, interactive_zoom_of
 from mst_jax.interaction.padding import pad_to, padded_size
-from mst_jax.interaction.zoom_predict import (
-    ClickModelFn,
-    as_pytree,
-    predict_with_zoom,
-)
-from mst_jax.structs import Clicks
+from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
 
 
 class Predictor:
@@ -65,7 +60,7 @@ class Predictor:
         self._zoom = interactive_zoom_of(model) if zoom is None else zoom
         self._sharding = parameter_sharding(model)
         self._predict_prob = functools.partial(
-            _predict_prob, as_pytree(model), zoom=self._zoom
+            predict_prob, as_pytree(model), zoom=self._zoom
         )
 
     @property
@@ -206,16 +201,16 @@ class Predictor:
 
         The clicks, masks and undo states of the other methods are neither used nor
         changed. Points alone are clicked one after the other, as `click` does; with a box
-        or a mask there is one prediction from all points and this previous mask.
+        or a mask there is one prediction from all points.
 
         Args:
             point_coords: [n 2] x and y (column and row).
             point_labels: [n] 1 = on the object, 0 = not on it.
-            box: [4] x0, y0, x1, y1 of the object, clipped to the image. The filled box is
-                the previous mask, and its center a positive click unless there is a
-                positive point.
+            box: [4] x0, y0, x1, y1 of the object, clipped to the image. The network sees
+                the region around it, and its center is a positive click unless there is a
+                positive point. The mask may end outside the box.
             mask_input: [1 h' w'] or [h' w'] logits of an earlier prediction, of any size,
-                or a mask, bool; it replaces the previous mask of a box.
+                or a mask, bool: the previous mask.
             multimask_output: Accepted for compatibility; there is always one mask.
             return_logits: Whether the first array is the logits instead of the mask.
             normalize_coords: False = coordinates are fractions of width and height, as in
@@ -230,21 +225,22 @@ class Predictor:
             ValueError: There is no prompt, or an argument has another shape or values.
         """
         session = self._open_session()
-        clicks, prob = sam_interface.parse_prompt(
+        clicks, prob, roi = sam_interface.parse_prompt(
             session,
             point_coords=point_coords,
             point_labels=point_labels,
             box=box,
             mask_input=mask_input,
             normalize_coords=normalize_coords,
+            min_side=self._zoom.min_side,
         )
-        if prob is None:
-            # One prediction after each point, as a user clicks.
-            state = initial_state(session.image)
-            for click in clicks:
-                state = self._predict(state, (click,))
-        else:
-            state = self._predict(session.state_from_prob(prob), clicks)
+        state = initial_state(session.image)
+        if prob is not None:
+            state = session.state_from_prob(prob)
+        # Points alone: one prediction after each, as a user clicks.
+        is_single = prob is not None or roi is not None
+        for new_clicks in (clicks,) if is_single else ((click,) for click in clicks):
+            state = self._predict(state, new_clicks, box_roi=roi)
         return sam_interface.format_output(
             session.push_state(state).prob, return_logits=return_logits
         )
@@ -270,28 +266,24 @@ class Predictor:
             raise ValueError("there is no image yet; call set_image first")
         return self.session
 
-    def _predict(self, state: SessionState, clicks: tuple[Click, ...]) -> SessionState:
-        """Return the state after one prediction with additional clicks."""
+    def _predict(
+        self,
+        state: SessionState,
+        clicks: tuple[Click, ...],
+        *,
+        box_roi: Int[np.ndarray, " 4"] | None = None,
+    ) -> SessionState:
+        """Return the state after one prediction with additional clicks.
+
+        The region of interest is that of a box, or follows from mask and clicks.
+        """
         session = self._open_session()
         clicks = (*state.clicks, *clicks)
         size = np.array([[session.height, session.width]], np.int32)
+        is_given = box_roi is not None
+        roi = jax.device_put(box_roi[None], self._sharding) if is_given else state.roi
         prob, roi = self._predict_prob(
-            session.image, size, to_click_slots(clicks), state.prob, state.roi
+            *(session.image, size, to_click_slots(clicks), state.prob, roi),
+            is_roi_given=is_given,
         )
         return dataclasses.replace(state, clicks=clicks, prob=prob, roi=roi)
-
-
-@functools.partial(jax.jit, static_argnames=("zoom",))
-def _predict_prob(
-    model: ClickModelFn,
-    image: UInt8[Array, "b h w 3"],
-    size: Int[Array, "b 2"],
-    clicks: Clicks,
-    prob: Float[Array, "b h w"],
-    roi: Int[Array, "b 4"],
-    *,
-    zoom: ZoomOptions,
-) -> tuple[Float[Array, "b h w"], Int[Array, "b 4"]]:
-    """Compile `predict_with_zoom` for uint8 images, as sessions hold them."""
-    float_image = image.astype(jnp.float32) / 255.0
-    return predict_with_zoom(model, float_image, size, clicks, prob, roi, zoom=zoom)

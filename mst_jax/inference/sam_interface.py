@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from mst_jax.clicks.next_click import MASK_THRESHOLD
-from mst_jax.inference.box_prompt import center_of_box, draw_box, parse_box
+from mst_jax.inference.box_prompt import center_of_box, parse_box, roi_of_box
 from mst_jax.inference.click_session import Click, ClickSession
 
 # Minimum distance of a probability from 0 and 1, so that logits are finite.
@@ -31,12 +31,13 @@ class SamPrompt(NamedTuple):
 
     Attributes:
         clicks: Clicks, in order, at least one.
-        prob: [h w] probability that replaces the previous mask; None = there is none, the
-            clicks are made one after the other.
+        prob: [h w] probability that replaces the previous mask; None = there is none.
+        roi: [4] region of interest that a box gives; None = there is no box.
     """
 
     clicks: tuple[Click, ...]
     prob: Float[np.ndarray, "h w"] | None
+    roi: Int[np.ndarray, " 4"] | None
 
 
 def parse_image(image: Any, image_format: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -75,6 +76,7 @@ def parse_prompt(
     box: Any,
     mask_input: Any,
     normalize_coords: bool,
+    min_side: int,
 ) -> SamPrompt:
     """Convert the prompt of `predict`: points, a box and the logits of a mask.
 
@@ -85,6 +87,7 @@ def parse_prompt(
         box: [4] x and y of two corners; None = no box.
         mask_input: [1 h' w'] logits of an earlier prediction; None = none.
         normalize_coords: False = coordinates are fractions of width and height.
+        min_side: Minimum height and width of a region of interest in pixels.
 
     Raises:
         ValueError: An argument has another shape or values, or there is no prompt.
@@ -95,19 +98,17 @@ def parse_prompt(
         )
     height, width = session.height, session.width
     unit = (1.0, 1.0) if normalize_coords else (float(width), float(height))
-    clicks, prob = (), None
+    clicks, roi = (), None
     if point_coords is not None or point_labels is not None:
         clicks = parse_points(point_coords, point_labels, session, unit=unit)
     if box is not None:
-        # The box is the previous mask; its center is a click unless there is a better
-        # one.
+        # The center of the box is a click unless there is a better one.
         corners = parse_box(box, height, width, unit=unit)
-        prob = draw_box(corners, height, width)
         if not any(click.is_positive for click in clicks):
             clicks = (center_of_box(corners, session), *clicks)
-    if mask_input is not None:
-        prob = parse_mask_input(mask_input, height, width)
-    return SamPrompt(clicks, prob)
+        roi = roi_of_box(corners, clicks, session, min_side=min_side)
+    prob = None if mask_input is None else parse_mask_input(mask_input, height, width)
+    return SamPrompt(clicks, prob, roi)
 
 
 def parse_points(

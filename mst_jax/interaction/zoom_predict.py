@@ -57,6 +57,24 @@ def predict_with_zoom(
         reverse-mode differentiable.
     """
     roi = choose_roi(size, clicks, prev_mask, roi, zoom=zoom)
+    return predict_in_roi(model, image, size, clicks, prev_mask, roi, zoom=zoom)
+
+
+def predict_in_roi(
+    model: ClickModelFn,
+    image: Float[Array, "b h w 3"],
+    size: Int[Array, "b 2"],
+    clicks: Clicks,
+    prev_mask: Float[Array, "b h w"],
+    roi: Int[Array, "b 4"],
+    *,
+    zoom: ZoomOptions,
+) -> tuple[Float[Array, "b h w"], Int[Array, "b 4"]]:
+    """Predict the object of each image in a given region of interest.
+
+    The arguments and results are those of `predict_with_zoom`, but `roi` is the region
+    that the network sees now; it is not used without zoom.
+    """
     if zoom.size is not None and zoom.max_growths:
         crop_prob, roi = _predict_and_grow(
             model, image, size, clicks, prev_mask, roi, zoom=zoom

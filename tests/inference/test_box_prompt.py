@@ -2,8 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.inference.box_prompt import center_of_box, draw_box, parse_box
-from mst_jax.inference.click_session import ClickSession
+from mst_jax.inference.box_prompt import center_of_box, parse_box, roi_of_box
+from mst_jax.inference.click_session import Click, ClickSession
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,29 @@ def test_no_box_is_one_sentence(box, sentence):
     assert "\n" not in str(raised.value)
 
 
-def test_the_pixels_and_the_center_of_a_box():
-    corners = parse_box([1.2, 0, 3, 2], 4, 5)
-    expected = np.zeros((4, 5))
-    expected[0:3, 1:4] = 1
-    np.testing.assert_array_equal(draw_box(corners, 4, 5), expected)
-    session = ClickSession.start(jnp.zeros((1, 8, 8, 3), jnp.uint8), 4, 5)
-    row, column, is_positive = center_of_box(corners, session)
+SESSION = ClickSession.start(jnp.zeros((1, 128, 128, 3), jnp.uint8), 100, 80)
+
+
+def test_the_center_of_a_box():
+    corners = parse_box([1.2, 0, 3, 2], 100, 80)
+    row, column, is_positive = center_of_box(corners, SESSION)
     assert (row, column) == (1, pytest.approx(2.1)) and is_positive
 
 
-def test_a_box_of_one_row_at_the_border_has_a_pixel():
-    corners = parse_box([0, 18.9, 3, 25], 20, 10)
-    assert draw_box(corners, 20, 10)[19].tolist() == [1] * 4 + [0] * 6
+@pytest.mark.parametrize(
+    ("clicks", "min_side", "expected"),
+    [
+        # 54.5 -+ 7 and 29.5 -+ 14, halves to even: 1.4 times 10 and 20 pixels.
+        ((), 1, [48, 62, 16, 44]),
+        ((Click(5, 5, False),), 1, [48, 62, 16, 44]),
+        ((Click(69, 25, True),), 1, [46, 74, 16, 44]),
+        ((), 60, [24, 84, 0, 60]),
+        ((), 500, [0, 99, 0, 79]),
+    ],
+)
+def test_the_region_is_the_expanded_box_with_the_positive_clicks(
+    clicks, min_side, expected
+):
+    corners = parse_box([20, 50, 39, 59], 100, 80)
+    roi = roi_of_box(corners, clicks, SESSION, min_side=min_side)
+    assert roi.tolist() == expected

@@ -6,8 +6,9 @@ import pytest
 
 from mst_jax.inference.click_session import Click
 from mst_jax.inference.click_table import ImageClicks
+from mst_jax.inference.compiled_prediction import predict_prob
 from mst_jax.inference.many_images import check_output_files, predict_images
-from mst_jax.inference.predictor import Predictor, _predict_prob
+from mst_jax.inference.predictor import Predictor
 from mst_jax.interaction.inference_options import ZoomOptions
 from tests.helpers.analytic_network import analytic_model, draw_image
 from tests.helpers.image_files import write_image
@@ -57,9 +58,9 @@ def test_masks_are_those_of_the_predictor(tasks, tmp_path, zoom):
 
 
 def test_all_images_share_one_program(tasks, tmp_path):
-    _predict_prob.clear_cache()
+    predict_prob.clear_cache()
     predict_images(analytic_model, ZOOM, tasks, out_dir=tmp_path / "masks")
-    assert _predict_prob._cache_size() == 1
+    assert predict_prob._cache_size() == 1
 
 
 def test_empty_masks_are_returned(tasks, tmp_path):

@@ -259,13 +259,16 @@ def test_sam_calls_with_all_arguments():
     assert_same(again[0], masks)
 
 
-def test_a_sam_box_is_a_loaded_mask_and_a_click_on_its_center():
-    predictor = open_predictor()
-    masks, _, _ = predictor.predict(box=np.array([22, 5, 62, 35]))
-    box_mask = np.zeros_like(TARGET)
-    box_mask[5:36, 22:63] = True
-    predictor.load_mask(box_mask)
-    assert_same(predictor.click(20, 42), masks[0])
+def test_a_sam_box_is_a_click_on_its_center_in_the_region_around_it():
+    predictor = open_predictor(min_side=1)
+    masks, _, _ = predictor.predict(box=np.array([32, 10, 51, 29]))
+    # The region is 1.4 times 20 x 20 pixels around (19.5, 41.5).
+    region = (slice(6, 35), slice(28, 57))
+    alone = open_predictor(image=IMAGE[region], min_side=1)
+    expected = np.zeros_like(TARGET)
+    expected[region] = alone.click(19.5 - 6, 41.5 - 28)
+    assert_same(masks[0], expected)
+    assert expected.any()
 
 
 def test_sam_points_are_clicked_one_after_the_other():

@@ -134,25 +134,26 @@ def test_an_image_of_pillow_is_taken_in_mode_rgb_only():
 def prompt(**arguments):
     arguments = {"point_coords": None, "point_labels": None, "box": None} | arguments
     arguments = {"mask_input": None, "normalize_coords": True} | arguments
-    return sam_interface.parse_prompt(SESSION, **arguments)
+    return sam_interface.parse_prompt(SESSION, **arguments, min_side=1)
 
 
-def test_a_box_is_a_previous_mask_and_a_click_on_its_center():
-    clicks, prob = prompt(box=[1, 0, 3, 1])
-    assert clicks == ((0.5, 2, True),)
-    np.testing.assert_array_equal(prob[:2, 1:4], 1)
-    assert prob.sum() == 6 and prob.shape == (3, 5)
+def test_a_box_is_a_region_and_a_click_on_its_center():
+    clicks, prob, roi = prompt(box=[1, 0, 3, 1])
+    assert clicks == ((0.5, 2, True),) and prob is None
+    assert roi.tolist() == [0, 2, 0, 4]
 
 
 def test_a_positive_point_replaces_the_center_and_a_negative_one_does_not():
     points = {"point_coords": [[1, 1]], "box": [1, 0, 3, 1]}
-    clicks, _ = prompt(point_labels=[1], **points)
-    assert clicks == ((1, 1, True),)
-    clicks, _ = prompt(point_labels=[0], **points)
+    assert prompt(point_labels=[1], **points).clicks == ((1, 1, True),)
+    clicks = prompt(point_labels=[0], **points).clicks
     assert clicks == ((0.5, 2, True), (1, 1, False))
 
 
-def test_a_mask_replaces_that_of_the_box():
-    clicks, prob = prompt(box=[1, 0, 3, 1], mask_input=np.full((1, 3, 5), -2.0))
-    assert len(clicks) == 1
-    np.testing.assert_allclose(prob, 1 / (1 + np.exp(2)), rtol=1e-5)
+def test_a_mask_is_the_previous_mask_with_and_without_a_box():
+    mask_input = np.full((1, 3, 5), -2.0)
+    for box, has_roi in (([1, 0, 3, 1], True), (None, False)):
+        points = {"point_coords": [[1, 1]], "point_labels": [1]}
+        clicks, prob, roi = prompt(box=box, mask_input=mask_input, **points)
+        assert len(clicks) == 1 and (roi is not None) == has_roi
+        np.testing.assert_allclose(prob, 1 / (1 + np.exp(2)), rtol=1e-5)

@@ -1,7 +1,7 @@
 """Turn a box into a prompt for models that know clicks and a region of interest.
 
 The network sees the region around the box, and the click is on its center. A filled box as
-previous mask is worse: the models correct a mask as little as possible.
+previous mask is worse, see docs/inputs.md.
 """
 
 from typing import Any

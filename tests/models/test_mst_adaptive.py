@@ -99,7 +99,9 @@ def test_token_selections_have_the_given_options():
 
 
 def test_wrong_values_are_rejected():
-    with pytest.raises(ValueError, match="no token selection 'slim'"):
+    with pytest.raises(
+        ValueError, match="token selection is 'slim'; choose one of slim-448"
+    ):
         mst_adaptive(release="slim")
     with pytest.raises(ValueError, match=r"32 groups .* do not divide the width 48"):
         mst_adaptive(decoder_width=48)

@@ -20,10 +20,13 @@ from mst_jax.annotation.api import (
 )
 from mst_jax.annotation.api.schemas import (
     AboutResponse,
-    ErrorResponse,
     LimitsResponse,
 )
-from mst_jax.annotation.errors import ERROR_DESCRIPTIONS, add_error_handlers
+from mst_jax.annotation.errors import (
+    ERROR_DESCRIPTIONS,
+    ErrorResponse,
+    add_error_handlers,
+)
 from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.middleware import SecurityMiddleware

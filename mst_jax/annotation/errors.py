@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -22,18 +23,36 @@ ERROR_DESCRIPTIONS = {
 """HTTP status -> its meaning, for the OpenAPI description."""
 
 
-class RequestRejected(HTTPException):
-    """A request of a user that cannot be fulfilled."""
+class ErrorResponse(BaseModel):
+    """The reason of a rejection, in one sentence."""
 
-    def __init__(self, message: str, status_code: int = 400) -> None:
+    error: str
+    retry_with: str | None = Field(
+        None, description="query parameter with which the request is accepted"
+    )
+
+
+class RequestRejected(HTTPException):
+    """A request of a user that cannot be fulfilled.
+
+    Attributes:
+        retry_with: Query parameter with which the same request is accepted, such as
+            `binarize=true`; None = there is none.
+    """
+
+    def __init__(
+        self, message: str, status_code: int = 400, *, retry_with: str | None = None
+    ) -> None:
         """Describe the rejection.
 
         Args:
             message: One sentence for the user: what came, what was expected, what to
                 do.
             status_code: HTTP status of the response.
+            retry_with: See the class.
         """
         super().__init__(status_code, message)
+        self.retry_with = retry_with
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -50,9 +69,10 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def http_error(request: Request, error: HTTPException) -> JSONResponse:
     """Return the sentence and the status of a rejected request."""
-    return JSONResponse(
-        {"error": str(error.detail)}, error.status_code, headers=error.headers
-    )
+    content = {"error": str(error.detail)}
+    if isinstance(error, RequestRejected) and error.retry_with is not None:
+        content["retry_with"] = error.retry_with
+    return JSONResponse(content, error.status_code, headers=error.headers)
 
 
 async def validation_error(

@@ -94,3 +94,16 @@ def write_palette_png(path: Path, indices: np.ndarray) -> None:
             packed_rows, width=indices.shape[1], color_type=3, palette=palette
         )
     )
+
+
+def damage_pixels(png: bytes) -> bytes:
+    """Overwrite a part of the compressed pixels of a PNG; the header stays right."""
+    middle = len(png) // 2
+    return png[:middle] + bytes(16) + png[middle + 16 :]
+
+
+def draw_soft_mask() -> np.ndarray:
+    """Draw a blurred disk, [60 84] uint8, as an anti-aliasing program saves it."""
+    disk = np.zeros((60, 84), np.uint8)
+    cv2.circle(disk, (42, 30), 18, 255, -1)
+    return cv2.GaussianBlur(disk, (0, 0), 1.5)

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from mst_jax.annotation.api import folder_schemas
 from mst_jax.annotation.api.image_routes import ImageFolderParam
 from mst_jax.annotation.api.session_routes import (
+    BinarizeParam,
     BodyBytes,
     LimitsParam,
     RegistryParam,
@@ -101,6 +102,7 @@ def import_folder(
     registry: RegistryParam,
     image_folder: ImageFolderParam,
     limits: LimitsParam,
+    binarize: BinarizeParam = False,
     request_key: RequestKey = None,
 ) -> folder_schemas.ImportResponse:
     """Add finished objects to images of the folder, from COCO or a zip of label maps."""
@@ -109,7 +111,9 @@ def import_folder(
         result = import_coco(registry, body, request_key)
     elif content_type in ("application/zip", "application/x-zip-compressed"):
         names = list(image_folder.list_files())
-        result = import_label_maps(registry, body, names, limits, request_key)
+        result = import_label_maps(
+            registry, body, names, limits, request_key, binarize=binarize
+        )
     else:
         raise RequestRejected(
             f"the content type is {content_type[:100]!r}, expected application/json "

@@ -71,3 +71,6 @@ class ImportResponse(BaseModel):
     num_images: int = Field(description="number of images that got objects")
     num_objects: int = Field(description="number of objects that were added")
     skipped: list[str] = Field(description="what was not imported, one sentence each")
+    num_smoothed: int = Field(
+        description="number of skipped label maps that binarize=true reads as one object"
+    )

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from mst_jax.annotation.api import folder_schemas
-from mst_jax.annotation.api.session_routes import get_image_folder
+from mst_jax.annotation.api.session_routes import get_image_folder, get_image_index
 from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.store.image_index import ImageIndex, ImageStatus
 
@@ -14,16 +14,6 @@ router = APIRouter(prefix="/api/images", tags=["images"])
 
 MAX_PAGE_SIZE = 1000
 """Maximum number of images in one response."""
-
-
-def get_image_index(request: Request) -> ImageIndex:
-    """Return the index of the served folder.
-
-    Raises:
-        RequestRejected: The server has no folder (404).
-    """
-    get_image_folder(request)
-    return request.app.state.image_index
 
 
 ImageFolderParam = Annotated[ImageFolder, Depends(get_image_folder)]
@@ -58,6 +48,10 @@ def list_images(
 
 
 @router.get("/thumbnail", response_class=Response)
-def read_thumbnail(image_folder: ImageFolderParam, name: ImageName) -> Response:
+def read_thumbnail(
+    image_folder: ImageFolderParam, image_index: ImageIndexParam, name: ImageName
+) -> Response:
     """Return a small JPEG of an image."""
-    return Response(image_folder.thumbnail(name), media_type="image/jpeg")
+    with image_index.report_damage(name):
+        thumbnail = image_folder.thumbnail(name)
+    return Response(thumbnail, media_type="image/jpeg")

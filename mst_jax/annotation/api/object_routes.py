@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from mst_jax.annotation.api import schemas
 from mst_jax.annotation.api.session_routes import (
     MASK_BODY,
+    BinarizeParam,
     BodyBytes,
     LimitsParam,
     RequestKey,
@@ -135,11 +136,12 @@ def load_mask(
     object_id: int,
     body: BodyBytes,
     limits: LimitsParam,
+    binarize: BinarizeParam = False,
     request_key: RequestKey = None,
 ) -> schemas.ObjectMaskResponse:
     """Replace the clicks by a mask (not 0 = object); later clicks correct it."""
     check_image_content_type(request)
-    mask = open_mask(body, session.height, session.width, limits)
+    mask = open_mask(body, session.height, session.width, limits, binarize=binarize)
     return _run_action(session, request_key, lambda: session.load_mask(object_id, mask))
 
 

@@ -109,6 +109,12 @@ class SessionInfoResponse(BaseModel):
     height: int
 
 
+class OpenedSessionResponse(SessionInfoResponse):
+    """A session that was opened."""
+
+    remarks: list[str] = Field(description="how the file was read, if it is unusual")
+
+
 class ExportState(BaseModel):
     """The state of a session and of its output files."""
 
@@ -166,12 +172,6 @@ class AboutResponse(BaseModel):
     ready: bool = Field(description="true once all programs are compiled")
     compiled_programs: list[str]
     num_pending_programs: int
-
-
-class ErrorResponse(BaseModel):
-    """The reason of a rejection, in one sentence."""
-
-    error: str
 
 
 def object_response(

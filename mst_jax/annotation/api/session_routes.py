@@ -24,6 +24,7 @@ from mst_jax.annotation.sessions import mask_import
 from mst_jax.annotation.sessions.annotation_session import AnnotationSession
 from mst_jax.annotation.sessions.registry import SessionRegistry
 from mst_jax.annotation.sessions.session_export import make_session_export
+from mst_jax.annotation.store.image_index import ImageIndex
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
@@ -56,6 +57,16 @@ def get_image_folder(request: Request) -> ImageFolder:
     return request.app.state.image_folder
 
 
+def get_image_index(request: Request) -> ImageIndex:
+    """Return the index of the served folder.
+
+    Raises:
+        RequestRejected: The server has no folder (404).
+    """
+    get_image_folder(request)
+    return request.app.state.image_index
+
+
 def get_session(
     session_id: str, registry: Annotated[SessionRegistry, Depends(get_registry)]
 ) -> AnnotationSession:
@@ -82,6 +93,13 @@ RequestKey = Annotated[
         alias="Idempotency-Key",
         pattern="^[A-Za-z0-9_-]{1,100}$",
         description="a request with the key of an earlier one is not applied again",
+    ),
+]
+
+BinarizeParam = Annotated[
+    bool,
+    Query(
+        description="true: pixels above half of white are the object if edges are soft"
     ),
 ]
 
@@ -120,32 +138,32 @@ def open_session(
     limits: LimitsParam,
     name: Annotated[str, Query(max_length=200)] = "image",
     request_key: RequestKey = None,
-) -> schemas.SessionInfoResponse:
+) -> schemas.OpenedSessionResponse:
     """Open an image: its bytes, or JSON with its name in the served folder.
 
     All users who open the same image of the folder share one session.
     """
     if read_content_type(request) == "application/json":
-        session = registry.open_folder_image(_parse_image_name(body))
+        image_name = _parse_image_name(body)
+        with get_image_index(request).report_damage(image_name):
+            session = registry.open_folder_image(image_name)
+            remarks = session.read_image().remarks
     else:
         check_image_content_type(request)
-        # A repeated request needs no decoding.
-        known_id = registry.find_upload(request_key)
-        session = (
-            registry.create_session(
-                open_image(body, limits), image_name=name, request_key=request_key
-            )
-            if known_id is None
-            else registry.get_session(known_id)
+        image = open_image(body, limits)
+        session = registry.create_session(
+            image, image_name=name, request_key=request_key
         )
+        remarks = image.remarks
     # In the background, so that the first click need not wait for it.
     request.app.state.engine.compile_soon(session.height, session.width)
-    return schemas.SessionInfoResponse(
+    return schemas.OpenedSessionResponse(
         session_id=session.session_id,
         image_name=session.image_name,
         folder_image=session.folder_name,
         width=session.width,
         height=session.height,
+        remarks=list(remarks),
     )
 
 
@@ -195,11 +213,14 @@ def load_label_map(
     session: SessionParam,
     body: BodyBytes,
     limits: LimitsParam,
+    binarize: BinarizeParam = False,
     request_key: RequestKey = None,
 ) -> schemas.ObjectListResponse:
     """Add an object for every value above 0 of a label map."""
     check_image_content_type(request)
-    label_map = open_label_map(body, session.height, session.width, limits)
+    label_map = open_label_map(
+        body, session.height, session.width, limits, binarize=binarize
+    )
     # Held until the masks are read: no other action comes in between.
     with session.lock:
         added_objects = session.run_once(

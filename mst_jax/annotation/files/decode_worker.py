@@ -20,10 +20,14 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from mst_jax.data.decoding.smoothed_masks import SmoothedMaskError
 from mst_jax.data.formats import images, label_maps
 
 MAX_CPU_SECONDS = 20
 """CPU time for one file; the largest images take about 3 s."""
+
+BINARIZE_PARAMETER = "binarize=true"
+"""Query parameter with which a smoothed mask is read as one object."""
 
 NUM_WORKERS = 2
 """Number of files that are decoded at the same time."""
@@ -37,6 +41,10 @@ _LENGTHS = struct.Struct("<II")  # of the JSON header, and of the data
 
 class DecodeLimitExceeded(ValueError):
     """A file took too much time or memory to decode."""
+
+
+class SmoothedFileError(ValueError):
+    """A mask looks smoothed; it is decoded with `binarize=True`."""
 
 
 class DecodeWorkers:
@@ -53,26 +61,29 @@ class DecodeWorkers:
         for _ in range(NUM_WORKERS):
             self._idle.put(None)
 
-    def decode(self, task: Task, data: bytes) -> tuple[dict[str, Any], bytes]:
+    def decode(
+        self, task: Task, data: bytes, **options: bool
+    ) -> tuple[dict[str, Any], bytes]:
         """Decode a file; waits for an idle process.
 
         Args:
             task: What to return, see `_TASKS`.
             data: Bytes of the file.
+            **options: Arguments of the task: `binarize` of masks and label maps.
 
         Returns:
             JSON header and bytes of the result.
 
         Raises:
             ValueError: The file is damaged or no image; `DecodeLimitExceeded` if it
-                exceeds the limits.
+                exceeds the limits, `SmoothedFileError` for a smoothed mask.
         """
         process = self._idle.get()
         try:
             if process is None or process.poll() is not None:
                 process = None  # also if the start fails
                 process = _start_process(self._max_cpu_seconds)
-            header, result = _exchange(process, task, data)
+            header, result = _exchange(process, task, data, options)
         except EOFError:
             raise DecodeLimitExceeded(
                 f"it takes more than {self._max_cpu_seconds} s or too much memory"
@@ -80,12 +91,14 @@ class DecodeWorkers:
         finally:
             self._idle.put(process)
         if "error" in header:
-            raise ValueError(header["error"])
+            is_smoothed = header.get("is_smoothed", False)
+            error_type = SmoothedFileError if is_smoothed else ValueError
+            raise error_type(header["error"])
         return header, result
 
-    def decode_array(self, task: Task, data: bytes) -> np.ndarray:
+    def decode_array(self, task: Task, data: bytes, **options: bool) -> np.ndarray:
         """Decode a file to an array; see `decode`."""
-        header, result = self.decode(task, data)
+        header, result = self.decode(task, data, **options)
         array = np.frombuffer(result, header["dtype"])
         return array.reshape(header["shape"])
 
@@ -108,7 +121,10 @@ def main() -> None:
         cpu_limit = int(usage.ru_utime + usage.ru_stime) + 1 + max_cpu_seconds
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit, resource.RLIM_INFINITY))
         try:
-            result_header, result = _TASKS[header["task"]](data)
+            result_header, result = _TASKS[header["task"]](data, **header["options"])
+        except SmoothedMaskError as error:
+            sentence = error.describe(BINARIZE_PARAMETER)
+            result_header, result = {"error": sentence, "is_smoothed": True}, b""
         except ValueError as error:
             result_header, result = {"error": str(error)}, b""
         except (MemoryError, cv2.error):
@@ -138,16 +154,26 @@ def _make_thumbnail(data: bytes) -> tuple[dict[str, Any], bytes]:
     return {}, images.encode_jpeg(thumbnail, quality=80)
 
 
+def _decode_mask(data: bytes, binarize: bool = False) -> tuple[dict[str, Any], bytes]:
+    return _to_message(label_maps.decode_object_mask(data, binarize=binarize))
+
+
+def _decode_label_map(
+    data: bytes, binarize: bool = False
+) -> tuple[dict[str, Any], bytes]:
+    return _to_message(label_maps.decode_label_map(data, binarize=binarize))
+
+
 def _to_message(array: np.ndarray) -> tuple[dict[str, Any], bytes]:
     return {"shape": array.shape, "dtype": array.dtype.str}, array.tobytes()
 
 
-_TASKS: dict[str, Callable[[bytes], tuple[dict[str, Any], bytes]]] = {
+_TASKS: dict[str, Callable[..., tuple[dict[str, Any], bytes]]] = {
     "normalize": _normalize,
     "thumbnail": _make_thumbnail,
     "pixels": lambda data: _to_message(images.decode_image(data)),
-    "mask": lambda data: _to_message(label_maps.decode_object_mask(data)),
-    "label_map": lambda data: _to_message(label_maps.decode_label_map(data)),
+    "mask": _decode_mask,
+    "label_map": _decode_label_map,
 }
 
 
@@ -163,11 +189,11 @@ def _start_process(max_cpu_seconds: int) -> subprocess.Popen:
 
 
 def _exchange(
-    process: subprocess.Popen, task: Task, data: bytes
+    process: subprocess.Popen, task: Task, data: bytes, options: dict[str, bool]
 ) -> tuple[dict[str, Any], bytes]:
     """Send a task and return the result; EOFError if the process has ended."""
     try:
-        _write_message(process.stdin, {"task": task}, data)
+        _write_message(process.stdin, {"task": task, "options": options}, data)
         return _read_message(process.stdout)
     except (OSError, EOFError):
         process.kill()

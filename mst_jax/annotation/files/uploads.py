@@ -14,7 +14,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
 
 from mst_jax.annotation.errors import RequestRejected
-from mst_jax.annotation.files.decode_worker import DecodeWorkers
+from mst_jax.annotation.files.decode_worker import (
+    BINARIZE_PARAMETER,
+    DecodeWorkers,
+    SmoothedFileError,
+)
 from mst_jax.annotation.limits import Limits
 from mst_jax.data.formats.images import EncodedImage
 from mst_jax.extras import needs_extra
@@ -140,7 +144,7 @@ def make_thumbnail(data: bytes) -> bytes:
 
 
 def open_mask(
-    data: bytes, height: int, width: int, limits: Limits
+    data: bytes, height: int, width: int, limits: Limits, *, binarize: bool = False
 ) -> Bool[np.ndarray, "h w"]:
     """Decode an uploaded mask: True where any color channel is above 0.
 
@@ -149,15 +153,17 @@ def open_mask(
         height: Height of the session's image in pixels.
         width: Width of the session's image in pixels.
         limits: Maximum side and number of pixels.
+        binarize: True reads a mask with soft edges: True above half of white.
 
     Raises:
-        RequestRejected: As in `open_image`; or the size differs from the image's (400).
+        RequestRejected: As in `open_image`; the size differs from the image's (400); or
+            the mask looks smoothed and `binarize` is False (415).
     """
-    return _decode_of_size("mask", data, (height, width), limits)
+    return _decode_of_size("mask", data, (height, width), limits, binarize)
 
 
 def open_label_map(
-    data: bytes, height: int, width: int, limits: Limits
+    data: bytes, height: int, width: int, limits: Limits, *, binarize: bool = False
 ) -> UInt16[np.ndarray, "h w"]:
     """Decode an uploaded label map: gray values or palette entries are object IDs.
 
@@ -166,11 +172,12 @@ def open_label_map(
         height: Height of the session's image in pixels.
         width: Width of the session's image in pixels.
         limits: Maximum side and number of pixels.
+        binarize: True reads a map with soft edges as one object, 1 above half of white.
 
     Raises:
         RequestRejected: As in `open_mask`.
     """
-    return _decode_of_size("label_map", data, (height, width), limits)
+    return _decode_of_size("label_map", data, (height, width), limits, binarize)
 
 
 def _read_pillow_header(file: BinaryFile) -> ImageHeader:
@@ -214,6 +221,10 @@ def _report_damage() -> Iterator[None]:
     """Turn an error of decoding into one sentence for the user."""
     try:
         yield
+    except SmoothedFileError as error:
+        raise RequestRejected(
+            f"the mask {error}", 415, retry_with=BINARIZE_PARAMETER
+        ) from None
     except ValueError as error:
         raise RequestRejected(
             f"the image cannot be read: {error}; {_ACCEPTED_FORMATS}", 415
@@ -225,6 +236,7 @@ def _decode_of_size(
     data: bytes,
     image_size: tuple[int, int],
     limits: Limits,
+    binarize: bool,
 ) -> np.ndarray:
     """Decode a mask or label map that must have the size of the image."""
     image_header = read_image_header(io.BytesIO(data), limits)
@@ -232,7 +244,7 @@ def _decode_of_size(
     # may decode to another size.
     _check_mask_size((image_header.height, image_header.width), image_size)
     with _report_damage():
-        mask = _WORKERS.decode_array(task, data)
+        mask = _WORKERS.decode_array(task, data, binarize=binarize)
     _check_mask_size(mask.shape, image_size)
     return mask
 

@@ -1,8 +1,9 @@
 """Export the finished objects of the whole folder: one COCO file, or label maps."""
 
 import json
+import sqlite3
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any, Literal
 
 from mst_jax.annotation.files.export_formats import (
@@ -12,6 +13,7 @@ from mst_jax.annotation.files.export_formats import (
 )
 from mst_jax.annotation.files.polygons import to_polygons
 from mst_jax.annotation.files.run_lengths import decode_mask, to_encoded_mask
+from mst_jax.annotation.sessions.save_folder import choose_output_stem, without_suffix
 from mst_jax.annotation.sessions.session_export import read_saved_export
 from mst_jax.annotation.store.database import Database
 from mst_jax.annotation.store.labels import LabelList
@@ -56,11 +58,35 @@ def write_folder_export(
 def _write_label_maps(file: IO[bytes], database: Database, labels: LabelList) -> None:
     """Write a zip file of label maps, named as the output files of --save."""
     rows = database.fetch_all(f"SELECT session_id, folder_name, output_stem {_IMAGES}")
+    # Also images without objects decide how those of the same stem are named.
+    name_rows = database.fetch_all("SELECT name FROM folder_images")
+    stems = _choose_stems(rows, [row["name"] for row in name_rows])
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zip_archive:
-        for row in rows:
+        for row, stem in zip(rows, stems, strict=True):
             export = read_saved_export(database, labels, row["session_id"])
-            name = row["output_stem"] or row["folder_name"]
-            zip_archive.writestr(f"{name}.png", export_label_map(export).data)
+            zip_archive.writestr(f"{stem}.png", export_label_map(export).data)
+
+
+def _choose_stems(rows: Sequence[sqlite3.Row], image_names: Iterable[str]) -> list[str]:
+    """Return the path of each label map without `.png`; an import finds the image."""
+    names = {*image_names, *(row["folder_name"] for row in rows)}
+    siblings: dict[str, list[str]] = {}
+    for name in names:
+        siblings.setdefault(without_suffix(name), []).append(name)
+    stems = {row["output_stem"] for row in rows if row["output_stem"]}
+
+    def choose(image_name: str) -> str:
+        # The full name of another image would be imported into that image.
+        same_stem = siblings[without_suffix(image_name)]
+        stem = choose_output_stem(
+            image_name,
+            same_stem,
+            lambda stem: stem in stems or (stem in names and stem != image_name),
+        )
+        stems.add(stem)
+        return stem
+
+    return [row["output_stem"] or choose(row["folder_name"]) for row in rows]
 
 
 def _write_coco(

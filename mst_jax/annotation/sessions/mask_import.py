@@ -31,11 +31,13 @@ class ImportResult(NamedTuple):
         num_images: Number of images that got objects.
         num_objects: Number of objects that were added.
         skipped: What was not imported, one sentence each.
+        num_smoothed: Number of skipped label maps that `binarize` would read.
     """
 
     num_images: int
     num_objects: int
     skipped: list[str]
+    num_smoothed: int
 
 
 def load_label_map(
@@ -107,6 +109,8 @@ def import_label_maps(
     image_names: Sequence[str],
     limits: Limits,
     request_key: str | None,
+    *,
+    binarize: bool = False,
 ) -> ImportResult:
     """Add the objects of a zip file of label maps, as finished objects.
 
@@ -117,6 +121,7 @@ def import_label_maps(
         image_names: Names of the images of the folder.
         limits: Maximum size of a member.
         request_key: Key of the client's request; None = it has none.
+        binarize: True reads maps with soft edges as one object above half of white.
 
     Raises:
         RequestRejected: The file is no zip file (400).
@@ -137,7 +142,9 @@ def import_label_maps(
             raise ValueError("it is too large")
         with zip_archive.open(member) as file:
             member_data = file.read(limits.max_body_bytes)
-        label_map = open_label_map(member_data, session.height, session.width, limits)
+        label_map = open_label_map(
+            member_data, session.height, session.width, limits, binarize=binarize
+        )
         return _split_label_map(label_map)
 
     items = [
@@ -156,7 +163,7 @@ def _import_images(
     request_key: str | None,
 ) -> ImportResult:
     """Add objects to each image; an image that fails is reported and left out."""
-    num_images, num_objects, skipped = 0, 0, list[str]()
+    num_images, num_objects, num_smoothed, skipped = 0, 0, 0, list[str]()
     for name, source in items:
         try:
             session = registry.open_folder_image(name)
@@ -174,13 +181,14 @@ def _import_images(
         except RequestRejected as error:
             if error.status_code == 507:  # the client repeats the whole request
                 raise
+            num_smoothed += error.retry_with is not None
             skipped.append(f"{name}: {error.detail}")
         except (ValueError, KeyError, TypeError, zipfile.BadZipFile, OSError) as error:
             skipped.append(f"{name}: {error}")
     if len(skipped) > MAX_REPORTED:
         num_more = len(skipped) - MAX_REPORTED
         skipped = [*skipped[:MAX_REPORTED], f"and {num_more} more"]
-    return ImportResult(num_images, num_objects, skipped)
+    return ImportResult(num_images, num_objects, skipped, num_smoothed)
 
 
 def _split_label_map(label_map: UInt16[np.ndarray, "h w"]) -> list[LabeledMask]:

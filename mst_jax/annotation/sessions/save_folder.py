@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -49,24 +49,15 @@ class SaveFolder:
     def choose_stem(self, image_name: str, folder_names: Iterable[str]) -> str:
         """Return the path of an image's output files without their suffixes.
 
-        The stem is the image's name without suffix. Of images that differ in the suffix
-        only, the first keeps it, and the others keep their suffixes: `a.jpg.png`.
+        The stem is unique among those of all sessions; see `choose_output_stem`.
 
         Args:
             image_name: Path of the image relative to its folder.
             folder_names: Names of all images of the folder.
         """
-        plain_stem = _without_suffix(image_name)
-        siblings = [
-            name for name in folder_names if _without_suffix(name) == plain_stem
-        ]
-        is_first = image_name == min([image_name, *siblings])
-        candidates = [plain_stem, image_name] if is_first else [image_name]
-        index = 0
-        while self._is_taken(candidates[0]):
-            index += 1
-            candidates = [*candidates[1:], f"{image_name}-{index}"]
-        return candidates[0]
+        plain_stem = without_suffix(image_name)
+        siblings = [name for name in folder_names if without_suffix(name) == plain_stem]
+        return choose_output_stem(image_name, siblings, self._is_taken)
 
     def list_label_maps(self) -> set[str]:
         """Return the stems of all label maps in the folder."""
@@ -172,7 +163,31 @@ class SaveFolder:
         shutil.move(self.output_dir / relative_path, target)
 
 
-def _without_suffix(image_name: str) -> str:
+def choose_output_stem(
+    image_name: str, siblings: Iterable[str], is_taken: Callable[[str], bool]
+) -> str:
+    """Return the path of an image's label map without `.png`.
+
+    The stem is the image's name without suffix. Of images that differ in the suffix
+    only, the first keeps it, and the others keep their suffixes: `a.jpg.png`.
+
+    Args:
+        image_name: Path of the image relative to its folder.
+        siblings: Names of the images that differ in the suffix only.
+        is_taken: Returns whether another image has a stem.
+    """
+    is_first = image_name == min([image_name, *siblings])
+    candidates = [without_suffix(image_name), image_name]
+    candidates = candidates if is_first else candidates[1:]
+    index = 0
+    while is_taken(candidates[0]):
+        index += 1
+        candidates = [*candidates[1:], f"{image_name}-{index}"]
+    return candidates[0]
+
+
+def without_suffix(image_name: str) -> str:
+    """Return the path of an image without its suffix."""
     return PurePosixPath(image_name).with_suffix("").as_posix()
 
 

@@ -1,8 +1,9 @@
 """The index of the served folder: every image with its size and the state of its work."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from mst_jax.annotation.errors import RequestRejected
@@ -152,6 +153,34 @@ class ImageIndex:
             counts,
         )
 
+    @contextlib.contextmanager
+    def report_damage(self, name: str) -> Iterator[None]:
+        """Mark an image as failed if it turns out to be damaged or too large.
+
+        The scan reads headers only. An image that can be read is no longer failed.
+
+        Args:
+            name: Path of the image that is read, relative to the folder.
+        """
+        try:
+            yield
+        except RequestRejected as error:
+            if error.status_code in (413, 415):
+                self._set_reason(name, str(error.detail))
+            raise
+        self._set_reason(name, None)
+
+    def _set_reason(self, name: str, reason: str | None) -> None:
+        row = self._database.fetch_one(
+            "SELECT reason FROM folder_images WHERE name = ?", (name,)
+        )
+        if row is None or row["reason"] == reason:
+            return
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE folder_images SET reason = ? WHERE name = ?", (reason, name)
+            )
+
     def _count(self, condition: str, parameters: dict) -> int:
         row = self._database.fetch_one(
             f"{_LISTED} SELECT count(*) AS number FROM listed {condition}", parameters
@@ -218,7 +247,7 @@ class ImageIndex:
                     measures.append((None, None, reason, name))
             with self._database.transaction() as connection:
                 connection.executemany(
-                    "UPDATE folder_images SET height = ?, width = ?, reason = ? "
-                    "WHERE name = ?",
+                    "UPDATE folder_images SET height = ?, width = ?, "
+                    "reason = coalesce(?, reason) WHERE name = ?",
                     measures,
                 )

@@ -26,10 +26,19 @@ class SmoothedMaskError(ValueError):
     """Report a mask that looks smoothed, which cannot be read as a label map."""
 
     def __init__(self, values: Num[np.ndarray, "h w *c"]) -> None:
-        super().__init__(
-            f"looks smoothed: most of its {len(np.unique(values))} values are thin rims or "
+        self._num_values = len(np.unique(values))
+        super().__init__(self.describe("--binarize"))
+
+    def describe(self, option: str) -> str:
+        """Return the sentence of the error.
+
+        Args:
+            option: What the user sets to read the mask as one object.
+        """
+        return (
+            f"looks smoothed: most of its {self._num_values} values are thin rims or "
             "specks (soft edges, resized with interpolation, or JPEG); save it without "
-            "smoothing, read it as one object with --binarize, or, if every value is an "
+            f"smoothing, read it as one object with {option}, or, if every value is an "
             "object, save it with a palette"
         )
 

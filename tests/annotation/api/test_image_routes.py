@@ -4,6 +4,7 @@ import pytest
 
 from mst_jax.data.formats.images import decode_image, encode_png
 from tests.helpers.annotation_client import IMAGE
+from tests.helpers.image_files import damage_pixels
 
 
 def test_folder_is_listed_with_thumbnails(start_server, tmp_path):
@@ -59,3 +60,40 @@ def test_status_follows_the_work_on_an_image(start_server, tmp_path):
 def test_invalid_queries_are_rejected(start_server, tmp_path, query):
     client = start_server(folder=tmp_path)
     assert client.get(f"/api/images?{query}").status_code == 422
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Write a folder with an image of damaged pixels, `a.png`, and an intact one."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(damage_pixels(encode_png(IMAGE)))
+    (tmp_path / "photos" / "b.png").write_bytes(encode_png(IMAGE))
+    return tmp_path / "photos"
+
+
+def test_image_with_damaged_pixels_is_marked_as_failed(start_server, photos):
+    client = start_server(folder=photos)
+    while client.get("/api/images").json()["is_scanning"]:
+        time.sleep(0.01)
+    # The header is right, so the scan finds nothing.
+    assert client.get("/api/images").json()["counts"]["failed"] == 0
+    response = client.post("/api/sessions", json={"image": "a.png"})
+    assert response.status_code == 415
+    reason = response.json()["error"]
+    assert reason and "\n" not in reason
+    (failed,) = client.get("/api/images?status=failed").json()["images"]
+    assert (failed["name"], failed["reason"]) == ("a.png", reason)
+    assert client.post("/api/sessions", json={"image": "b.png"}).status_code == 201
+
+
+def test_damaged_pixels_of_a_thumbnail_mark_the_image_until_it_is_mended(
+    start_server, photos
+):
+    client = start_server(folder=photos)
+    while client.get("/api/images").json()["is_scanning"]:
+        time.sleep(0.01)
+    assert client.get("/api/images/thumbnail?name=a.png").status_code == 415
+    assert client.get("/api/images?status=failed").json()["total"] == 1
+    (photos / "a.png").write_bytes(encode_png(IMAGE))
+    assert client.post("/api/sessions", json={"image": "a.png"}).status_code == 201
+    assert client.get("/api/images?status=failed").json()["total"] == 0

@@ -3,12 +3,14 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mst_jax.annotation.limits import Limits
 from mst_jax.data.formats.images import decode_image, encode_png
 from mst_jax.data.formats.label_maps import read_label_map
 from tests.helpers.annotation_client import IMAGE, open_image, send_bytes
+from tests.helpers.image_files import draw_soft_mask
 
 same = np.testing.assert_array_equal
 SESSIONS_URL = "/api/sessions"
@@ -30,6 +32,7 @@ def test_image_is_opened_read_and_closed(client):
         **{"image_name": "cat.png", "width": 84, "height": 60}
     }
     session_url = f"{SESSIONS_URL}/{opened['session_id']}"
+    assert opened.pop("remarks") == []
     assert client.get(session_url).json() == opened | {
         **{"objects": [], "revision": 0, "is_exported": True, "save_error": None}
     }
@@ -44,6 +47,33 @@ def test_image_is_opened_read_and_closed(client):
         assert response.status_code == 404 and "session" in response.json()["error"]
 
 
+def test_unusual_images_are_opened_with_remarks(start_server, image_dir):
+    transparent = np.dstack([IMAGE, np.full(IMAGE.shape[:2], 90, np.uint8)])
+    png, tiff = io.BytesIO(), io.BytesIO()
+    Image.fromarray(transparent).save(png, "PNG")
+    transparent_png = png.getvalue()
+    pages = [Image.fromarray(IMAGE), Image.fromarray(255 - IMAGE)]
+    pages[0].save(tiff, "TIFF", save_all=True, append_images=pages[1:])
+    (image_dir / "a.png").write_bytes(transparent_png)
+    client = start_server(folder=image_dir)
+    headers = {"idempotency-key": "upload-1", "content-type": "image/png"}
+    responses = [
+        client.post(SESSIONS_URL, content=transparent_png, headers=headers),
+        client.post(SESSIONS_URL, content=transparent_png, headers=headers),
+        client.post(SESSIONS_URL, json={"image": "a.png"}),
+        client.post(SESSIONS_URL, json={"image": "a.png"}),
+    ]
+    assert [response.status_code for response in responses] == [201] * 4
+    for response in responses:
+        assert response.json()["remarks"] == ["transparency is composed on white"]
+    assert responses[0].json() == responses[1].json()
+    (remark,) = send_bytes(client, SESSIONS_URL, tiff.getvalue()).json()["remarks"]
+    assert "2 pages" in remark and "page 1" in remark
+    stretched = encode_png(np.linspace(0, 1000, 400).reshape(20, 20).astype(np.uint16))
+    (remark,) = send_bytes(client, SESSIONS_URL, stretched).json()["remarks"]
+    assert "more than 8 bits" in remark
+
+
 def test_label_map_becomes_objects(client):
     session_url = open_image(client)
     label_map = np.zeros((60, 84), np.uint8)
@@ -53,6 +83,32 @@ def test_label_map_becomes_objects(client):
     for added, label in zip(response.json()["objects"], (4, 9), strict=True):
         run_lengths = coco_mask.frPyObjects(added["mask"], 60, 84)
         same(coco_mask.decode(run_lengths).astype(bool), label_map == label)
+
+
+@pytest.mark.parametrize("binarize", ["true", "1"])
+def test_smoothed_masks_are_refused_or_binarized(client, binarize):
+    session_url = open_image(client)
+    soft_png = encode_png(draw_soft_mask())
+    urls = (
+        ("POST", f"{session_url}/label-map"),
+        ("PUT", f"{session_url}/objects/1/mask"),
+    )
+    for method, url in urls:
+        refused = send_bytes(client, url, soft_png, method=method)
+        assert refused.status_code == 415
+        assert refused.json()["retry_with"] == "binarize=true"
+        assert "looks smoothed" in refused.json()["error"]
+        assert "binarize=true" in refused.json()["error"]
+        assert "--" not in refused.json()["error"]
+        url = f"{url}?binarize={binarize}"
+        assert send_bytes(client, url, soft_png, method=method).is_success
+    objects = client.get(session_url).json()["objects"]
+    assert [item["object_id"] for item in objects] == [1, 2]
+    for item in objects:
+        run_lengths = coco_mask.frPyObjects(item["mask"], 60, 84)
+        same(coco_mask.decode(run_lengths).astype(bool), draw_soft_mask() > 127)
+    url = f"{session_url}/label-map?binarize=perhaps"
+    assert send_bytes(client, url, soft_png).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -97,6 +153,7 @@ def test_folder_images_are_shared_and_saved(start_server, image_dir, tmp_path):
     client = start_server(folder=image_dir, save=tmp_path / "masks")
     opened = client.post(SESSIONS_URL, json={"image": "a.png"}).json()
     assert client.post(SESSIONS_URL, json={"image": "a.png"}).json() == opened
+    assert opened["remarks"] == []
     assert client.post(SESSIONS_URL, json={"image": "b.png"}).json() != opened
     session_url = f"{SESSIONS_URL}/{opened['session_id']}"
     client.post(f"{session_url}/objects", json={"name": "cat"})

@@ -17,7 +17,7 @@ import {
   loadTabNumber, loadValue, settings, storeTabNumber, storeValue,
 } from "./page/settings.js";
 import { requestDraw, requestRender, setRenderCallback, state } from "./page/state.js";
-import { clearToasts, showToast } from "./page/toast.js";
+import { askForThreshold, clearToasts, showToast } from "./page/toast.js";
 import { ImageIndex } from "./panels/image_index.js";
 import { ImageList } from "./panels/image_list.js";
 import { loadLabels, openLabelDialog, renderLabelList } from "./panels/label_list.js";
@@ -155,7 +155,10 @@ function showSession(session, entry) {
   storeValue("session", session.sessionId);
   history.replaceState(null, "", `${location.pathname}#session=${session.sessionId}`);
   document.title = session.imageName;
-  // 3. The session may have been opened ahead of time: see what has changed since.
+  // 3. Say once how an unusual file was read.
+  if (entry.remarks?.length) showToast(`${entry.name}: ${entry.remarks.join("; ")}.`);
+  entry.remarks = [];
+  // 4. The session may have been opened ahead of time: see what has changed since.
   session.fetchChanges().catch(() => {});
   setTimeout(() => prefetchNextImage(entry), PREFETCH_DELAY_MS);
 }
@@ -171,6 +174,8 @@ function showOpenError(error, entry, previousEntry) {
   leaveImage();
   state.session = null;
   state.openError = `${entry.name} cannot be shown: ${error.message}`;
+  // The server may have marked the image as failed.
+  imageIndex.refresh(imageList.firstVisible).catch(() => {});
   if (!isExpected(error)) console.warn(error);
 }
 
@@ -197,19 +202,27 @@ function reopenImage() {
   openImage(entry);
 }
 
-/** Adds a file with masks of many images to the folder. */
-async function importIntoFolder(file) {
+/**
+ * Adds a file with masks of many images to the folder.
+ * @param {File} file COCO or zip
+ * @param {string} [query] parameters of the request
+ * @param {string} [requestKey] of a request that is repeated: no mask is added twice
+ */
+async function importIntoFolder(file, query = "", requestKey = createRequestKey()) {
   try {
     const type = file.name.toLowerCase().endsWith(".json")
       ? "application/json" : "application/zip";
     const body = new Blob([file], { type });
-    const result = await requestJson("POST", "/import", body, createRequestKey());
+    const result = await requestJson("POST", `/import?${query}`, body, requestKey);
     const reasons = result.skipped.join(" ");
     const skipped = reasons && ` Skipped: ${reasons}`;
     const { num_objects: numObjects, num_images: numImages } = result;
-    showToast(`${formatNumber(numObjects, "object")} in ${
+    const message = `${formatNumber(numObjects, "object")} in ${
       formatNumber(numImages, "image")} ${numObjects === 1 ? "was" : "were"} added.${
-      skipped}`);
+      skipped}`;
+    const retry = () => importIntoFolder(file, "binarize=true", requestKey);
+    if (result.num_smoothed) askForThreshold(message, retry);
+    else showToast(message);
     await imageIndex.refresh(imageList.firstVisible);
     await loadLabels();
   } catch (error) {
@@ -222,7 +235,8 @@ function formatNumber(count, noun) {
 }
 
 function showError(error) {
-  showToast(error.message);
+  if (error.retry) askForThreshold(error.message, error.retry);
+  else showToast(error.message);
   if (!isExpected(error)) console.warn(error);
 }
 
@@ -257,7 +271,7 @@ function connectControls() {
   listenForFiles({
     onImages: (files) => openImage(imageIndex.addFiles(files)),
     onLabelMap: (file) => state.session.loadLabelMap(file),
-    onImport: importIntoFolder,
+    onImport: (file) => importIntoFolder(file),
     canLoadMasks: () => state.session !== null,
   });
   // The browser asks before it discards actions that are not saved.

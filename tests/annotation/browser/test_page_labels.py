@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mst_jax.data.formats.images import encode_png
 from tests.helpers.browser import serve
+from tests.helpers.image_files import draw_soft_mask
 from tests.helpers.page_driver import PageDriver, delete_folder_objects
 from tests.helpers.token_model import write_token_model
 
@@ -113,6 +115,35 @@ def test_coco_file_is_imported_into_the_folder(page, tmp_path):
     assert (imported["name"], imported["finished"]) == ("square", True)
     mask = page.fetch_masks()[imported["id"]]
     assert mask[10:20, 10:20].all() and mask.sum() <= 11 * 11
+
+
+def test_smoothed_mask_is_read_by_threshold_after_a_question(page, tmp_path):
+    image = np.full((60, 84, 4), 200, np.uint8)
+    image[:30, :, 3] = 90
+    assert cv2.imwrite(str(tmp_path / "clear.png"), image)
+    page.open_images(tmp_path / "clear.png")
+    assert page.last_toast() == "clear.png: transparency is composed on white."
+    (tmp_path / "soft.png").write_bytes(encode_png(draw_soft_mask()))
+    page.tab.set_input_files("#mask-file-input", tmp_path / "soft.png")
+    page.tab.get_by_role("button", name="Use the threshold").click()
+    page.tab.wait_for_selector("#object-list li")
+    page.wait_until_saved()
+    (mask,) = page.fetch_masks().values()
+    np.testing.assert_array_equal(mask, draw_soft_mask() > 127)
+    assert all("415" in error for error in page.console_errors)
+    page.console_errors.clear()
+    # Label maps of the folder: the same question, and nothing is added twice.
+    page.open_listed("scene 0.png")
+    with zipfile.ZipFile(tmp_path / "maps.zip", "w") as archive:
+        archive.writestr("scene 0.png", encode_png(draw_soft_mask()))
+        archive.writestr("scene 1.png", encode_png(np.eye(61, 84, dtype=np.uint8)))
+    page.tab.set_input_files("#import-file-input", tmp_path / "maps.zip")
+    page.tab.get_by_role("button", name="Use the threshold").click()
+    page.tab.wait_for_selector("#object-list li")
+    (mask,) = page.fetch_masks().values()
+    np.testing.assert_array_equal(mask, draw_soft_mask() > 127)
+    page.open_listed("scene 1.png")
+    assert len(page.objects) == 1
 
 
 def test_labels_are_edited_on_the_page(page):

@@ -206,10 +206,17 @@ export class AnnotationSession {
   /**
    * Adds an object for every value above 0 of a label map.
    * @param {File} labelMap PNG as large as the image
+   * @param {string} [query] parameters of the request
    */
-  loadLabelMap(labelMap) {
+  loadLabelMap(labelMap, query = "") {
     return this.sync.enqueue(async (requestKey) => {
-      const { objects } = await this.client.loadLabelMap(labelMap, requestKey);
+      const { objects } = await this.client.loadLabelMap(labelMap, query, requestKey)
+        .catch((error) => {
+          if (error.retryWith) {
+            error.retry = () => this.loadLabelMap(labelMap, error.retryWith);
+          }
+          throw error;
+        });
       objects.forEach((added) => this.#collection.mergeObject(added));
     });
   }

@@ -3,7 +3,7 @@
 
 import { AnnotationSession } from "../annotations/session.js";
 import {
-  RequestRejected, createRequestKey, requestJson, sendRequest,
+  RequestRejected, createRequestKey, requestJson,
 } from "../server/api_client.js";
 import { SessionClient } from "../server/session_client.js";
 
@@ -53,7 +53,7 @@ export class SessionCache {
   async #openSession(entry) {
     const hadSession = Boolean(entry.sessionId);
     try {
-      entry.sessionId ??= await createSession(entry);
+      if (!entry.sessionId) await createSession(entry);
       return await this.#openById(entry.sessionId);
     } catch (error) {
       const isClosed = error instanceof RequestRejected && error.status === 404;
@@ -63,7 +63,7 @@ export class SessionCache {
       if (!entry.isInFolder && !entry.file) {
         throw new RequestRejected("This session has ended. Open the image again.", 404);
       }
-      entry.sessionId = await createSession(entry);
+      await createSession(entry);
       return this.#openById(entry.sessionId);
     }
   }
@@ -86,12 +86,12 @@ export class SessionCache {
   }
 }
 
-/** Opens an image on the server and returns its session ID. */
+/** Opens an image on the server; the entry gets its session ID and its remarks. */
 async function createSession(entry) {
-  if (entry.isInFolder) {
-    return (await requestJson("POST", "/sessions", { image: entry.name })).session_id;
-  }
   const path = `/sessions?name=${encodeURIComponent(entry.name)}`;
-  const response = await sendRequest("POST", path, entry.file, createRequestKey());
-  return (await response.json()).session_id;
+  const opened = entry.isInFolder
+    ? await requestJson("POST", "/sessions", { image: entry.name })
+    : await requestJson("POST", path, entry.file, createRequestKey());
+  entry.sessionId = opened.session_id;
+  entry.remarks = opened.remarks;
 }

@@ -10,10 +10,12 @@ export class RequestRejected extends Error {
   /**
    * @param {string} message reason, one sentence
    * @param {number} status HTTP status, 400 to 599
+   * @param {?string} [retryWith] query parameter with which the request is accepted
    */
-  constructor(message, status) {
+  constructor(message, status, retryWith = null) {
     super(message);
     this.status = status;
+    this.retryWith = retryWith;
   }
 }
 
@@ -44,9 +46,11 @@ export async function sendRequest(method, path, body, requestKey) {
     throw new ServerUnavailable("The server does not respond.");
   }
   if (response.ok) return response;
-  const message = await readErrorMessage(response);
+  // A proxy in between may respond with something else than JSON.
+  const { error, retry_with: retryWith } = await response.json().catch(() => ({}));
+  const message = error ?? `The server rejected the request (${response.status}).`;
   if (RETRY_STATUSES.includes(response.status)) throw new ServerUnavailable(message);
-  throw new RequestRejected(message, response.status);
+  throw new RequestRejected(message, response.status, retryWith);
 }
 
 /**
@@ -92,10 +96,4 @@ export function createRequestKey() {
   // crypto.randomUUID is missing on pages without TLS on other hosts than this one.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-async function readErrorMessage(response) {
-  // A proxy in between may respond with something else than JSON.
-  const errorBody = await response.json().catch(() => ({}));
-  return errorBody.error ?? `The server rejected the request (${response.status}).`;
 }

@@ -96,9 +96,15 @@ export class SessionClient {
     return requestJson("PUT", path, maskPng, requestKey);
   }
 
-  /** @returns {Promise<{objects: ServerObject[]}>} the objects of a label map */
-  loadLabelMap(labelMap, requestKey) {
-    return requestJson("POST", `${this.path}/label-map`, labelMap, requestKey);
+  /**
+   * @param {File} labelMap
+   * @param {string} query parameters of the request, or ""
+   * @param {string} requestKey
+   * @returns {Promise<{objects: ServerObject[]}>} the objects of a label map
+   */
+  loadLabelMap(labelMap, query, requestKey) {
+    const path = `${this.path}/label-map?${query}`;
+    return requestJson("POST", path, labelMap, requestKey);
   }
 
   /** @returns {Promise<ImageBitmap>} the probability map as a gray image */

@@ -2,20 +2,24 @@
 
 import ast
 
+import jax
+import numpy as np
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
+import mst_jax
 from mst_jax.data.builders.shapes import Shapes
 from mst_jax.data.dataset import write_dataset
+from tests.helpers import tiny_config
 from tests.helpers.notebooks import (
     KERNEL_PYTHON,
     NOTEBOOK_PATHS,
     ROOT,
     read_notebook,
 )
-from tests.helpers.small_checkpoint import write_checkpoint
+from tests.helpers.small_checkpoint import SMALL_CONFIG, write_checkpoint
 
 MAX_BYTES, MAX_CELL_LINES = 400_000, 15
 LOCAL_PATHS = ("/home/", "/root/", "/tmp/", "site-packages")
@@ -74,6 +78,37 @@ def test_train_tiny_trains_and_shows_images(run_notebook, tmp_path):
     }
     notebook = run_notebook(read_notebook("train_tiny", **constants))
     assert count_images(notebook) == 4
+
+
+def test_finetune_own_compares_before_and_after(run_notebook, tmp_path):
+    model_config = tiny_config.get_config().model.to_dict()
+    checkpoint = write_checkpoint(
+        tmp_path / "model", config=SMALL_CONFIG | {"model": model_config}
+    )
+    config_file = tmp_path / "config.py"
+    config_file.write_text(
+        "from tests.helpers import tiny_config\n"
+        "def get_config():\n"
+        "    config = tiny_config.get_config()\n"
+        "    config.data.split, config.validation.split = 'train[:80%]', 'train[80%:]'\n"
+        "    return config\n"
+    )
+    constants = {
+        "SOURCE": str(tmp_path / "own"),
+        "CHECKPOINT": str(checkpoint),
+        "CONFIG": str(config_file),
+    }
+    notebook = run_notebook(read_notebook("finetune_own", **constants))
+    assert count_images(notebook) == 3
+    *_, table, _ = code_cells(notebook)
+    rows = [line.split("\t") for line in table.outputs[-1].text.splitlines()]
+    assert [row[0] for row in rows] == ["clicks", "before", "after"]
+    assert [len(row) for row in rows] == [7, 7, 7]
+    before, after = (
+        mst_jax.load(folder) for folder in (checkpoint, tmp_path / "own/run")
+    )
+    leaves = zip(*map(jax.tree.leaves, (before.params, after.params)), strict=True)
+    assert any(np.any(np.asarray(old) != np.asarray(new)) for old, new in leaves)
 
 
 def test_afl_anywhere_trains_another_network(run_notebook):

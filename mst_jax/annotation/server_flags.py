@@ -18,16 +18,23 @@ def make_parser() -> CommandParser:
         prog="python -m mst_jax.serve",
         description="Serve the annotation web page and its REST API for a model.",
     )
-    add_flag = parser.add_argument
-    # Model.
-    add_flag(
+    parser.add_argument(
         "--checkpoint",
         default=DEFAULT_MODEL,
         help="training run or published weights; default: the bundled model "
         f"{DEFAULT_MODEL}",
     )
     add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
-    # Files.
+    _add_file_flags(parser)
+    _add_network_flags(parser)
+    _add_limit_flags(parser)
+    add_cache_flag(parser)
+    return parser
+
+
+def _add_file_flags(parser: CommandParser) -> None:
+    """Add the flags of the folders and files that the server reads and writes."""
+    add_flag = parser.add_argument
     add_flag("--folder", type=Path, metavar="DIR", help="folder of images to offer")
     add_flag(
         "--save", type=Path, metavar="DIR", help="output folder of their finished masks"
@@ -53,7 +60,11 @@ def make_parser() -> CommandParser:
         help="folder of the database with all work; default: DIR/.mst_jax in the folder "
         f"of --save, without it {CACHE_DIR / 'sessions'}",
     )
-    # Network and limits.
+
+
+def _add_network_flags(parser: CommandParser) -> None:
+    """Add the flags of the address and of access to it."""
+    add_flag = parser.add_argument
     add_flag(
         "--host", default="127.0.0.1", help="address to bind to; others need --token"
     )
@@ -70,6 +81,11 @@ def make_parser() -> CommandParser:
         metavar="NAME",
         help="host name under which a TLS proxy serves this server; may be repeated",
     )
+
+
+def _add_limit_flags(parser: CommandParser) -> None:
+    """Add the flags that bound images, memory and the age of uploads."""
+    add_flag = parser.add_argument
     add_flag(
         "--max-sessions",
         type=int,
@@ -96,8 +112,6 @@ def make_parser() -> CommandParser:
         help="delete uploaded images without finished objects that were not changed for "
         "so many days; default: never",
     )
-    add_cache_flag(parser)
-    return parser
 
 
 def check_flags(flags: argparse.Namespace) -> None:

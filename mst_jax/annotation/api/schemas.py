@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict, Field
 
+from mst_jax.annotation.files.run_lengths import count_runs
 from mst_jax.annotation.sessions.annotation_session import AnnotationSession
 from mst_jax.annotation.store.history import AnnotatedObject
 from mst_jax.inference.selected_tokens import TokenBoxes
@@ -270,15 +271,8 @@ def encode_run_lengths(mask: Bool[np.ndarray, "h w"]) -> RunLengthMask:
     Args:
         mask: [h w] object pixels.
     """
-    # COCO counts down the columns.
-    column_major = mask.ravel(order="F")
-    run_ends = np.flatnonzero(column_major[1:] != column_major[:-1]) + 1
-    counts = np.diff(run_ends, prepend=0, append=column_major.size).tolist()
-    # The first run is background; its length is 0 if the first pixel is object.
-    if column_major[0]:
-        counts.insert(0, 0)
     height, width = mask.shape
-    return RunLengthMask(size=(height, width), counts=counts)
+    return RunLengthMask(size=(height, width), counts=count_runs(mask))
 
 
 def token_boxes_response(fine: TokenBoxes, coarse: TokenBoxes) -> TokenBoxesResponse:

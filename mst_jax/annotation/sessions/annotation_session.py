@@ -61,7 +61,11 @@ class AnnotationSession:
         self._storage, self._images, self._limits = storage, parts.images, parts.limits
         read_pixels = functools.partial(parts.images.read_pixels, session_id)
         self.renderer = SnapshotRenderer(
-            storage, parts.engine, (self.height, self.width), read_pixels
+            storage,
+            parts.engine,
+            parts.predictions,
+            (self.height, self.width),
+            read_pixels,
         )
         self.store = ObjectStore(
             storage, self.renderer.render_mask, parts.notify_exporter, parts.limits
@@ -257,8 +261,7 @@ class AnnotationSession:
         """Return the probability map of an object, scaled to 0 to 255."""
         with self.lock:
             snapshot = self.get_object(object_id).current_snapshot
-            padded_prob = np.asarray(self.renderer.render_snapshot(snapshot).prob)[0]
-            prob = padded_prob[: self.height, : self.width]
+            prob = self.renderer.render_prob(snapshot)
             return np.rint(255 * prob).astype(np.uint8)
 
     def get_token_boxes(self, object_id: int) -> tuple[TokenBoxes, TokenBoxes]:
@@ -269,7 +272,7 @@ class AnnotationSession:
 
     @contextlib.contextmanager
     def action(self) -> Iterator[None]:
-        """Hold the lock; forget staged arrays if the action fails."""
+        """Hold the lock; forget staged masks if the action fails."""
         with self.lock:
             try:
                 yield

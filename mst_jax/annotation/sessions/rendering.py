@@ -1,4 +1,4 @@
-"""Compute snapshots of objects, and render their masks from the stored arrays.
+"""Compute snapshots of objects, and read their masks.
 
 A snapshot is the state of an object after a change of its mask.
 """
@@ -6,15 +6,15 @@ A snapshot is the state of an object after a change of its mask.
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from mst_jax.annotation.errors import RequestRejected
-from mst_jax.annotation.serving.compiled_steps import (
-    DeviceImage,
-    MaskState,
-    RoiPrediction,
-)
+from mst_jax.annotation.serving.compiled_steps import DeviceImage, MaskState
 from mst_jax.annotation.serving.engine import InferenceEngine
+from mst_jax.annotation.sessions.prediction_cache import (
+    PredictionCache,
+    PredictionKey,
+)
 from mst_jax.annotation.store.history import ObjectSnapshot
 from mst_jax.annotation.store.storage import SessionStorage
 from mst_jax.inference.click_session import Click
@@ -24,17 +24,19 @@ ReadPixelsFn = Callable[[], UInt8[np.ndarray, "h w 3"]]
 
 
 class SnapshotRenderer:
-    """Compute snapshots, and restore their masks exactly as first predicted.
+    """Compute snapshots; their masks are stored, what the next click needs is not.
 
-    Predictions are stored as the network returned them, at the size of its input.
-    Pasting one into the image again gives the same probabilities without a forward
-    pass. The image is decoded and copied to the device when a method needs it.
+    The next click needs the probability map of the mask. The last one is kept on the
+    device, and `PredictionCache` has more of them at the size of the network's input.
+    One that is in neither is computed again from the clicks. The image is decoded and
+    copied to the device when a method needs it.
     """
 
     def __init__(
         self,
         storage: SessionStorage,
         engine: InferenceEngine,
+        predictions: PredictionCache,
         image_size: tuple[int, int],
         read_pixels: ReadPixelsFn,
     ) -> None:
@@ -43,33 +45,36 @@ class SnapshotRenderer:
         Args:
             storage: Rows of the session.
             engine: Engine of the server.
+            predictions: Predictions of all sessions.
             image_size: Height and width of the image in pixels.
             read_pixels: Decodes the image.
         """
         self._storage, self._engine = storage, engine
+        self._predictions = predictions
         self._image_size = image_size
         self._read_pixels = read_pixels
         self._device_image: DeviceImage | None = None
-        # The last rendered snapshot: a click needs the mask before it, which is nearly
-        # always this one.
-        self._cached: tuple[ObjectSnapshot, MaskState] | None = None
+        # The last state and the last new mask: a click needs the state before it, and
+        # its response the mask after it.
+        self._last_state: tuple[PredictionKey, MaskState] | None = None
+        self._last_mask: tuple[int, Bool[np.ndarray, "h w"]] | None = None
 
     @property
     def num_device_bytes(self) -> int:
-        """Number of bytes of the image and of the cached mask; 0 = not loaded."""
+        """Number of bytes of the image and of the last state; 0 = not loaded."""
         if self._device_image is None:
             return 0
         return self._engine.count_bytes(*self._image_size)
 
     def release(self) -> None:
-        """Drop the image and the cached mask; they are loaded again when needed."""
-        self._device_image = self._cached = None
+        """Drop the image, the last state and mask; they are loaded again when needed."""
+        self._device_image = self._last_state = self._last_mask = None
 
     def initial_snapshot(self, initial_mask_id: int | None) -> ObjectSnapshot:
         """Return the snapshot before the first click.
 
         Args:
-            initial_mask_id: Array ID of the mask to begin from; None = no mask.
+            initial_mask_id: ID of the mask to begin from; None = no mask.
         """
         if initial_mask_id is None:
             return ObjectSnapshot()
@@ -89,13 +94,13 @@ class SnapshotRenderer:
             raise RequestRejected(
                 "the mask is empty, expected an object; reset the object instead"
             )
-        array_id = self._storage.stage_mask(mask)
-        return ObjectSnapshot(initial_mask_id=array_id, area=int(mask.sum()))
+        mask_id = self._storage.stage_mask(mask)
+        return ObjectSnapshot(initial_mask_id=mask_id, area=int(mask.sum()))
 
     def apply_clicks(
         self, snapshot: ObjectSnapshot, clicks: Iterable[Click]
     ) -> ObjectSnapshot:
-        """Make clicks one after the other, and stage the last prediction.
+        """Make clicks one after the other, and stage the mask after the last one.
 
         Args:
             snapshot: Object before the clicks.
@@ -104,50 +109,43 @@ class SnapshotRenderer:
         Returns:
             The object after the clicks.
         """
-        device_image = self._load_image()
-        all_clicks, state = snapshot.clicks, self.render_snapshot(snapshot)
-        prediction = None
-        # One prediction per click, each from the mask before it, as a user makes them.
-        for click in clicks:
-            all_clicks = (*all_clicks, click)
-            prediction = self._engine.predict(device_image, all_clicks, state)
-            state = self._engine.paste_prediction(device_image, prediction)
-        if prediction is None:  # no click to add
+        all_clicks = (*snapshot.clicks, *clicks)
+        if len(all_clicks) == len(snapshot.clicks):  # no click to add
             return snapshot
-        # Only the last prediction is needed: it restores the mask on its own.
-        array_id = self._storage.stage_prediction(prediction.prob)
-        top, bottom, left, right = prediction.roi.tolist()
-        new_snapshot = ObjectSnapshot(
+        mask = self._state_after(snapshot.initial_mask_id, all_clicks).mask
+        mask_id = self._storage.stage_mask(mask)
+        self._last_mask = mask_id, mask
+        return ObjectSnapshot(
             clicks=all_clicks,
             initial_mask_id=snapshot.initial_mask_id,
-            prediction_id=array_id,
-            roi=(top, bottom, left, right),
-            area=int(state.mask.sum()),
+            mask_id=mask_id,
+            area=int(np.count_nonzero(mask)),
         )
-        self._cached = (new_snapshot, state)
-        return new_snapshot
 
     def render_mask(self, snapshot: ObjectSnapshot) -> Bool[np.ndarray, "h w"]:
-        """Return the mask of a snapshot; without a prediction it needs no image.
+        """Return the mask of a snapshot; it needs neither the image nor the network.
 
         Args:
             snapshot: Object to render.
         """
-        if snapshot.prediction_id is not None:
-            return self.render_snapshot(snapshot).mask
-        if snapshot.initial_mask_id is not None:
-            return self._storage.read_mask(snapshot.initial_mask_id)
-        return np.zeros(self._image_size, bool)
+        mask_id = snapshot.mask_id
+        if mask_id is None:
+            mask_id = snapshot.initial_mask_id
+        if mask_id is None:
+            return np.zeros(self._image_size, bool)
+        if self._last_mask is not None and mask_id == self._last_mask[0]:
+            return self._last_mask[1]
+        return self._storage.read_mask(mask_id)
 
-    def render_snapshot(self, snapshot: ObjectSnapshot) -> MaskState:
-        """Return the mask of a snapshot and cache it.
+    def render_prob(self, snapshot: ObjectSnapshot) -> Float[np.ndarray, "h w"]:
+        """Return the probability map of a snapshot, 0 to 1.
 
         Args:
             snapshot: Object to render.
         """
-        if self._cached is None or snapshot != self._cached[0]:
-            self._cached = (snapshot, self._render_uncached(snapshot))
-        return self._cached[1]
+        state = self._state_after(snapshot.initial_mask_id, snapshot.clicks)
+        height, width = self._image_size
+        return np.asarray(state.prob)[0, :height, :width]
 
     def token_boxes(self, snapshot: ObjectSnapshot) -> tuple[TokenBoxes, TokenBoxes]:
         """Return the fine and coarse tokens that the model selects for a snapshot.
@@ -164,7 +162,7 @@ class SnapshotRenderer:
             raise RequestRejected(
                 "no tokens are selected before the first click; click first", 404
             )
-        state = self.render_snapshot(snapshot)
+        state = self._state_after(snapshot.initial_mask_id, snapshot.clicks)
         return self._engine.token_boxes(self._load_image(), snapshot.clicks, state)
 
     def _load_image(self) -> DeviceImage:
@@ -175,14 +173,45 @@ class SnapshotRenderer:
             self._device_image = self._engine.load_image(pixels)
         return self._device_image
 
-    def _render_uncached(self, snapshot: ObjectSnapshot) -> MaskState:
+    def _state_after(
+        self, initial_mask_id: int | None, clicks: tuple[Click, ...]
+    ) -> MaskState:
+        """Return the state after clicks; those whose predictions are known cost little.
+
+        Args:
+            initial_mask_id: ID of the mask that the clicks correct; None = no mask.
+            clicks: All clicks, in order.
+        """
         device_image = self._load_image()
-        # The newest array decides: prediction, then initial mask, then nothing.
-        if snapshot.prediction_id is not None:
-            prob = self._storage.read_prediction(snapshot.prediction_id)
-            prediction = RoiPrediction(prob, np.array(snapshot.roi, np.int32))
-            return self._engine.paste_prediction(device_image, prediction)
-        if snapshot.initial_mask_id is not None:
-            mask = self._storage.read_mask(snapshot.initial_mask_id)
-            return self._engine.state_from_mask(device_image, mask)
-        return self._engine.empty_state(device_image)
+        num_known, state = self._longest_known(initial_mask_id, clicks)
+        # One prediction per click, each from the state before it, as users make them.
+        for num_clicks in range(num_known + 1, len(clicks) + 1):
+            key = self._key(initial_mask_id, clicks[:num_clicks])
+            prediction = self._engine.predict(device_image, key.clicks, state)
+            self._predictions.put(key, prediction)
+            state = self._engine.paste_prediction(device_image, prediction)
+        self._last_state = self._key(initial_mask_id, clicks), state
+        return state
+
+    def _longest_known(
+        self, initial_mask_id: int | None, clicks: tuple[Click, ...]
+    ) -> tuple[int, MaskState]:
+        """Return how many clicks need no prediction, and the state after them."""
+        device_image = self._load_image()
+        for num_clicks in range(len(clicks), -1, -1):
+            key = self._key(initial_mask_id, clicks[:num_clicks])
+            if self._last_state is not None and self._last_state[0] == key:
+                return num_clicks, self._last_state[1]
+            prediction = self._predictions.get(key)
+            if prediction is not None:
+                state = self._engine.paste_prediction(device_image, prediction)
+                return num_clicks, state
+        if initial_mask_id is None:
+            return 0, self._engine.empty_state(device_image)
+        mask = self._storage.read_mask(initial_mask_id)
+        return 0, self._engine.state_from_mask(device_image, mask)
+
+    def _key(
+        self, initial_mask_id: int | None, clicks: tuple[Click, ...]
+    ) -> PredictionKey:
+        return PredictionKey(self._storage.session_id, initial_mask_id, clicks)

@@ -1,7 +1,7 @@
 """What all sessions of a server share: model, limits, labels and images."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,6 +11,7 @@ from mst_jax.annotation.files.image_folder import ImageFolder
 from mst_jax.annotation.files.uploads import decode_pixels
 from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.serving.engine import InferenceEngine
+from mst_jax.annotation.sessions.prediction_cache import PredictionCache
 from mst_jax.annotation.store.database import Database
 from mst_jax.annotation.store.labels import LabelList
 from mst_jax.data.formats.images import EncodedImage
@@ -72,7 +73,8 @@ class SessionImages:
         return decode_pixels(self.read_image(session_id).data)
 
 
-class SessionParts(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class SessionParts:
     """What all sessions of a server share.
 
     Attributes:
@@ -81,6 +83,7 @@ class SessionParts(NamedTuple):
         labels: Labels that objects can carry.
         images: Images of the sessions.
         notify_exporter: Called after a change of finished masks.
+        predictions: Predictions that clicks continue from.
     """
 
     engine: InferenceEngine
@@ -88,3 +91,4 @@ class SessionParts(NamedTuple):
     labels: LabelList
     images: SessionImages
     notify_exporter: Callable[[], None]
+    predictions: PredictionCache = dataclasses.field(default_factory=PredictionCache)

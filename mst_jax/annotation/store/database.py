@@ -17,7 +17,7 @@ from mst_jax.annotation.errors import RequestRejected
 
 DATABASE_NAME = "annotations.sqlite3"
 _LOCK_NAME = ".lock"
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY,
@@ -28,7 +28,7 @@ CREATE TABLE sessions (
     height INTEGER NOT NULL,
     width INTEGER NOT NULL,
     revision INTEGER NOT NULL DEFAULT 0,
-    next_array_id INTEGER NOT NULL DEFAULT 1,
+    next_mask_id INTEGER NOT NULL DEFAULT 1,
     num_objects INTEGER NOT NULL DEFAULT 0,      -- with a mask
     num_unfinished INTEGER NOT NULL DEFAULT 0,   -- of these
     saved_revision INTEGER NOT NULL DEFAULT 0,   -- grows when saved masks change
@@ -56,17 +56,16 @@ CREATE TABLE snapshots (
     snapshot_number INTEGER NOT NULL,
     clicks TEXT NOT NULL,           -- JSON: [[row, column, is_positive], ...]
     initial_mask_id INTEGER,
-    prediction_id INTEGER,
-    roi TEXT NOT NULL,              -- JSON
+    mask_id INTEGER,
     area INTEGER NOT NULL,
     PRIMARY KEY (session_id, object_id, snapshot_number),
     FOREIGN KEY (session_id, object_id) REFERENCES objects ON DELETE CASCADE
 );
-CREATE TABLE arrays (
+CREATE TABLE masks (
     session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
-    array_id INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (session_id, array_id)
+    mask_id INTEGER NOT NULL,
+    data BLOB NOT NULL,             -- run lengths
+    PRIMARY KEY (session_id, mask_id)
 );
 CREATE TABLE requests (
     session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,

@@ -1,18 +1,14 @@
 """Annotated objects and their history: immutable, so that undo and redo are exact.
 
 Every change of a mask appends a snapshot and keeps the earlier ones; label, color and
-state are not part of the history. Snapshots hold no arrays, only the IDs of the stored
-arrays, so that they are small and can be written as JSON.
+state are not part of the history. Snapshots hold no masks, only the IDs of the stored
+masks, so that they are small and can be written as JSON.
 """
 
 import dataclasses
 from typing import Any
 
 from mst_jax.inference.click_session import Click
-
-NO_ROI = (-1, -1, -1, -1)
-"""Region of interest before the first click, and without zoom."""
-
 
 DEFAULT_COLORS = (
     *("#2c82ff", "#ff9f1c", "#2ec4b6", "#e71d36"),
@@ -27,18 +23,15 @@ class ObjectSnapshot:
 
     Attributes:
         clicks: Clicks in the order they were made.
-        initial_mask_id: Array ID of the mask that the clicks correct; None = they began
+        initial_mask_id: ID of the mask that the clicks correct; None = they began
             without a mask.
-        prediction_id: Array ID of the network's last prediction; None = no click yet.
-        roi: Region of interest of the last prediction: top, bottom, left, right,
-            inclusive, in pixels.
+        mask_id: ID of the mask after the last click; None = no click yet.
         area: Number of pixels of the mask.
     """
 
     clicks: tuple[Click, ...] = ()
     initial_mask_id: int | None = None
-    prediction_id: int | None = None
-    roi: tuple[int, int, int, int] = NO_ROI
+    mask_id: int | None = None
     area: int = 0
 
 
@@ -121,13 +114,13 @@ class AnnotatedObject:
             else self
         )
 
-    def array_ids(self) -> set[int]:
-        """Return the IDs of all stored arrays that the snapshots need."""
+    def mask_ids(self) -> set[int]:
+        """Return the IDs of all stored masks that the snapshots need."""
         return {
-            array_id
+            mask_id
             for snapshot in self.snapshots
-            for array_id in (snapshot.initial_mask_id, snapshot.prediction_id)
-            if array_id is not None
+            for mask_id in (snapshot.initial_mask_id, snapshot.mask_id)
+            if mask_id is not None
         }
 
     def _with_changes(self, **changes: Any) -> "AnnotatedObject":

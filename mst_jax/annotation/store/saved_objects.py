@@ -27,14 +27,14 @@ def insert_saved_objects(
         labeled_masks: Objects with their IDs.
         label_ids: Label of each object; None = no label.
     """
-    arrays, objects, saved_masks = {}, [], {}
+    masks, objects, saved_masks = {}, [], {}
     for index, (labeled, label_id) in enumerate(
         zip(labeled_masks, label_ids, strict=True), start=1
     ):
         area = int(labeled.mask.sum())
-        arrays[index] = encode_mask(labeled.mask)
+        masks[index] = encode_mask(labeled.mask)
         if area:
-            saved_masks[labeled.object_id] = arrays[index]
+            saved_masks[labeled.object_id] = masks[index]
         objects.append(
             AnnotatedObject(
                 labeled.object_id,
@@ -52,6 +52,6 @@ def insert_saved_objects(
         connection,
         session_id,
         change,
-        new_arrays=arrays,
-        next_array_id=len(arrays) + 1,
+        new_masks=masks,
+        next_mask_id=len(masks) + 1,
     )

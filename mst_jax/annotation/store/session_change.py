@@ -1,4 +1,4 @@
-"""Write one change of a session: objects, snapshots, arrays and the request's key."""
+"""Write one change of a session: objects, snapshots, masks and the request's key."""
 
 import dataclasses
 import json
@@ -61,8 +61,8 @@ def write_change(
     session_id: str,
     change: SessionChange,
     *,
-    new_arrays: Mapping[int, bytes],
-    next_array_id: int,
+    new_masks: Mapping[int, bytes],
+    next_mask_id: int,
 ) -> None:
     """Write all rows of a change.
 
@@ -70,19 +70,19 @@ def write_change(
         connection: Connection with an open transaction.
         session_id: ID of the session.
         change: Change to write.
-        new_arrays: Array ID -> bytes of the arrays that the change names.
-        next_array_id: ID for the next array.
+        new_masks: Mask ID -> run lengths of the masks that the change names.
+        next_mask_id: ID for the next mask.
 
     Raises:
         RequestRejected: The session was deleted (404).
     """
     # 1. The session itself; it may have been deleted in the meantime.
     cursor = connection.execute(
-        "UPDATE sessions SET revision = ?, next_array_id = ?, last_used = ?, "
+        "UPDATE sessions SET revision = ?, next_mask_id = ?, last_used = ?, "
         "saved_revision = saved_revision + ? WHERE session_id = ?",
         (
             change.revision,
-            next_array_id,
+            next_mask_id,
             time.time(),
             int(change.is_export_changed),
             session_id,
@@ -90,10 +90,10 @@ def write_change(
     )
     if cursor.rowcount != 1:
         raise RequestRejected("this session was deleted; open the image again", 404)
-    # 2. Arrays, then the objects that name them.
+    # 2. Masks, then the objects that name them.
     connection.executemany(
-        "INSERT INTO arrays VALUES (?, ?, ?)",
-        [(session_id, array_id, data) for array_id, data in new_arrays.items()],
+        "INSERT INTO masks VALUES (?, ?, ?)",
+        [(session_id, mask_id, data) for mask_id, data in new_masks.items()],
     )
     for annotated_object in change.objects:
         previous = change.previous.get(annotated_object.object_id)
@@ -168,22 +168,21 @@ def _write_object(
         [(session_id, object_id, number) for number in dropped_numbers],
     )
     connection.executemany(
-        "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 *(session_id, object_id, number, json.dumps(snapshot.clicks)),
-                *(snapshot.initial_mask_id, snapshot.prediction_id),
-                *(json.dumps(snapshot.roi), snapshot.area),
+                *(snapshot.initial_mask_id, snapshot.mask_id, snapshot.area),
             )
             for number, snapshot in new_snapshots.items()
             if old_snapshots.get(number) is not snapshot
         ],
     )
     if previous:
-        unused_ids = previous.array_ids() - annotated_object.array_ids()
+        unused_ids = previous.mask_ids() - annotated_object.mask_ids()
         connection.executemany(
-            "DELETE FROM arrays WHERE session_id = ? AND array_id = ?",
-            [(session_id, array_id) for array_id in unused_ids],
+            "DELETE FROM masks WHERE session_id = ? AND mask_id = ?",
+            [(session_id, mask_id) for mask_id in unused_ids],
         )
 
 
@@ -194,7 +193,7 @@ def _number_snapshots(
 
 
 def _drop_old_deleted(connection: sqlite3.Connection, session_id: str) -> None:
-    """Forget all deleted objects but the last `NUM_KEPT_DELETED`, with their arrays."""
+    """Forget all deleted objects but the last `NUM_KEPT_DELETED`, with their masks."""
     rows = connection.execute(
         "SELECT object_id FROM objects WHERE session_id = ? AND deleted_revision IS NOT "
         "NULL ORDER BY deleted_revision DESC LIMIT -1 OFFSET ?",
@@ -202,9 +201,9 @@ def _drop_old_deleted(connection: sqlite3.Connection, session_id: str) -> None:
     ).fetchall()
     for row in rows:
         parameters = (session_id, row["object_id"])
-        for column in ("initial_mask_id", "prediction_id"):
+        for column in ("initial_mask_id", "mask_id"):
             connection.execute(
-                f"DELETE FROM arrays WHERE session_id = ? AND array_id IN (SELECT "
+                f"DELETE FROM masks WHERE session_id = ? AND mask_id IN (SELECT "
                 f"{column} FROM snapshots WHERE session_id = ? AND object_id = ?)",
                 (session_id, *parameters),
             )

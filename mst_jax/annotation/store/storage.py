@@ -1,14 +1,12 @@
-"""Store one session in the database, and load its objects and arrays from it."""
+"""Store one session in the database, and load its objects and masks from it."""
 
-import io
 import json
 import sqlite3
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from mst_jax.annotation.errors import RequestRejected
 from mst_jax.annotation.files.run_lengths import decode_mask, encode_mask
@@ -19,7 +17,11 @@ from mst_jax.inference.click_session import Click
 
 
 class SessionStorage:
-    """The rows of one session; arrays are staged and stored with the next change."""
+    """The rows of one session; masks are staged and stored with the next change.
+
+    Attributes:
+        session_id: ID of the session.
+    """
 
     def __init__(self, database: Database, session_id: str) -> None:
         """Use a session.
@@ -28,9 +30,9 @@ class SessionStorage:
             database: Database of the server.
             session_id: ID of the session; it need not exist.
         """
-        self._database, self._session_id = database, session_id
+        self.session_id, self._database = session_id, database
         self._staged: dict[int, bytes] = {}
-        self._next_array_id = 1
+        self._next_mask_id = 1
 
     def read_row(self) -> Mapping[str, Any]:
         """Return the columns of the session, without the image.
@@ -40,21 +42,21 @@ class SessionStorage:
         """
         row = self._database.fetch_one(
             "SELECT session_id, image_name, folder_name, output_stem, height, width, "
-            "revision, next_array_id, saved_revision, exported_revision FROM sessions "
+            "revision, next_mask_id, saved_revision, exported_revision FROM sessions "
             "WHERE session_id = ?",
-            (self._session_id,),
+            (self.session_id,),
         )
         if row is None:
             raise RequestRejected(
                 "there is no such session; it may have been deleted", 404
             )
-        self._next_array_id = max(row["next_array_id"], self._next_array_id)
+        self._next_mask_id = max(row["next_mask_id"], self._next_mask_id)
         return dict(row)
 
     def read_image(self) -> bytes | None:
         """Return the encoded image; None for an image of the served folder."""
         row = self._database.fetch_one(
-            "SELECT image FROM sessions WHERE session_id = ?", (self._session_id,)
+            "SELECT image FROM sessions WHERE session_id = ?", (self.session_id,)
         )
         return row["image"] if row else None
 
@@ -80,7 +82,7 @@ class SessionStorage:
     def read_known_ids(self) -> set[int]:
         """Return the IDs of all objects, including the deleted ones."""
         rows = self._database.fetch_all(
-            "SELECT object_id FROM objects WHERE session_id = ?", (self._session_id,)
+            "SELECT object_id FROM objects WHERE session_id = ?", (self.session_id,)
         )
         return {row["object_id"] for row in rows}
 
@@ -88,52 +90,32 @@ class SessionStorage:
         """Return the objects of a request that was applied; None = not applied yet."""
         row = self._database.fetch_one(
             "SELECT object_ids FROM requests WHERE session_id = ? AND request_key = ?",
-            (self._session_id, request_key),
+            (self.session_id, request_key),
         )
         return json.loads(row["object_ids"]) if row else None
 
-    def stage_prediction(self, prob: Float[np.ndarray, "i j"]) -> int:
-        """Keep a prediction of the network for the next change; return its array ID.
-
-        Args:
-            prob: [i j] probability of a region of interest.
-        """
-        file = io.BytesIO()
-        np.save(file, prob)
-        # Level 1: higher levels cost a click more time than they save space.
-        return self._stage(zlib.compress(file.getvalue(), 1))
-
-    def read_prediction(self, array_id: int) -> Float[np.ndarray, "i j"]:
-        """Return a prediction, bitwise identical to the one that was staged.
-
-        Args:
-            array_id: ID of the array.
-        """
-        file = io.BytesIO(zlib.decompress(self._read_array(array_id)))
-        return np.load(file, allow_pickle=False)
-
     def stage_mask(self, mask: Bool[np.ndarray, "h w"]) -> int:
-        """Keep a mask for the next change; return its array ID.
+        """Keep a mask for the next change; return its mask ID.
 
         Args:
             mask: [h w] object pixels.
         """
         return self._stage(encode_mask(mask))
 
-    def read_mask(self, array_id: int) -> Bool[np.ndarray, "h w"]:
+    def read_mask(self, mask_id: int) -> Bool[np.ndarray, "h w"]:
         """Return a mask.
 
         Args:
-            array_id: ID of the array.
+            mask_id: ID of the mask.
         """
-        return decode_mask(self._read_array(array_id))
+        return decode_mask(self._read_data(mask_id))
 
     def discard_staged(self) -> None:
-        """Forget the arrays of an action that failed."""
+        """Forget the masks of an action that failed."""
         self._staged.clear()
 
     def commit(self, change: SessionChange) -> None:
-        """Store a change and the staged arrays in one transaction.
+        """Store a change and the staged masks in one transaction.
 
         Args:
             change: Change of the session.
@@ -146,10 +128,10 @@ class SessionStorage:
             with self._database.transaction() as connection:
                 write_change(
                     connection,
-                    self._session_id,
+                    self.session_id,
                     change,
-                    new_arrays=self._staged,
-                    next_array_id=self._next_array_id,
+                    new_masks=self._staged,
+                    next_mask_id=self._next_mask_id,
                 )
         finally:
             self._staged.clear()
@@ -158,20 +140,20 @@ class SessionStorage:
         """Delete the session with everything in it."""
         with self._database.transaction() as connection:
             connection.execute(
-                "DELETE FROM sessions WHERE session_id = ?", (self._session_id,)
+                "DELETE FROM sessions WHERE session_id = ?", (self.session_id,)
             )
 
     def _stage(self, data: bytes) -> int:
-        self._next_array_id += 1
-        self._staged[self._next_array_id - 1] = data
-        return self._next_array_id - 1
+        self._next_mask_id += 1
+        self._staged[self._next_mask_id - 1] = data
+        return self._next_mask_id - 1
 
-    def _read_array(self, array_id: int) -> bytes:
-        if array_id in self._staged:
-            return self._staged[array_id]
+    def _read_data(self, mask_id: int) -> bytes:
+        if mask_id in self._staged:
+            return self._staged[mask_id]
         row = self._database.fetch_one(
-            "SELECT data FROM arrays WHERE session_id = ? AND array_id = ?",
-            (self._session_id, array_id),
+            "SELECT data FROM masks WHERE session_id = ? AND mask_id = ?",
+            (self.session_id, mask_id),
         )
         if row is None:
             raise RequestRejected("this mask was deleted; open the image again", 404)
@@ -181,7 +163,7 @@ class SessionStorage:
         self, condition: str, object_id: int = 0
     ) -> dict[int, AnnotatedObject]:
         """Return the objects that fulfill a condition, with their histories."""
-        parameters = {"id": self._session_id, "object_id": object_id}
+        parameters = {"id": self.session_id, "object_id": object_id}
         object_rows = self._database.fetch_all(
             f"SELECT * FROM objects WHERE session_id = :id AND {condition} "
             "ORDER BY object_id",
@@ -213,8 +195,7 @@ def _to_snapshot(row: sqlite3.Row) -> ObjectSnapshot:
     return ObjectSnapshot(
         clicks=tuple(Click(*click) for click in json.loads(row["clicks"])),
         initial_mask_id=row["initial_mask_id"],
-        prediction_id=row["prediction_id"],
-        roi=tuple(json.loads(row["roi"])),
+        mask_id=row["mask_id"],
         area=row["area"],
     )
 

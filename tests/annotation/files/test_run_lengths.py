@@ -19,4 +19,10 @@ def test_mask_is_decoded_as_it_was(mask):
     data = encode_mask(mask)
     np.testing.assert_array_equal(decode_mask(data), mask)
     assert coco_mask.area(to_encoded_mask(data)) == mask.sum()
-    np.testing.assert_array_equal(coco_mask.decode(to_coco_rle(mask)), mask)
+    assert to_coco_rle(mask)["counts"].encode() == data[8:]
+
+
+@given(masks_strategy)
+def test_run_lengths_equal_those_of_pycocotools(mask):
+    expected = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    assert to_encoded_mask(encode_mask(mask)) == expected

@@ -248,17 +248,17 @@ def test_unknown_ids_and_exceeded_limits_are_rejected(session):
         session.click(1, *CLICKS[0])
 
 
-def test_unused_arrays_are_deleted(session, database):
-    def count_arrays() -> int:
-        return database.fetch_one("SELECT count(*) FROM arrays")[0]
+def test_unused_masks_are_deleted(session, database):
+    def count_masks() -> int:
+        return database.fetch_one("SELECT count(*) FROM masks")[0]
 
     for click in CLICKS:
         session.click(1, *click)
-    assert count_arrays() == 4
+    assert count_masks() == 4
     session.undo(1)
     session.undo(1)
     session.click(1, *CLICKS[3])
-    assert count_arrays() == 3
+    assert count_masks() == 3
 
 
 def test_deleted_session_rejects_actions(session, registry):

@@ -64,19 +64,27 @@ def test_restarted_server_loses_nothing(registry, engine, database):
         same(restored.get_probability(object_id), session.get_probability(object_id))
 
 
-def test_changed_zoom_keeps_all_masks(registry, database):
+def inverse_model(image, clicks, prev_mask):
+    """Return the logits of the analytic model with the opposite sign."""
+    return -analytic_model(image, clicks, prev_mask)
+
+
+def test_changed_model_or_zoom_keeps_all_masks(registry, database):
     session = create_session(registry)
     session.add_object()
     for click in CLICKS:
         session.click(1, *click)
     mask = session.get_mask(1)
-    for zoom in (
-        ZoomOptions(size=None, flip_tta=False),
-        ZoomOptions(size=32, min_side=16, flip_tta=False),
+    for model, zoom in (
+        (analytic_model, ZoomOptions(size=None, flip_tta=False)),
+        (analytic_model, ZoomOptions(size=32, min_side=16, flip_tta=False)),
+        (inverse_model, registry._engine._zoom),
     ):
-        engine = InferenceEngine(analytic_model, zoom=zoom)
+        engine = InferenceEngine(model, zoom=zoom)
         other = SessionRegistry(database, engine, SMALL_LIMITS)
         restored = other.get_session(session.session_id)
+        same(restored.get_mask(1), mask)
+        restored.get_probability(1)
         same(restored.get_mask(1), mask)
         restored.click(1, 30, 40, True)
         clicked_mask = restored.get_mask(1)

@@ -69,8 +69,8 @@ def test_version_grows_exactly_when_the_mask_changes(actions):
         annotated_object = changed
 
 
-def test_array_ids_are_those_of_all_snapshots():
+def test_mask_ids_are_those_of_all_snapshots():
     first = ObjectSnapshot(initial_mask_id=4)
     click = Click(1, 2, True)
-    second = dataclasses.replace(first, clicks=(click,), prediction_id=7)
-    assert append_all(first, second).undo().array_ids() == {4, 7}
+    second = dataclasses.replace(first, clicks=(click,), mask_id=7)
+    assert append_all(first, second).undo().mask_ids() == {4, 7}

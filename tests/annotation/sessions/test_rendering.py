@@ -8,7 +8,7 @@ from mst_jax.annotation.store.history import ObjectSnapshot
 from mst_jax.annotation.store.session_change import SessionChange
 from mst_jax.annotation.store.storage import SessionStorage
 from mst_jax.inference.click_session import Click
-from tests.helpers.annotation_client import IMAGE, ZOOM, insert_session
+from tests.helpers.annotation_client import IMAGE, insert_session
 
 CLICKS = (Click(20, 42, True), Click(50, 75, True), Click(3.5, 4, False))
 same = np.testing.assert_array_equal
@@ -63,7 +63,7 @@ def test_several_clicks_equal_single_clicks(renderer, make_renderer):
 def test_click_after_undo_predicts_only_what_is_not_kept(
     storage, engine, make_renderer, monkeypatch, num_kept
 ):
-    num_bytes = num_kept * ZOOM.size**2 * 4
+    num_bytes = num_kept * 48 * 48 * 4  # the zoom of `ZOOM`, float32
     renderer = make_renderer(PredictionCache(num_bytes))
     snapshots = [ObjectSnapshot()]
     for click in CLICKS:

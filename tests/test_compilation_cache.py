@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from mst_jax import compilation_cache, evaluate, predict, serve, train
-from mst_jax.compilation_cache import enable_compilation_cache
+from mst_jax.compilation_cache import enable_compilation_cache, remove_oldest_programs
 
 PROGRAM = """
 import sys
@@ -68,6 +69,42 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
         enable_compilation_cache(str(tmp_path / "file" / "cache"))
     # The default folder is nobody's choice: the command runs without it.
     assert run_program("default", tmp_path / "file")[0] == "None"
+
+
+def test_least_recently_used_programs_are_removed(tmp_path):
+    # 100 bytes each; "read" was written first and read last.
+    for name, read_at, written_at in (
+        ("read", 50, 10),
+        ("old", 20, 20),
+        ("older", 15, 15),
+        ("new", 40, 40),
+    ):
+        path = tmp_path / f"{name}-cache"
+        path.write_bytes(bytes(100))
+        os.utime(path, (read_at, written_at))
+    (tmp_path / "other file").write_bytes(bytes(1000))
+    remove_oldest_programs(tmp_path, max_bytes=400)
+    assert len(stored_programs(tmp_path)) == 4
+    remove_oldest_programs(tmp_path, max_bytes=299)
+    assert stored_programs(tmp_path) == ["new-cache", "read-cache"]
+    assert (tmp_path / "other file").exists()
+
+
+def test_only_the_default_folder_is_limited(tmp_path, monkeypatch):
+    default_folder, other_folder = tmp_path / "default", tmp_path / "other"
+    for folder in (default_folder, other_folder):
+        folder.mkdir()
+        (folder / "program-cache").write_bytes(bytes(100))
+    monkeypatch.setattr(compilation_cache, "PROGRAMS_DIR", default_folder)
+    monkeypatch.setattr(compilation_cache, "MAX_PROGRAMS_BYTES", 50)
+    before = jax.config.values["jax_compilation_cache_dir"]
+    try:
+        for folder in (default_folder, other_folder):
+            enable_compilation_cache(str(folder))
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    assert not stored_programs(default_folder)
+    assert stored_programs(other_folder) == ["program-cache"]
 
 
 def test_every_command_that_compiles_has_the_flag():

@@ -15,6 +15,8 @@
 #   --image NAME    such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/mst_jax:1 (image, run)
 #   --name NAME     of the training (run, logs, delete)
 #   --spot          cheaper machines that may be preempted (cluster, run)
+#   --setup COMMAND before the training, in every container, such as one that copies the
+#                   data from a bucket (run)
 #   --project ID    (that of gcloud's configuration)
 #   --restarts N    maximum number of restarts after preemptions (20)
 #   --dry-run       print the commands, do not run them
@@ -24,8 +26,8 @@ script=$0
 # shellcheck source=launch/flags.sh
 source "$(dirname "$script")/flags.sh"
 
-cluster='' zone='' type='' num=1 image='' name='' spot='' project='' restarts=20 dry_run=''
-values='cluster zone type num image name project restarts' switches='spot dry-run'
+cluster='' zone='' type='' num=1 image='' name='' spot='' setup='' project='' restarts=20 dry_run=''
+values='cluster zone type num image name setup project restarts' switches='spot dry-run'
 action=${1-}
 case $action in
   cluster | image | run | logs | delete | delete-cluster) read_flags "${@:2}" ;;
@@ -71,10 +73,12 @@ case $action in
     ;;
   run)
     # exec: XPK forwards SIGTERM to its child, which must be the training itself.
+    command="exec python -m mst_jax.train $(quoted "${train[@]}")$processes"
+    [[ -z $setup ]] || command="$setup && $command"
     run xpk workload create "${where[@]}" --workload "$name" --device-type "$type" \
       "${count[@]}" "${machine_flags[@]}" --docker-image "$image" --max-restarts "$restarts" \
       --restart-on-exit-codes "$PREEMPTED" --termination-grace-period-seconds 120 \
-      --command "exec python -m mst_jax.train $(quoted "${train[@]}")$processes"
+      --command "$command"
     ;;
   logs)
     run kubectl logs --follow --selector \

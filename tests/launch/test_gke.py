@@ -71,6 +71,17 @@ def fakes(tmp_path):
                 "--num-processes=$NNODES --process-id=$NODE_RANK'"
             ],
         ),
+        (
+            ["run", *WHERE, "--type=v4-32", "--name=w", "--setup=copy a b"]
+            + [*IMAGE, *TRAIN],
+            [
+                "xpk workload create --cluster c --zone z --workload w "
+                "--device-type v4-32 --num-slices 1 --docker-image r/mst_jax:1 "
+                "--max-restarts 20 --restart-on-exit-codes 75 "
+                "--termination-grace-period-seconds 120 "
+                f"--command 'copy a b && {TRAIN_COMMAND}'"
+            ],
+        ),
         (["logs", "--name", "w"], [f"kubectl logs --follow --selector {LOG}"]),
         (
             ["delete", *WHERE, "--name", "w"],

@@ -209,6 +209,33 @@ def test_a_run_resumes_with_another_dtype_and_remat(
     assert read_metrics(workdir)[-1]["step"] == 13
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("optimizer.clip_norm=0.0", "config.optimizer.clip_norm was 1.0 and is 0.0"),
+        ("ema_decay=0.9", "config.ema_decay was 0.0 and is 0.9"),
+        ("optimizer.frozen=('embed/.*',)", "config.optimizer.frozen was"),
+    ],
+)
+def test_another_optimizer_state_in_the_workdir_is_refused(
+    finished, command, capsys, change, text
+):
+    before = model_folder.read_config_json(finished)
+    message = rejected_message(capsys, command(finished, "steps=13", change))
+    assert f"hold another optimizer state than this config needs ({text}" in message
+    assert "config.steps" not in message
+    assert model_folder.read_config_json(finished) == before
+
+
+def test_another_learning_rate_resumes(finished, command, tmp_path, capsys):
+    """It changes no array of the optimizer."""
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    train.main(command(workdir, "steps=13", "optimizer.learning_rate=1e-4"))
+    assert "learning_rate was" in capsys.readouterr().err
+    assert read_metrics(workdir)[-1]["step"] == 13
+
+
 def test_another_model_in_the_workdir_is_refused(finished, command, capsys):
     before = model_folder.read_config_json(finished)
     message = rejected_message(capsys, command(finished, "model.depth=2"))

@@ -25,6 +25,9 @@ UNCHECKED_FILES = {CHECKSUM_FILE, "commit_success.txt", "_CHECKPOINT_METADATA"}
 
 BLOCK_BYTES = 1 << 24
 
+# Orbax and TensorStore report damaged files with any of these.
+READ_ERRORS = (OSError, ValueError, TypeError, KeyError)
+
 ShapesByPath = dict[str, tuple[int, ...]]
 """Path of a parameter, such as "neck/out4/bias" -> its shape."""
 

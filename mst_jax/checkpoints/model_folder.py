@@ -16,6 +16,7 @@ from etils import epath
 
 from mst_jax.atomic_io import PathLike, atomic_write
 from mst_jax.checkpoints.integrity import (
+    READ_ERRORS,
     check_same_shapes,
     find_damage,
     flat_shapes,
@@ -27,9 +28,6 @@ from mst_jax.checkpoints.store import (
 )
 
 CONFIG_FILE = "config.json"
-
-# Orbax and TensorStore report damaged files with any of these.
-READ_ERRORS = (OSError, ValueError, TypeError, KeyError)
 
 
 def write_config_json(folder: PathLike, config: dict) -> None:

@@ -14,14 +14,15 @@ the checksums of its files.
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import orbax.checkpoint as ocp
+from etils import epath
 from orbax.checkpoint import checkpoint_managers as managers
 
 from mst_jax.atomic_io import PathLike
-from mst_jax.checkpoints.integrity import write_checksums
+from mst_jax.checkpoints.integrity import READ_ERRORS, flat_shapes, write_checksums
 from mst_jax.extras import needs_extra
 
 # Reading the parameters of a run needs no Grain.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import grain
 
 CHECKPOINTS_FOLDER, PARAMS_FOLDER, DATA_FOLDER = "checkpoints", "params", "data"
+TRAINING_FOLDER = "training"
 
 # Orbax appends this to the name of a checkpoint that it is writing.
 UNFINISHED_SUFFIX = ".orbax-checkpoint-tmp"
@@ -179,6 +181,28 @@ def restore_checkpoint(
             "that run or another --workdir"
         ) from error
     return restored_parts["params"], restored_parts["training"]
+
+
+def fits_training_state(
+    workdir: PathLike, step: int, training_state: Mapping[str, Any]
+) -> bool:
+    """Return whether a checkpoint holds the arrays of a training state.
+
+    Only names and shapes are read. A checkpoint whose names cannot be read, such as a
+    damaged one, counts as fitting.
+
+    Args:
+        workdir: Folder of the run.
+        step: Step of the checkpoint.
+        training_state: Tree of arrays or shapes, see `save_checkpoint`.
+    """
+    run_folder = epath.Path(workdir).absolute() / CHECKPOINTS_FOLDER
+    folder = run_folder / str(step) / TRAINING_FOLDER
+    try:
+        saved_tree = ocp.StandardCheckpointHandler().metadata(folder).tree
+        return flat_shapes(saved_tree) == flat_shapes(training_state)
+    except READ_ERRORS:
+        return True
 
 
 def has_data_position(manager: ocp.CheckpointManager, step: int) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 from ml_collections import ConfigDict
 
 from mst_jax.atomic_io import PathLike, check_writable
@@ -17,13 +18,19 @@ from mst_jax.training.startup import run_summary
 from mst_jax.training.startup.accelerators import unused_accelerator_warning
 from mst_jax.training.startup.training_data import DEFAULT_SPLIT, open_data
 from mst_jax.training.telemetry import parse_profile_range
+from mst_jax.training.train_state import resume_tree
 from mst_jax.training.training_run import (
     RunPlan,
     StatePlan,
     plan_run,
     plan_state,
 )
-from mst_jax.training.workdir import check_no_changes, check_same_model
+from mst_jax.training.workdir import (
+    STATE_KEYS,
+    check_no_changes,
+    check_same_model,
+    list_effective_changes,
+)
 
 # Blocks of a config that `training/` does not read.
 READER_BLOCKS: dict[str, type] = {
@@ -101,6 +108,8 @@ def prepare_run(
     # resumes; it does not read `config.init_from`.
     newest_step = max(store.list_steps(workdir), default=None)
     state_plan = plan_state(plan)
+    if newest_step is not None:
+        _check_same_state(workdir, newest_step, state_plan, config)
     params = state_plan.shapes.params
     progress.write(run_summary.describe_model(options, params))
     start = None
@@ -114,6 +123,32 @@ def prepare_run(
     progress.write(run_summary.describe_steps(options, num_images=len(dataset)))
     progress.write(f"workdir: {workdir}")
     return PreparedRun(plan, state_plan, start, batches, monitor, profile_range)
+
+
+def _check_same_state(
+    workdir: PathLike, newest_step: int, state_plan: StatePlan, config: ConfigDict
+) -> None:
+    """Check that the optimizer can continue from the state in a checkpoint.
+
+    Args:
+        workdir: Workdir of the run to resume.
+        newest_step: Step of its newest checkpoint.
+        state_plan: Shapes of the state that this config needs.
+        config: Config of this run.
+
+    Raises:
+        ValueError: The checkpoint holds other arrays.
+    """
+    expected = jax.eval_shape(resume_tree, state_plan.shapes)
+    if store.fits_training_state(workdir, newest_step, expected):
+        return
+    changes = list_effective_changes(workdir, config, keys=STATE_KEYS)
+    raise ValueError(
+        f"the checkpoints in {workdir} hold another optimizer state than this config "
+        f"needs ({changes or 'written by another version'}); use the values of that "
+        "run, or start a new run from its model: another --workdir with "
+        f"--config.init_from={workdir}"
+    )
 
 
 def final_line(config: ConfigDict, workdir: str) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -39,6 +39,9 @@ HARMLESS_KEYS = (
     "data.num_workers",
     "model.remat",
 )
+
+# Keys that determine which arrays the optimizer and the moving average have.
+STATE_KEYS = ("optimizer", "ema_decay")
 
 
 @contextlib.contextmanager
@@ -179,12 +182,15 @@ def check_no_changes(workdir: PathLike, config: ConfigDict) -> None:
         )
 
 
-def list_effective_changes(workdir: PathLike, config: ConfigDict) -> str:
+def list_effective_changes(
+    workdir: PathLike, config: ConfigDict, *, keys: Sequence[str] = ()
+) -> str:
     """List the changes of a config that affect what a run in a workdir learns.
 
     Args:
         workdir: Workdir of the run; it need not exist.
         config: Config of this run.
+        keys: Keys or blocks to which the list is restricted; () = all.
 
     Returns:
         Text such as "config.batch was 2 and is 4, ..."; "" if there is no such change
@@ -193,7 +199,11 @@ def list_effective_changes(workdir: PathLike, config: ConfigDict) -> str:
     if not store.list_steps(workdir):
         return ""
     changes = _config_changes(workdir, config)
-    return ", ".join(text for key, text in changes.items() if not _is_harmless(key))
+    return ", ".join(
+        text
+        for key, text in changes.items()
+        if not _is_harmless(key) and (not keys or _is_any_of(key, keys))
+    )
 
 
 def describe_device_changes(workdir: PathLike) -> list[str]:
@@ -264,10 +274,13 @@ def _list_changes(
 
 
 def _is_harmless(key: str) -> bool:
-    """Return whether a key, or the block that it is in, is one of `HARMLESS_KEYS`."""
-    return any(
-        f"{key}.".startswith(f"{harmless_key}.") for harmless_key in HARMLESS_KEYS
-    )
+    """Return whether a key changes nothing that the run learns."""
+    return _is_any_of(key, HARMLESS_KEYS)
+
+
+def _is_any_of(key: str, names: Sequence[str]) -> bool:
+    """Return whether a key, or the block that it is in, is one of some names."""
+    return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def _flatten_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

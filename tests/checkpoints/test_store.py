@@ -74,6 +74,19 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
                 )
 
 
+def test_training_state_of_other_arrays_does_not_fit(tmp_path):
+    with store.open_checkpoints(tmp_path, keep_checkpoints=1) as manager:
+        store.save_checkpoint(manager, 5, *small_trees(1), shuffled_batches())
+    _, training_state = small_trees(0)
+    assert store.fits_training_state(tmp_path, 5, training_state)
+    more = training_state | {"more": jnp.zeros(3)}
+    assert not store.fits_training_state(tmp_path, 5, more)
+    # A damaged checkpoint is reported when the run claims its workdir.
+    for path in (tmp_path / "checkpoints" / "5" / "training").glob("*META*"):
+        path.write_text("{")
+    assert store.fits_training_state(tmp_path, 5, more)
+
+
 def test_steps_and_folders_are_listed_oldest_first(tmp_path):
     assert store.list_steps(tmp_path) == [] == store.checkpoint_folders(tmp_path)
     folder = tmp_path / "checkpoints"

@@ -30,6 +30,8 @@ HEAVY_FILES = (
     "interaction/test_rollout.py",
     "interaction/test_zoom_predict.py",
     "layers/test_deformable_attention.py",
+    "layers/test_dot_product_attention.py",
+    "layers/test_splash_attention.py",
     "layers/test_windows.py",
     "losses/test_afl_page.py",
     "losses/test_loss_conventions.py",

@@ -1,6 +1,9 @@
 """Measure how long users wait for a mask: one alone, and twenty who click for a minute.
 
-python benchmarks/serving.py quickstart/run
+The times are also printed in units of the model's forward pass, which is measured in
+between, because the speed of a shared machine changes.
+
+python benchmarks/serving.py mst-small
 """
 
 import argparse
@@ -12,20 +15,27 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
-from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 from unit import measure_unit
 
+import mst_jax
+from mst_jax.annotation.serving.compiled_steps import NetworkInput, forward
 from mst_jax.data.formats.images import encode_png
+from mst_jax.inference.click_session import Click, to_click_slots
+from mst_jax.interaction.inference_options import zoom_options_of
+from mst_jax.interaction.zoom_predict import as_pytree
 
 HEIGHT, WIDTH = 480, 640
 CLICKS_PER_OBJECT = 12
 NUM_SINGLE_CLICKS = 60  # clicks of the user who is alone
+NUM_ROUNDS = 6  # of users at the same time; forward passes are measured in between
 JSON_HEADERS = {"content-type": "application/json"}
 
 
@@ -108,8 +118,10 @@ class SimulatedUser:
 
 
 @contextlib.contextmanager
-def run_server(checkpoint: Path) -> Iterator[int]:
+def run_server(checkpoint: str) -> Iterator[int]:
     """Start the server, yield its port once everything is compiled, and stop it.
+
+    Regions of interest do not grow, so that each click needs one forward pass.
 
     Args:
         checkpoint: Checkpoint to serve.
@@ -118,8 +130,8 @@ def run_server(checkpoint: Path) -> Iterator[int]:
         port = free_socket.getsockname()[1]
     with tempfile.TemporaryDirectory() as sessions_dir:
         server_command = [sys.executable, "-m", "mst_jax.serve"]
-        server_command += ["--checkpoint", str(checkpoint), "--sessions", sessions_dir]
-        server_command += ["--port", str(port)]
+        server_command += ["--checkpoint", checkpoint, "--sessions", sessions_dir]
+        server_command += ["--port", str(port), "--zoom-max-growths", "0"]
         server_process = subprocess.Popen(server_command, stdout=subprocess.DEVNULL)
         # The server may also end on its own, for example for a bad checkpoint.
         try:
@@ -147,8 +159,39 @@ def is_ready(port: int) -> bool:
         return False
 
 
+def make_forward_pass(checkpoint: str) -> Callable[[], float]:
+    """Return a function that runs the network once, as the server does, and its time.
+
+    Args:
+        checkpoint: Checkpoint that is served; its zoom gives the size of the input.
+
+    Returns:
+        Function that returns the milliseconds of one forward pass of a batch of one.
+    """
+    model = mst_jax.load(checkpoint)
+    zoom = zoom_options_of(model)
+    if zoom.size is None:
+        raise SystemExit(f"{checkpoint} has no zoom, so no fixed size of its input")
+    crop = jax.random.uniform(jax.random.key(0), (1, zoom.size, zoom.size, 4))
+    network_input = NetworkInput(crop, to_click_slots((Click(10.0, 10.0, True),)))
+    network = as_pytree(model)
+
+    def run_once() -> float:
+        start_time = time.perf_counter()
+        prob = forward(network, (network_input,), flip_tta=zoom.flip_tta)
+        jnp.asarray(prob).block_until_ready()
+        return 1000 * (time.perf_counter() - start_time)
+
+    run_once()  # compiles
+    return run_once
+
+
 def print_row(
-    name: str, users: list[SimulatedUser], seconds: float, num_errors: int
+    name: str,
+    users: list[SimulatedUser],
+    seconds: float,
+    num_errors: int,
+    forward_ms: list[float],
 ) -> None:
     """Print one row of the table.
 
@@ -157,36 +200,47 @@ def print_row(
         users: Users who clicked at the same time.
         seconds: Duration of their work in seconds.
         num_errors: Number of users who ended with an error.
+        forward_ms: Times of forward passes in between.
     """
     wait_ms = np.concatenate([user.wait_ms for user in users])
     server_ms = np.concatenate([user.server_ms for user in users])
     median_ms, percentile_95 = np.percentile(wait_ms, [50, 95])
+    unit_ms = float(np.median(forward_ms))
+    # Time for each click that is not a forward pass: of one user or of all together.
+    overhead = 1000 * seconds / len(wait_ms) / unit_ms - 1
     print(
         f"| {name} | {len(wait_ms)} | {num_errors} | {len(wait_ms) / seconds:.1f} | "
-        f"{median_ms:.0f} | {percentile_95:.0f} | {wait_ms.max():.0f} | "
-        f"{np.percentile(server_ms, 50):.0f} |",
+        f"{median_ms:.0f} | {percentile_95:.0f} | {np.percentile(server_ms, 50):.0f} | "
+        f"{unit_ms:.0f} | {median_ms / unit_ms:.2f} | {percentile_95 / unit_ms:.2f} | "
+        f"{100 * overhead:.0f} % |",
         flush=True,
     )
 
 
-def measure_single_user(port: int) -> None:
+def measure_single_user(port: int, run_forward: Callable[[], float]) -> None:
     """Measure one user alone and print the row.
 
     Args:
         port: Port of the server on this machine.
+        run_forward: Runs one forward pass and returns its milliseconds.
     """
-    start_time, user = time.perf_counter(), SimulatedUser(port, 0)
-    user.click_repeatedly(num_clicks=NUM_SINGLE_CLICKS)
-    print_row("one", [user], time.perf_counter() - start_time, 0)
+    user, forward_ms = SimulatedUser(port, 0), []
+    while len(user.wait_ms) < NUM_SINGLE_CLICKS:
+        user.click_repeatedly(num_clicks=len(user.wait_ms) + 1)
+        forward_ms.append(run_forward())
+    print_row("one", [user], sum(user.wait_ms) / 1000, 0, forward_ms)
 
 
-def measure_concurrent_users(port: int, num_users: int, seconds: float) -> None:
+def measure_concurrent_users(
+    port: int, num_users: int, seconds: float, run_forward: Callable[[], float]
+) -> None:
     """Measure many users who click at the same time and print the row.
 
     Args:
         port: Port of the server on this machine.
         num_users: Number of users.
         seconds: Duration in seconds.
+        run_forward: Runs one forward pass and returns its milliseconds.
     """
     users = [SimulatedUser(port, 1 + seed) for seed in range(num_users)]
     # All begin together, once every image is open.
@@ -195,16 +249,20 @@ def measure_concurrent_users(port: int, num_users: int, seconds: float) -> None:
     def has_error(user: SimulatedUser) -> bool:
         start_barrier.wait()
         try:
-            user.click_repeatedly(seconds=seconds)
+            user.click_repeatedly(seconds=seconds / NUM_ROUNDS)
         except (RuntimeError, OSError, ValueError) as error:
             print(f"error: {error}", file=sys.stderr)
             return True
         return False
 
+    busy_seconds, num_errors, forward_ms = 0.0, 0, []
     with ThreadPoolExecutor(num_users) as thread_pool:
-        start_time = time.perf_counter()
-        num_errors = sum(thread_pool.map(has_error, users))
-        print_row(str(num_users), users, time.perf_counter() - start_time, num_errors)
+        for _ in range(NUM_ROUNDS):
+            start_time = time.perf_counter()
+            num_errors += sum(thread_pool.map(has_error, users))
+            busy_seconds += time.perf_counter() - start_time
+            forward_ms += [run_forward() for _ in range(5)]
+    print_row(str(num_users), users, busy_seconds, num_errors, forward_ms)
 
 
 def main() -> None:
@@ -212,17 +270,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure how long users of the annotation server wait for a mask."
     )
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", help="anything that mst_jax.load takes")
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0)
     flags = parser.parse_args()
     # The speed of this machine before and after, to compare runs.
     print(f"unit: {1000 * measure_unit():.0f} ms")
-    print("| users | clicks | errors | clicks/s | p50 | p95 | longest | server p50 |")
-    print("|---|" + "---:|" * 7)
+    print(
+        "| users | clicks | errors | clicks/s | p50 | p95 | server p50 | forward p50 | "
+        "p50 / forward | p95 / forward | overhead |"
+    )
+    print("|---|" + "---:|" * 10)
     with run_server(flags.checkpoint) as port:
-        measure_single_user(port)
-        measure_concurrent_users(port, flags.users, flags.seconds)
+        run_forward = make_forward_pass(flags.checkpoint)
+        measure_single_user(port, run_forward)
+        measure_concurrent_users(port, flags.users, flags.seconds, run_forward)
     print(f"unit: {1000 * measure_unit():.0f} ms")
 
 

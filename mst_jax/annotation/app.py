@@ -96,9 +96,9 @@ def create_app(
     app.state.image_folder, app.state.limits = image_folder, limits
     app.state.saves_to_folder = save_folder is not None
     if image_folder is not None:
-        list_outputs = save_folder.list_label_maps if save_folder else None
+        find_annotated = save_folder.find_annotated if save_folder else None
         app.state.image_index = ImageIndex(
-            registry.database, image_folder, list_outputs
+            registry.database, image_folder, find_annotated
         )
         app.state.image_index.request_scan()
     for routes in (session_routes, object_routes, image_routes, folder_routes):

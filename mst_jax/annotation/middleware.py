@@ -38,6 +38,10 @@ class SecurityMiddleware:
     a token every request must carry it; without public hosts any host name is then
     accepted. A browser must not report another origin.
 
+    Starlette's `TrustedHostMiddleware` is not used: with an invalid host name it answers
+    "Invalid host header" as plain text, while all errors of this server are JSON with a
+    sentence that names the flag to set; and versions before 1.0 read "[::1]:8000" as "[".
+
     A request counts as active once its body has arrived, so that slow clients cannot
     keep others out.
     """

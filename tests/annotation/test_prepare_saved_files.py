@@ -1,4 +1,4 @@
-"""What the server saves for a folder of images is what `prepare folder` reads."""
+"""The server and `prepare folder` read the masks of an image folder in the same way."""
 
 import json
 import time
@@ -70,3 +70,47 @@ def test_saved_objects_are_prepared_whole(start_server, tmp_path):
     # The later, larger object covers the first one in the label map, not here.
     expected = [INSIDE * np.uint16(1) + APART * np.uint16(3), LARGE * np.uint16(2)]
     np.testing.assert_array_equal(examples["a"].layers, expected)
+
+
+def test_masks_for_prepare_become_objects_and_are_prepared_again(
+    start_server, tmp_path
+):
+    """Layers, formats, sub-folders, and an image that is named as a layer."""
+    source = tmp_path / "mine"
+    for name in ("a.png", "a_1.bmp", "sub/b.png"):
+        write_image(source / "images" / name, IMAGE)
+    first_layer = INSIDE * np.uint16(7) + APART * np.uint16(300)
+    write_image(source / "masks" / "a_0.png", first_layer)
+    write_image(source / "masks" / "a_2.tif", LARGE * np.uint16(7))
+    write_image(source / "masks" / "a_1.png", APART * np.uint8(1))
+    write_image(source / "masks" / "sub" / "b.bmp", LARGE * np.uint8(5))
+    splits, _ = prepare_dataset(Folder, source, tmp_path / "before")
+    before = splits["train"]
+    client = start_server(folder=source / "images", save=source / "masks")
+    for image_name, object_ids in (
+        ("a.png", [1, 7, 300]),
+        ("a_1.bmp", [1]),
+        ("sub/b.png", [5]),
+    ):
+        opened = client.post("/api/sessions", json={"image": image_name}).json()
+        session = client.get(f"/api/sessions/{opened['session_id']}").json()
+        assert [item["object_id"] for item in session["objects"]] == object_ids
+    annotate(client, "a.png", [rectangle(0, 70, 4, 84)])
+    annotate(client, "sub/b.png", [INSIDE])
+    wait_for(source / "masks" / "a.json", 4)
+    wait_for(source / "masks" / "sub" / "b.json", 2)
+    splits, errors = prepare_dataset(Folder, source, tmp_path / "after")
+    after = splits["train"]
+    assert sorted(before) == sorted(after) == ["a", "a_1", "sub/b"]
+    assert not errors.messages
+    masks_before, masks_after = (
+        {
+            (layer == label).tobytes()
+            for layer in examples["a"].layers
+            for label in np.unique(layer)
+            if label
+        }
+        for examples in (before, after)
+    )
+    assert masks_before < masks_after and len(masks_after) == 4
+    np.testing.assert_array_equal(after["a_1"].layers, before["a_1"].layers)

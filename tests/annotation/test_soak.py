@@ -1,9 +1,10 @@
 """Many users at once, while the server is killed and its disk is full.
 
 `MST_JAX_SOAK_SECONDS=1800 python -m pytest -m slow tests/annotation/test_soak.py` runs
-the long form.
+the long form. With `MST_JAX_SOAK_PAUSE=1`, users wait about a second before each action.
 """
 
+import json
 import os
 import random
 import resource
@@ -13,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mst_jax.data.formats.coco_segmentation import decode_segmentation
 from mst_jax.data.formats.images import encode_png
 from mst_jax.data.formats.label_maps import read_label_map
 from tests.helpers.analytic_network import draw_image
+from tests.helpers.page_driver import decode_run_lengths
 from tests.helpers.soak_users import SoakServer, SoakUser
 from tests.helpers.token_model import write_token_model
 
@@ -23,6 +26,9 @@ pytestmark = pytest.mark.slow
 
 SECONDS = float(os.environ.get("MST_JAX_SOAK_SECONDS", "40"))
 NUM_USERS = int(os.environ.get("MST_JAX_SOAK_USERS", "20"))
+PAUSE_SECONDS = float(os.environ.get("MST_JAX_SOAK_PAUSE", "0"))
+"""Mean pause of a user before each action."""
+
 NUM_KILLS = max(2, round(SECONDS / 180))
 NUM_IMAGES = 8
 MAX_FILE_BYTES = 2**16
@@ -60,25 +66,37 @@ def compare(server: SoakServer, users: list[SoakUser]) -> None:
 
 
 def check_files(image_path: Path, objects: dict[int, dict]) -> None:
-    """Compare the label map of an image with the areas of its finished objects."""
+    """Compare the output files of an image with the masks of its finished objects."""
     saved = {
         object_id: item
         for object_id, item in objects.items()
         if item["saved_version"] is not None
     }
     path = image_path.with_suffix(".png")
-    if not saved:
-        assert not path.exists() or not read_label_map(path).any()
+    if not saved and not path.exists():
         return
+    coco_tree = json.loads(path.with_suffix(".json").read_bytes())
+    annotations = {item["id"]: item for item in coco_tree["annotations"]}
+    assert annotations.keys() == saved.keys()
+    for object_id, item in saved.items():
+        # A reopened object keeps the mask with which it was finished last.
+        if item["saved_version"] == item["version"]:
+            mask = decode_run_lengths(item["mask"])
+            segmentation = annotations[object_id]["segmentation"]
+            np.testing.assert_array_equal(
+                decode_segmentation(segmentation, *mask.shape), mask
+            )
     label_map = read_label_map(path)
     assert set(np.unique(label_map)) - {0} <= set(saved)
+    if not saved:
+        return
     last_id = max(saved)  # nothing covers the last object
     if saved[last_id]["saved_version"] == saved[last_id]["version"]:
         assert (label_map == last_id).sum() == saved[last_id]["area"]
 
 
 def test_store_exports_and_clients_agree_after_every_crash(server):
-    users = [SoakUser(server, seed) for seed in range(NUM_USERS)]
+    users = [SoakUser(server, seed, PAUSE_SECONDS) for seed in range(NUM_USERS)]
     randomness = random.Random(0)
     for round_index in range(NUM_KILLS):
         for user in users:
@@ -95,6 +113,12 @@ def test_store_exports_and_clients_agree_after_every_crash(server):
             user.stop()
         server.start()
         compare(server, users)
+        print(f"kill {round_index + 1}: store = exports = what users were told")
+    print(
+        f"{NUM_KILLS} kills, {sum(user.num_actions for user in users)} actions on "
+        f"{sum(len(user.told) for user in users)} objects, "
+        f"{sum(user.num_full_disk for user in users)} rejected by the full disk"
+    )
     assert sum(len(user.told) for user in users) > NUM_USERS
     assert sum(user.num_full_disk for user in users) > 0
     assert sum(user.num_actions for user in users) > 10 * NUM_USERS

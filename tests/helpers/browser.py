@@ -19,6 +19,7 @@ _CHROMIUM_FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
     *("--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
+    "--host-resolver-rules=MAP labels.example.org 127.0.0.1",
 )
 
 
@@ -41,12 +42,15 @@ def browser():
 
 
 @contextlib.contextmanager
-def serve(checkpoint: str | Path, *flags: str | Path) -> Iterator[str]:
+def serve(
+    checkpoint: str | Path, *flags: str | Path, token: str | None = None
+) -> Iterator[str]:
     """Run `mst_jax.serve` inside a with block.
 
     Args:
         checkpoint: Path or name of the model.
         flags: Further command-line flags and their values.
+        token: Token that every request must carry; None = no token.
 
     Yields:
         URL of the server with a trailing slash, once the model is compiled.
@@ -56,9 +60,14 @@ def serve(checkpoint: str | Path, *flags: str | Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mst_jax.serve", "--checkpoint", str(checkpoint)]
     command += ["--port", str(port), *map(str, flags)]
     environment = {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+    headers = {}
+    if token is not None:
+        environment["MST_JAX_TOKEN"] = token
+        headers["authorization"] = f"Bearer {token}"
     with subprocess.Popen(command, env=environment) as process:
         try:
-            _wait_until_ready(server_url, process)
+            request = urllib.request.Request(f"{server_url}api/about", headers=headers)
+            _wait_until_ready(request, process)
             yield server_url
         finally:
             process.terminate()
@@ -71,20 +80,22 @@ def find_free_port() -> int:
         return free_socket.getsockname()[1]
 
 
-def _wait_until_ready(server_url: str, process: subprocess.Popen) -> None:
+def _wait_until_ready(
+    request: urllib.request.Request, process: subprocess.Popen
+) -> None:
     deadline = time.monotonic() + MAX_COMPILE_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, "the server exited"
-        if _is_ready(server_url):
+        if _is_ready(request):
             return
         time.sleep(0.2)
     raise AssertionError(f"the model is not ready after {MAX_COMPILE_SECONDS:g} s")
 
 
-def _is_ready(server_url: str) -> bool:
+def _is_ready(request: urllib.request.Request) -> bool:
     # OSError: the server does not listen yet.
     try:
-        with urllib.request.urlopen(f"{server_url}api/about") as response:
+        with urllib.request.urlopen(request) as response:
             return json.load(response)["ready"]
     except OSError:
         return False

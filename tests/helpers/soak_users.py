@@ -123,6 +123,7 @@ class ToldObject:
         if self.response["is_deleted"]:
             raise AssertionError(f"deleted object returned: {self}")
         keys = ("name", "clicks", "finished", "area", "version", "saved_version")
+        keys += ("mask",) if "mask" in self.response else ()
         told = {key: self.response[key] for key in keys}
         # A request without a response may have been applied, but never more than one.
         is_same = told == {key: item[key] for key in keys}
@@ -141,8 +142,11 @@ class SoakUser:
         num_full_disk: Number of actions that a full disk has rejected.
     """
 
-    def __init__(self, server: SoakServer, seed: int) -> None:
+    def __init__(
+        self, server: SoakServer, seed: int, pause_seconds: float = 0.0
+    ) -> None:
         self._server, self._random = server, random.Random(seed)
+        self._pause_seconds = pause_seconds
         self.told: dict[tuple[str, int], ToldObject] = {}
         self.num_actions = self.num_full_disk = 0
         self._is_stopped = threading.Event()
@@ -197,12 +201,13 @@ class SoakUser:
                 told.response["is_deleted"], told.is_open = True, False
 
     def _act(self, told: ToldObject, method: str, url: str, body: Any = None) -> None:
-        if self._is_stopped.is_set():
+        # A person looks at each result.
+        if self._is_stopped.wait(self._random.uniform(0, 2 * self._pause_seconds)):
             return
         told.is_open = True
         response = self._try(method, url, body)
         if response is not None:
-            told.response = {**response, "is_deleted": False}
+            told.response = {**told.response, **response, "is_deleted": False}
             told.is_open = False
             self.num_actions += 1
 

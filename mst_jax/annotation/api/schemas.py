@@ -108,11 +108,6 @@ class SessionInfoResponse(BaseModel):
     folder_image: str | None = Field(description="path in the folder; null = uploaded")
     width: int
     height: int
-
-
-class OpenedSessionResponse(SessionInfoResponse):
-    """A session that was opened."""
-
     remarks: list[str] = Field(description="how the file was read, if it is unusual")
 
 
@@ -232,6 +227,7 @@ def session_response(
         folder_image=session.folder_name,
         width=session.width,
         height=session.height,
+        remarks=session.remarks,
         **changes.model_dump(exclude={"object_ids"}),
     )
 

@@ -138,7 +138,7 @@ def open_session(
     limits: LimitsParam,
     name: Annotated[str, Query(max_length=200)] = "image",
     request_key: RequestKey = None,
-) -> schemas.OpenedSessionResponse:
+) -> schemas.SessionInfoResponse:
     """Open an image: its bytes, or JSON with its name in the served folder.
 
     All users who open the same image of the folder share one session.
@@ -147,23 +147,22 @@ def open_session(
         image_name = _parse_image_name(body)
         with get_image_index(request).report_damage(image_name):
             session = registry.open_folder_image(image_name)
-            remarks = session.read_image().remarks
+            session.read_image()  # fails if the pixels are damaged
     else:
         check_image_content_type(request)
         image = open_image(body, limits)
         session = registry.create_session(
             image, image_name=name, request_key=request_key
         )
-        remarks = image.remarks
     # In the background, so that the first click need not wait for it.
     request.app.state.engine.compile_soon(session.height, session.width)
-    return schemas.OpenedSessionResponse(
+    return schemas.SessionInfoResponse(
         session_id=session.session_id,
         image_name=session.image_name,
         folder_image=session.folder_name,
         width=session.width,
         height=session.height,
-        remarks=list(remarks),
+        remarks=session.remarks,
     )
 
 

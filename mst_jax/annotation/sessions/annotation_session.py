@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, SupportsFloat
@@ -36,6 +37,7 @@ class AnnotationSession:
         folder_name: Path of the image in the served folder; None = uploaded.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
+        remarks: How the image file was read, if it is unusual.
         renderer: Computes the masks; it holds the image.
         store: Objects as they are stored.
     """
@@ -57,6 +59,7 @@ class AnnotationSession:
         self.session_id, self.lock = session_id, threading.RLock()
         self.image_name, self.folder_name = row["image_name"], row["folder_name"]
         self.height, self.width = row["height"], row["width"]
+        self.remarks: list[str] = json.loads(row["remarks"])
         self.labels = parts.labels
         self._storage, self._images, self._limits = storage, parts.images, parts.limits
         read_pixels = functools.partial(parts.images.read_pixels, session_id)

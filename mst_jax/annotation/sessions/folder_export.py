@@ -13,7 +13,8 @@ from mst_jax.annotation.files.export_formats import (
 )
 from mst_jax.annotation.files.polygons import to_polygons
 from mst_jax.annotation.files.run_lengths import decode_mask, to_encoded_mask
-from mst_jax.annotation.sessions.save_folder import choose_output_stem, without_suffix
+from mst_jax.annotation.sessions.mask_files import without_suffix
+from mst_jax.annotation.sessions.save_folder import choose_output_stem
 from mst_jax.annotation.sessions.session_export import read_saved_export
 from mst_jax.annotation.store.database import Database
 from mst_jax.annotation.store.labels import LabelList

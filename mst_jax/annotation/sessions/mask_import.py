@@ -4,7 +4,6 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +14,11 @@ from mst_jax.annotation.files.export_formats import UNLABELED_NAME, LabeledMask
 from mst_jax.annotation.files.uploads import open_label_map
 from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.sessions.annotation_session import AnnotationSession
+from mst_jax.annotation.sessions.mask_files import without_suffix
 from mst_jax.annotation.sessions.registry import SessionRegistry
 from mst_jax.annotation.store.history import AnnotatedObject
 from mst_jax.data.example import IGNORE_LABEL
+from mst_jax.data.formats.annotation_files import match_mask_name
 from mst_jax.data.formats.coco_segmentation import decode_segmentation
 
 MAX_REPORTED = 100
@@ -117,7 +118,8 @@ def import_label_maps(
     Args:
         registry: Sessions of the server.
         data: Bytes of the zip file; its members have the names of the images, with the
-            suffix .png in addition to or instead of that of the image.
+            suffix .png in addition to or instead of that of the image, and with _0, _1,
+            ... before it if there are several layers.
         image_names: Names of the images of the folder.
         limits: Maximum size of a member.
         request_key: Key of the client's request; None = it has none.
@@ -133,25 +135,33 @@ def import_label_maps(
             "the body is no zip file; expected a zip file of label maps"
         ) from None
     name_of_stem = {
-        PurePosixPath(name).with_suffix("").as_posix(): name
-        for name in reversed(sorted(image_names))
+        without_suffix(name): name for name in reversed(sorted(image_names))
     } | {name: name for name in image_names}
 
-    def read_masks(session: AnnotationSession, member: Any) -> list[LabeledMask]:
-        if member.file_size > limits.max_body_bytes:
-            raise ValueError("it is too large")
-        with zip_archive.open(member) as file:
-            member_data = file.read(limits.max_body_bytes)
-        label_map = open_label_map(
-            member_data, session.height, session.width, limits, binarize=binarize
-        )
-        return _split_label_map(label_map)
+    def read_masks(session: AnnotationSession, members: Any) -> list[LabeledMask]:
+        masks: list[LabeledMask] = []
+        for _, member in members:
+            if member.file_size > limits.max_body_bytes:
+                raise ValueError("it is too large")
+            with zip_archive.open(member) as file:
+                member_data = file.read(limits.max_body_bytes)
+            label_map = open_label_map(
+                member_data, session.height, session.width, limits, binarize=binarize
+            )
+            masks += _split_label_map(label_map)
+        return masks
 
+    # All layers of an image are one change of its session.
+    layers: dict[str, list[tuple[int, zipfile.ZipInfo]]] = {}
+    for member in zip_archive.infolist():
+        if not member.is_dir():
+            matched = match_mask_name(without_suffix(member.filename), name_of_stem)
+            stem, layer = matched or (member.filename, -1)
+            name = name_of_stem.get(stem, stem)
+            layers.setdefault(name, []).append((layer, member))
     items = [
-        (name_of_stem.get(stem, member.filename), member)
-        for member in zip_archive.infolist()
-        if not member.is_dir()
-        for stem in [PurePosixPath(member.filename).with_suffix("").as_posix()]
+        (name, sorted(members, key=lambda layer_member: layer_member[0]))
+        for name, members in layers.items()
     ]
     return _import_images(registry, items, read_masks, request_key)
 

@@ -1,5 +1,6 @@
 """All sessions of a server: creation, loading, memory limit and expiry."""
 
+import json
 import re
 import secrets
 import threading
@@ -110,11 +111,8 @@ class SessionRegistry:
             with self.database.transaction() as connection:
                 connection.execute(
                     "INSERT INTO sessions (session_id, image_name, image, height, width, "
-                    "last_used) VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        *(session_id, image_name, image.data),
-                        *(image.height, image.width, time.time()),
-                    ),
+                    "remarks, last_used) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (session_id, image_name, image.data, *_image_columns(image)),
                 )
                 if request_key is not None:
                     connection.execute(
@@ -153,9 +151,7 @@ class SessionRegistry:
                 # Another request may have opened the same image in the meantime.
                 known_id = self._find_folder_session(name)
                 if known_id is None:
-                    known_id = self._insert_folder_image(
-                        name, image.height, image.width
-                    )
+                    known_id = self._insert_folder_image(name, image)
         return self.get_session(known_id)
 
     def get_session(self, session_id: str) -> AnnotationSession:
@@ -237,15 +233,15 @@ class SessionRegistry:
         )
         return row["session_id"] if row else None
 
-    def _insert_folder_image(self, name: str, height: int, width: int) -> str:
+    def _insert_folder_image(self, name: str, image: EncodedImage) -> str:
         """Insert the session of an image; the caller holds `_creation_lock`."""
         assert self._image_folder is not None
-        stem, labeled_masks = None, list[LabeledMask]()
+        session_id, stem, labeled_masks = _new_session_id(), None, list[LabeledMask]()
         if self._save_folder is not None:
-            siblings = self._image_folder.list_siblings(name)
-            stem = self._save_folder.choose_stem(name, siblings)
-            labeled_masks = self._save_folder.read_objects(stem, height, width)
-        session_id = _new_session_id()
+            names = self._image_folder.list_siblings(name)
+            stem = self._save_folder.choose_stem(name, names)
+            size = image.height, image.width
+            labeled_masks = self._save_folder.read_objects(stem, *size, names)
         label_ids = [
             None if labeled.name is None else self.labels.keep(labeled.name)
             for labeled in labeled_masks
@@ -253,8 +249,8 @@ class SessionRegistry:
         with self.database.transaction() as connection:
             connection.execute(
                 "INSERT INTO sessions (session_id, image_name, folder_name, output_stem, "
-                "height, width, last_used) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (session_id, name, name, stem, height, width, time.time()),
+                "height, width, remarks, last_used) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (session_id, name, name, stem, *_image_columns(image)),
             )
             insert_saved_objects(connection, session_id, labeled_masks, label_ids)
         return session_id
@@ -294,6 +290,10 @@ class SessionRegistry:
                 session.release_device_memory()
         while len(self._recently_used) > _MAX_LOADED:
             self._recently_used.popitem(last=False)
+
+
+def _image_columns(image: EncodedImage) -> tuple[int, int, str, float]:
+    return image.height, image.width, json.dumps(image.remarks), time.time()
 
 
 def _new_session_id() -> str:

@@ -1,28 +1,25 @@
 """The output files of --save: a label map and a COCO file for each annotated image."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import numpy as np
-
-from mst_jax.annotation.errors import RequestRejected
 from mst_jax.annotation.files.export_formats import (
-    UNLABELED_NAME,
     LabeledMask,
     SessionExport,
     export_coco_rle,
     export_label_map,
 )
+from mst_jax.annotation.sessions.mask_files import (
+    find_mask_files,
+    list_mask_files,
+    read_mask_files,
+    without_suffix,
+)
 from mst_jax.annotation.store.database import Database
 from mst_jax.atomic_io import atomic_write
-from mst_jax.data.example import IGNORE_LABEL
-from mst_jax.data.formats.coco_segmentation import decode_segmentation
-from mst_jax.data.formats.label_maps import decode_label_map
-
-_LABEL_MAP_SUFFIX, _COCO_SUFFIX = ".png", ".json"
+from mst_jax.data.formats.annotation_files import match_mask_name
 
 
 class SaveFolder:
@@ -59,12 +56,22 @@ class SaveFolder:
         siblings = [name for name in folder_names if without_suffix(name) == plain_stem]
         return choose_output_stem(image_name, siblings, self._is_taken)
 
-    def list_label_maps(self) -> set[str]:
-        """Return the stems of all label maps in the folder."""
-        return {
-            path.relative_to(self.output_dir).with_suffix("").as_posix()
-            for path in self.output_dir.rglob(f"*{_LABEL_MAP_SUFFIX}")
-        }
+    def find_annotated(self, image_names: Iterable[str]) -> set[str]:
+        """Return the images that have mask files.
+
+        Args:
+            image_names: Paths of all images relative to their folder.
+        """
+        name_of_stem: dict[str, str] = {}
+        # Of images that differ in the suffix only, the first has the plain stem.
+        for name in sorted(image_names):
+            stem = without_suffix(name)
+            name_of_stem[name if stem in name_of_stem else stem] = name
+        matches = (
+            match_mask_name(without_suffix(path.as_posix()), name_of_stem)
+            for path in list_mask_files(self.output_dir, recursive=True)
+        )
+        return {name_of_stem[matched[0]] for matched in matches if matched}
 
     def write_objects(self, stem: str, export: SessionExport) -> None:
         """Write the files of an image durably; earlier files of it are replaced.
@@ -80,33 +87,34 @@ class SaveFolder:
             exported_file = export_format(export)
             self._write_file(stem + exported_file.suffix, exported_file.data)
 
-    def read_objects(self, stem: str, height: int, width: int) -> list[LabeledMask]:
+    def read_objects(
+        self,
+        stem: str,
+        height: int,
+        width: int,
+        image_names: Iterable[str] = (),
+    ) -> list[LabeledMask]:
         """Return the objects in the files of an image; none if there are no files.
 
-        Without a COCO file the values of the label map become object IDs.
+        Without a COCO file the values of the label map become object IDs. There may be
+        several label maps `STEM_0.png`, `STEM_1.png`, ..., as `mst_jax.prepare` reads
+        them; a value that occurs twice becomes a free object ID.
 
         Args:
             stem: Path without suffix, relative to the folder.
             height: Height of the image in pixels.
             width: Width of the image in pixels.
+            image_names: Images of the same folder, which may be named as a layer.
 
         Raises:
             RequestRejected: A file is damaged, or belongs to another image (409).
         """
-        coco_path = self.output_dir / (stem + _COCO_SUFFIX)
-        label_map_path = self.output_dir / (stem + _LABEL_MAP_SUFFIX)
-        path = coco_path if coco_path.exists() else label_map_path
-        if not path.exists():
-            return []
-        read_file = _read_coco if path == coco_path else _read_label_map
-        try:
-            return read_file(path.read_bytes(), height, width)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise RequestRejected(
-                f"the saved file {stem}{path.suffix} is damaged or belongs to another "
-                f"image ({error}); move it away, or repair it",
-                409,
-            ) from None
+        return read_mask_files(
+            self.output_dir,
+            find_mask_files(self.output_dir, stem, image_names),
+            height,
+            width,
+        )
 
     def find_changed_stems(self) -> set[str]:
         """Return the stems whose files are missing or not as this server wrote them."""
@@ -186,54 +194,9 @@ def choose_output_stem(
     return candidates[0]
 
 
-def without_suffix(image_name: str) -> str:
-    """Return the path of an image without its suffix."""
-    return PurePosixPath(image_name).with_suffix("").as_posix()
-
-
 def _hash_file(path: Path) -> str | None:
     """Return the SHA-256 of a file; None if there is no file."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
         return None
-
-
-def _read_coco(data: bytes, height: int, width: int) -> list[LabeledMask]:
-    coco_tree = json.loads(data)
-    category_names = {
-        coco_category["id"]: coco_category["name"]
-        for coco_category in coco_tree["categories"]
-    }
-    labeled_masks = [
-        LabeledMask(
-            int(coco_annotation["id"]),
-            _to_label(category_names[coco_annotation["category_id"]]),
-            coco_annotation.get("color"),
-            decode_segmentation(coco_annotation["segmentation"], height, width),
-        )
-        for coco_annotation in coco_tree["annotations"]
-    ]
-    object_ids = {labeled_mask.object_id for labeled_mask in labeled_masks}
-    is_valid = all(0 < object_id < IGNORE_LABEL for object_id in object_ids)
-    if not is_valid or len(object_ids) < len(labeled_masks):
-        raise ValueError("expected different annotation ids from 1 to 65534")
-    return labeled_masks
-
-
-def _to_label(category_name: str) -> str | None:
-    return None if category_name == UNLABELED_NAME else str(category_name)
-
-
-def _read_label_map(data: bytes, height: int, width: int) -> list[LabeledMask]:
-    label_map = decode_label_map(data)
-    if label_map.shape != (height, width):
-        raise ValueError(
-            f"it has {label_map.shape[0]} rows and {label_map.shape[1]} columns, the "
-            f"image {height} and {width}"
-        )
-    return [
-        LabeledMask(int(label), None, None, label_map == label)
-        for label in np.unique(label_map)
-        if 0 < label < IGNORE_LABEL
-    ]

@@ -155,9 +155,10 @@ function showSession(session, entry) {
   storeValue("session", session.sessionId);
   history.replaceState(null, "", `${location.pathname}#session=${session.sessionId}`);
   document.title = session.imageName;
-  // 3. Say once how an unusual file was read.
-  if (entry.remarks?.length) showToast(`${entry.name}: ${entry.remarks.join("; ")}.`);
-  entry.remarks = [];
+  // 3. Say how an unusual file was read, once until the page is loaded again.
+  const remarks = entry.hasShownRemarks ? [] : session.remarks;
+  if (remarks.length) showToast(`${entry.name}: ${remarks.join("; ")}.`);
+  entry.hasShownRemarks = true;
   // 4. The session may have been opened ahead of time: see what has changed since.
   session.fetchChanges().catch(() => {});
   setTimeout(() => prefetchNextImage(entry), PREFETCH_DELAY_MS);

@@ -27,6 +27,7 @@ CREATE TABLE sessions (
     image BLOB,                     -- JPEG or PNG of an uploaded image
     height INTEGER NOT NULL,
     width INTEGER NOT NULL,
+    remarks TEXT NOT NULL DEFAULT '[]',  -- JSON: how the image file was read
     revision INTEGER NOT NULL DEFAULT 0,
     next_mask_id INTEGER NOT NULL DEFAULT 1,
     num_objects INTEGER NOT NULL DEFAULT 0,      -- with a mask

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from mst_jax.annotation.errors import RequestRejected
@@ -82,18 +82,18 @@ class ImageIndex:
         self,
         database: Database,
         image_folder: ImageFolder,
-        list_outputs: Callable[[], set[str]] | None,
+        find_annotated: Callable[[Iterable[str]], set[str]] | None,
     ) -> None:
         """Use a folder; `request_scan` fills the table.
 
         Args:
             database: Database of the server.
             image_folder: Folder of the images.
-            list_outputs: Returns the images without suffix that have a label map in the
+            find_annotated: Returns those of some images that have mask files in the
                 save folder; None = no save folder.
         """
         self._database, self._folder = database, image_folder
-        self._list_outputs = list_outputs
+        self._find_annotated = find_annotated
         self._lock, self._is_listed = threading.Lock(), threading.Event()
         self._is_scanning, self._last_scan = False, -_RESCAN_SECONDS
 
@@ -200,8 +200,8 @@ class ImageIndex:
 
     def _list_names(self) -> None:
         """Bring the names up to date; changed files lose their measures."""
-        outputs = self._list_outputs() if self._list_outputs else set()
         modified_times = self._folder.list_files()
+        annotated = self._find_annotated(modified_times) if self._find_annotated else ()
         known_rows = self._database.fetch_all("SELECT name FROM folder_images")
         gone_names = {row["name"] for row in known_rows} - modified_times.keys()
         with self._database.transaction() as connection:
@@ -221,7 +221,7 @@ class ImageIndex:
                         name,
                         name.lower(),
                         modified_ns,
-                        name.rpartition(".")[0] in outputs,
+                        name in annotated,
                     )
                     for name, modified_ns in modified_times.items()
                 ],

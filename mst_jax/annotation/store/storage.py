@@ -42,8 +42,8 @@ class SessionStorage:
         """
         row = self._database.fetch_one(
             "SELECT session_id, image_name, folder_name, output_stem, height, width, "
-            "revision, next_mask_id, saved_revision, exported_revision FROM sessions "
-            "WHERE session_id = ?",
+            "remarks, revision, next_mask_id, saved_revision, exported_revision "
+            "FROM sessions WHERE session_id = ?",
             (self.session_id,),
         )
         if row is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,10 +11,8 @@ from jaxtyping import UInt16
 
 from mst_jax.data.builders.discovery import SourceItem, list_files
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
-from mst_jax.data.formats.annotation_files import read_annotated_layers
+from mst_jax.data.formats.annotation_files import match_mask_name, read_annotated_layers
 from mst_jax.data.formats.images import IMAGE_SUFFIXES
-
-_LAYER_NAME = re.compile(r"(?P<name>.+)_(?P<index>\d+)")  # photo_0, photo_1
 
 
 class Folder(FolderDatasetBuilder):
@@ -107,7 +104,7 @@ class Folder(FolderDatasetBuilder):
             key=lambda named_path: named_path[1].suffix.lower() != ".png",
         )
         for name, path in named_paths:
-            layer_match = _LAYER_NAME.fullmatch(name)
+            matched = match_mask_name(name, known_names)
             is_mask = path.suffix.lower() in IMAGE_SUFFIXES
             if not is_mask and path.suffix.lower() != ".json":
                 formats = ", ".join(IMAGE_SUFFIXES)
@@ -116,14 +113,11 @@ class Folder(FolderDatasetBuilder):
             elif is_mask and first_paths.setdefault(name, path) != path:
                 reason = f"has the same stem as {first_paths[name].name}"
                 self.errors.add_error(path, reason)
-            # An image may be named photo_1 itself, so the whole name is tried first.
-            elif name in known_names and not is_mask:
+            elif is_mask and matched:
+                image_name, layer_index = matched
+                indexed_masks[image_name].append((layer_index, path))
+            elif matched == (name, -1):
                 json_paths[name] = path
-            elif name in known_names:
-                indexed_masks[name].append((-1, path))
-            elif is_mask and layer_match and layer_match["name"] in known_names:
-                layer_index = int(layer_match["index"])
-                indexed_masks[layer_match["name"]].append((layer_index, path))
             else:
                 self.errors.add_error(path, "mask without image")
         # 2. By number, so that layer 10 follows layer 9.

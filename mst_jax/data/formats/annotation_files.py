@@ -1,7 +1,9 @@
-"""Read the objects of one image as the annotation server saves them: COCO JSON and PNG."""
+"""Mask files of images: names of layers, and the COCO files of the annotation server."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,31 @@ from mst_jax.data.file_errors import ErrorCollector
 from mst_jax.data.formats.coco import read_coco_images
 from mst_jax.data.formats.coco_segmentation import decode_segmentation
 from mst_jax.data.formats.label_maps import decode_label_map
+
+_LAYER_NAME = re.compile(r"(?P<name>.+)_(?P<index>\d+)")  # photo_0, photo_1
+
+
+def match_mask_name(
+    mask_name: str, image_names: Container[str]
+) -> tuple[str, int] | None:
+    """Return the image that a mask file belongs to, and the number of its layer.
+
+    An image may be named photo_1 itself, so the whole name is tried first.
+
+    Args:
+        mask_name: Path of the mask without suffix, such as `sub/photo_1`.
+        image_names: Names of all images, such as `sub/photo`.
+
+    Returns:
+        Name of the image, and the number of the layer, -1 for a file without a number;
+        None for a mask without an image.
+    """
+    if mask_name in image_names:
+        return mask_name, -1
+    layer_match = _LAYER_NAME.fullmatch(mask_name)
+    if layer_match and layer_match["name"] in image_names:
+        return layer_match["name"], int(layer_match["index"])
+    return None
 
 
 def read_annotated_layers(path: Path) -> list[UInt16[np.ndarray, "h w"]]:

@@ -66,6 +66,9 @@ def test_unusual_images_are_opened_with_remarks(start_server, image_dir):
     assert [response.status_code for response in responses] == [201] * 4
     for response in responses:
         assert response.json()["remarks"] == ["transparency is composed on white"]
+        session_url = f"{SESSIONS_URL}/{response.json()['session_id']}"
+        session = client.get(session_url).json()
+        assert session["remarks"] == response.json()["remarks"]
     assert responses[0].json() == responses[1].json()
     (remark,) = send_bytes(client, SESSIONS_URL, tiff.getvalue()).json()["remarks"]
     assert "2 pages" in remark and "page 1" in remark

@@ -134,3 +134,31 @@ def test_closed_session_is_reported_and_another_image_is_opened(page):
     page.wait_for_image("scene 0.png")
     assert all("404" in error for error in page.console_errors)
     page.console_errors.clear()
+
+
+def test_busy_server_delays_clicks_and_uploads_but_loses_none(page, image_dir):
+    message = "too many concurrent requests; try again in a moment"
+    page.tab.route(
+        "**/clicks", lambda route: route.fulfill(status=429, json={"error": message})
+    )
+    for position in ((42, 20), (10, 50)):
+        page.tab.mouse.click(*page.window_position(*position), delay=page.press_ms)
+    page.tab.wait_for_selector(f"#save-status:has-text('{message}')")
+    page.tab.unroute("**/clicks")
+    page.wait_until_saved()
+    assert page.current_object["clicks"] == [[42, 20, True], [10, 50, True]]
+    assert [len(item["clicks"]) for item in page.fetch_session()["objects"]] == [2]
+    # An upload that is refused leaves the open image as it is, and can be repeated.
+    session_id = page.session_id
+    page.tab.route(
+        "**/sessions?*",
+        lambda route: route.fulfill(status=429, json={"error": message}),
+    )
+    page.tab.set_input_files("#image-file-input", image_dir / "scene.png")
+    page.tab.wait_for_selector(f".toast:has-text('{message}')")
+    assert page.session_id == session_id and len(page.objects) == 1
+    page.tab.unroute("**/sessions?*")
+    page.open_images(image_dir / "scene.png")
+    assert page.session_id != session_id and page.objects == []
+    assert all("429" in error for error in page.console_errors)
+    page.console_errors.clear()

@@ -146,6 +146,45 @@ def test_smoothed_mask_is_read_by_threshold_after_a_question(page, tmp_path):
     assert len(page.objects) == 1
 
 
+def test_zip_of_label_maps_is_imported_and_what_is_skipped_is_named(page, tmp_path):
+    label_map = np.zeros((61, 84), np.uint8)
+    label_map[:10], label_map[30:40, 20:50] = 3, 9
+    page.open_listed("scene 1.png")
+    with zipfile.ZipFile(tmp_path / "maps.zip", "w") as archive:
+        archive.writestr("scene 1_0.png", encode_png(label_map))
+        archive.writestr("scene 1_1.png", encode_png((label_map == 9) * np.uint8(1)))
+        archive.writestr("scene 2.png", encode_png(label_map))  # has another size
+        archive.writestr("elsewhere.png", encode_png(label_map))
+    page.tab.set_input_files("#import-file-input", tmp_path / "maps.zip")
+    page.tab.wait_for_selector(".toast")
+    assert page.last_toast().startswith("3 objects in 1 image were added.")
+    assert "scene 2.png" in page.last_toast()
+    page.tab.wait_for_function(
+        "() => document.querySelectorAll('#object-list li').length === 3"
+    )
+    assert all(item["finished"] for item in page.objects)
+    masks = page.fetch_masks()
+    for object_id, label in ((1, 3), (2, 9), (3, 9)):
+        mask = masks[page.objects[object_id - 1]["id"]]
+        np.testing.assert_array_equal(mask, label_map == label)
+
+
+def test_remarks_are_shown_again_after_a_reload(page, tmp_path):
+    image = np.full((60, 84, 4), 200, np.uint8)
+    image[:30, :, 3] = 90
+    assert cv2.imwrite(str(tmp_path / "veil.png"), image)
+    page.open_images(tmp_path / "veil.png")
+    remark = "veil.png: transparency is composed on white."
+    assert page.last_toast() == remark
+    page.open_listed("scene 0.png")
+    page.tab.locator("#image-list button[title='veil.png']").click()
+    page.wait_for_image("veil.png")
+    assert page.tab.locator(".toast").count() == 0
+    page.tab.reload()
+    page.tab.wait_for_selector(".toast")
+    assert page.last_toast() == remark
+
+
 def test_labels_are_edited_on_the_page(page):
     page.tab.locator("#edit-labels").click()
     page.tab.locator("#add-label").click()

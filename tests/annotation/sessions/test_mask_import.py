@@ -106,12 +106,30 @@ def test_zip_of_label_maps_becomes_finished_objects(registry):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as zip_archive:
         zip_archive.writestr("a.png", encode_png(LABEL_MAP))
-        zip_archive.writestr("more/b.png.png", encode_png(LABEL_MAP))
+        zip_archive.writestr(
+            "more/b_1.png", encode_png((LABEL_MAP == 300) * np.uint8(9))
+        )
+        zip_archive.writestr("more/b_0.png", encode_png((LABEL_MAP == 7) * np.uint8(1)))
         zip_archive.writestr("more/c.png", encode_png(LABEL_MAP))
         zip_archive.writestr("../a.png", b"no image")
     names = ["a.png", "more/b.png"]
     result = import_label_maps(registry, file.getvalue(), names, SMALL_LIMITS, None)
     assert result[:2] == (2, 4) and len(result.skipped) == 2
+    result = import_label_maps(registry, file.getvalue(), names, SMALL_LIMITS, "key")
+    assert result[:2] == (2, 4)
+    import_label_maps(registry, file.getvalue(), names, SMALL_LIMITS, "key")
     for name in names:
         session = registry.open_folder_image(name)
-        same(session.get_mask(2), LABEL_MAP == 300)
+        assert list(session.objects) == [1, 2, 3, 4]
+        for object_id in (1, 3):
+            same(session.get_mask(object_id), LABEL_MAP == 7)
+            same(session.get_mask(object_id + 1), LABEL_MAP == 300)
+
+
+def test_label_map_named_as_the_whole_image_is_imported(registry):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zip_archive:
+        zip_archive.writestr("more/b.png.png", encode_png(LABEL_MAP))
+    names = ["a.png", "more/b.png"]
+    result = import_label_maps(registry, file.getvalue(), names, SMALL_LIMITS, None)
+    assert result[:2] == (1, 2)

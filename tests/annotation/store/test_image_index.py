@@ -21,7 +21,9 @@ def photos(tmp_path):
 
 @pytest.fixture
 def index(photos, database):
-    return ImageIndex(database, ImageFolder(photos, Limits()), lambda: {"more/d"})
+    return ImageIndex(
+        database, ImageFolder(photos, Limits()), lambda names: {"more/d.png"}
+    )
 
 
 def read_all(index: ImageIndex, **options):

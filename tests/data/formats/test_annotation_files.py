@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mst_jax.data.formats.annotation_files import read_annotated_layers
+from mst_jax.data.formats.annotation_files import match_mask_name, read_annotated_layers
 from tests.helpers.image_files import write_image
 
 LARGE = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]], bool)
@@ -94,3 +94,20 @@ def test_other_files_are_an_error(tmp_path):
         read_annotated_layers(path)
     with pytest.raises(ValueError, match="is not a COCO file"):
         read_annotated_layers(write_files(tmp_path, {"colors": []}))
+
+
+@pytest.mark.parametrize(
+    ("mask_name", "expected"),
+    [
+        ("photo", ("photo", -1)),
+        ("photo_12", ("photo", 12)),
+        ("sub/photo_0", ("sub/photo", 0)),
+        ("photo_3", ("photo_3", -1)),
+        ("photo_3_1", ("photo_3", 1)),
+        ("photo_x", None),
+        ("other_1", None),
+    ],
+)
+def test_masks_are_matched_with_images(mask_name, expected):
+    image_names = {"photo", "photo_3", "sub/photo"}
+    assert match_mask_name(mask_name, image_names) == expected

@@ -26,6 +26,7 @@ export class AnnotationSession {
   constructor(sessionState, image, client, callbacks) {
     this.sessionId = sessionState.session_id;
     this.imageName = sessionState.image_name;
+    this.remarks = sessionState.remarks;
     this.image = image;
     this.client = client;
     this.callbacks = callbacks;

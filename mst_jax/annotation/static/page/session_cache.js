@@ -86,12 +86,11 @@ export class SessionCache {
   }
 }
 
-/** Opens an image on the server; the entry gets its session ID and its remarks. */
+/** Opens an image on the server; the entry gets its session ID. */
 async function createSession(entry) {
   const path = `/sessions?name=${encodeURIComponent(entry.name)}`;
   const opened = entry.isInFolder
     ? await requestJson("POST", "/sessions", { image: entry.name })
     : await requestJson("POST", path, entry.file, createRequestKey());
   entry.sessionId = opened.session_id;
-  entry.remarks = opened.remarks;
 }

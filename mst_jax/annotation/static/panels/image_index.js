@@ -15,7 +15,7 @@ const MAX_STORED_UPLOADS = 60; // opened images that are remembered
  * @property {"done"|"in_progress"|"empty"|"failed"} [status] images of the folder only
  * @property {number} [numObjects]
  * @property {string} [reason] why the image cannot be shown
- * @property {string[]} [remarks] how the file was read; shown once
+ * @property {boolean} [hasShownRemarks] whether the user knows how the file was read
  * @property {File} [file] uploaded when the image is opened; lost by a reload
  * @property {string} [thumbnailUrl]
  */

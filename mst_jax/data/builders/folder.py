@@ -97,6 +97,7 @@ class Folder(FolderDatasetBuilder):
         indexed_masks: dict[str, list[tuple[int, Path]]] = defaultdict(list)
         json_paths: dict[str, Path] = {}
         first_paths: dict[str, Path] = {}
+        repeated_paths: list[tuple[str, Path]] = []
         # 1. The mask files of each image with the index of their layer. PNG first: of two
         #    formats of one mask it is the more reliable.
         named_paths = sorted(
@@ -111,8 +112,7 @@ class Folder(FolderDatasetBuilder):
                 self.errors.add_error(path, f"not one of the mask formats {formats}")
             # Two formats of one mask would become two layers.
             elif is_mask and first_paths.setdefault(name, path) != path:
-                reason = f"has the same stem as {first_paths[name].name}"
-                self.errors.add_error(path, reason)
+                repeated_paths.append((name, path))
             elif is_mask and matched:
                 image_name, layer_index = matched
                 indexed_masks[image_name].append((layer_index, path))
@@ -120,12 +120,16 @@ class Folder(FolderDatasetBuilder):
                 json_paths[name] = path
             else:
                 self.errors.add_error(path, "mask without image")
+        for name, path in repeated_paths:
+            if name not in json_paths:
+                reason = f"has the same stem as {first_paths[name].name}"
+                self.errors.add_error(path, reason)
         # 2. By number, so that layer 10 follows layer 9.
         mask_paths = {
             name: tuple(path for _, path in sorted(layer_masks))
             for name, layer_masks in indexed_masks.items()
         }
-        # A JSON file has all objects of the image, also those of earlier layers.
+        # A JSON file has all objects of the image, also those of earlier files.
         mask_paths |= {name: (path,) for name, path in json_paths.items()}
         return mask_paths, bool(json_paths)
 

@@ -72,8 +72,15 @@ def fakes(tmp_path):
             ],
         ),
         (
-            ["run", *WHERE, "--type=v4-32", "--name=w", "--setup=copy a b"]
-            + [*IMAGE, *TRAIN],
+            [
+                "run",
+                *WHERE,
+                "--type=v4-32",
+                "--name=w",
+                "--setup=copy a b",
+                *IMAGE,
+                *TRAIN,
+            ],
             [
                 "xpk workload create --cluster c --zone z --workload w "
                 "--device-type v4-32 --num-slices 1 --docker-image r/mst_jax:1 "

@@ -22,7 +22,7 @@ INSTALLED := .venv/installed
 OBJECTS ?= objects
 BACKBONE ?= vit_small_patch14_dinov2.npz
 
-.PHONY: other-python quickstart mst-small demo test test-fast test-slow test-lowest test-colab \
+.PHONY: other-python quickstart mst-small demo test test-fast test-slow test-lowest test-colab test-tpu \
   test-browser pictures chromium lint docs check clean
 
 $(INSTALLED): requirements.txt pyproject.toml $(OTHER_PYTHON)
@@ -110,6 +110,11 @@ test-colab: $(INSTALLED)
 	$(BIN)/uv pip install --quiet --python .venv-colab -r colab/image_versions.txt
 	COLAB_PYTHON=$(CURDIR)/.venv-colab/bin/python $(BIN)/python -m pytest \
 	  tests/tools/test_colab_install.py tests/test_notebooks.py
+
+# The training step compiled for TPUs by libtpu; no TPU is needed.
+test-tpu: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.txt "jax[tpu]"
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m slow tests/benchmarks
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

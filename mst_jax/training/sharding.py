@@ -87,7 +87,10 @@ class ShardingLayout(NamedTuple):
 
 
 def make_sharding_layout(
-    options: ShardingOptions, *, num_examples: int
+    options: ShardingOptions,
+    *,
+    num_examples: int,
+    devices: Sequence[Any] | None = None,
 ) -> ShardingLayout:
     """Arrange all devices in a mesh.
 
@@ -95,15 +98,22 @@ def make_sharding_layout(
         options: Options of sharding.
         num_examples: Number of examples that go through the network at once, on all
             devices together.
+        devices: Devices of the run, such as those of a topology to compile for; None =
+            those of all processes.
 
     Raises:
         ValueError: The devices do not form the mesh, or cannot share the batch evenly.
     """
     # By process: then the examples that a process reads are placed on its own devices.
     sorted_devices = sorted(
-        jax.devices(), key=lambda device: (device.process_index, device.id)
+        jax.devices() if devices is None else devices,
+        key=lambda device: (device.process_index, device.id),
     )
-    axis_size = options.model_axis_size or jax.local_device_count()
+    num_local = sum(
+        device.process_index == sorted_devices[0].process_index
+        for device in sorted_devices
+    )
+    axis_size = options.model_axis_size or num_local
     if len(sorted_devices) % axis_size:
         raise ValueError(
             f"config.sharding.model_axis_size is {options.model_axis_size}, expected a "

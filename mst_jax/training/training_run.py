@@ -1,7 +1,7 @@
 """Build what a config describes: the first state and the compiled step."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -98,17 +98,20 @@ def build_run(config: ConfigDict) -> TrainingRun:
     return init_run(plan, plan_state(plan))
 
 
-def plan_run(options: TrainingOptions) -> RunPlan:
+def plan_run(options: TrainingOptions, devices: Sequence[Any] | None = None) -> RunPlan:
     """Build the model, the optimizer and the step, without tracing anything.
 
     Args:
         options: Checked values of the config.
+        devices: Devices of the run; None = those of all processes.
 
     Raises:
         ValueError: A wrong value, or devices that cannot share the batch.
     """
     layout = make_sharding_layout(
-        options.sharding, num_examples=options.batch // options.grad_accum_steps
+        options.sharding,
+        num_examples=options.batch // options.grad_accum_steps,
+        devices=devices,
     )
     check_loss_config(options.losses)
     module = call_with_options(build, "config.model", **options.model)
@@ -226,6 +229,40 @@ def compile_step(
         out_shardings=(shardings, layout.replicated),
         donate_argnums=0,
     )
+
+
+def trace_train_step(plan: RunPlan, state_plan: StatePlan) -> jax.stages.Traced:
+    """Trace the step of a run from the shapes of its arguments; nothing is computed.
+
+    Args:
+        plan: Plan of the run.
+        state_plan: Plan of its first state.
+
+    Returns:
+        The step. Its `lower` and `compile` need no device that the run has: they work
+        for other platforms and for the devices of a topology.
+    """
+    options, layout = plan.options, plan.layout
+    train_step: Any = compile_step(layout, plan.train_step, state_plan.shardings)
+    image_shape = (options.batch, options.crop, options.crop)
+    if layout.transform == "pmap":
+        num_devices = layout.mesh.size
+        image_shape = (num_devices, options.batch // num_devices, *image_shape[1:])
+
+    def shape_of(dtype: Any, *channels: int) -> Any:
+        shape = (*image_shape, *channels)
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=layout.batch_sharded)
+
+    masks = [shape_of(jnp.bool_) for _ in ("target", "valid", "others")]
+    batch = Batch(shape_of(jnp.uint8, 3), *masks)
+    state = jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=sharding
+        ),
+        state_plan.shapes,
+        state_plan.shardings,
+    )
+    return train_step.trace(state, batch)
 
 
 def example_inputs(crop: int) -> tuple[jax.Array, Clicks, jax.Array]:

@@ -1,0 +1,229 @@
+"""Compile a training step for the devices of a topology, and report its limits."""
+
+import dataclasses
+import re
+import time
+from typing import Any
+
+import jax
+
+from benchmarks.compiled_text import (
+    Instruction,
+    count_collectives,
+    hbm_traffic,
+    read_instructions,
+)
+from benchmarks.topology import ChipSpecification
+from mst_jax.training.config import TrainingOptions
+from mst_jax.training.training_run import plan_run, plan_state, trace_train_step
+
+GIB = 2**30
+NUM_LISTED = 10
+
+# In the compiler's message about a program that is too large.
+USED_MEMORY = re.compile(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?) hbm")
+
+
+class DoesNotFitError(Exception):
+    """The step needs more memory than a chip has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StepReport:
+    """What the compiler says about a step; numbers are those of one device.
+
+    Attributes:
+        topology: Name of the topology.
+        num_devices: Number of its devices.
+        batch: Global batch.
+        remat: Rematerialization mode.
+        model_flops: FLOP of the step as written, without rematerialization; of the
+            rounds of clicks one is counted.
+        bytes_accessed: Bytes that the compiler counts, the fast memory included.
+        hbm_bytes: Bytes between HBM and the operations of the main program; those of
+            loops are left out.
+        temporary_bytes: HBM for temporary arrays.
+        argument_bytes: HBM for the state and the batch.
+        arithmetic_seconds: Time of `model_flops` at the peak.
+        memory_seconds: Time of `bytes_accessed` at the bandwidth of HBM.
+        compile_cpu_seconds: CPU time of the compiler, on all cores.
+        collectives: Name -> number and bytes.
+    """
+
+    topology: str
+    num_devices: int
+    batch: int
+    remat: str
+    model_flops: float
+    bytes_accessed: float
+    hbm_bytes: float
+    temporary_bytes: int
+    argument_bytes: int
+    arithmetic_seconds: float
+    memory_seconds: float
+    compile_cpu_seconds: float
+    collectives: dict[str, tuple[int, int]]
+
+    @property
+    def roofline_seconds(self) -> float:
+        """Return the longer one of the times of arithmetic and memory."""
+        return max(self.arithmetic_seconds, self.memory_seconds)
+
+    @property
+    def mfu_bound(self) -> float:
+        """Return the model FLOP utilization of a step that takes the roofline time."""
+        return self.arithmetic_seconds / self.roofline_seconds
+
+
+def with_remat_mode(options: TrainingOptions, remat: str) -> TrainingOptions:
+    """Return the options with another rematerialization mode."""
+    return dataclasses.replace(options, model={**options.model, "remat": remat})
+
+
+def remat_mode(options: TrainingOptions) -> str:
+    """Return the rematerialization mode of the options."""
+    return options.model.get("remat", "none")
+
+
+def count_model_flops(options: TrainingOptions) -> float:
+    """Return the FLOP of a step, all devices together, without rematerialization.
+
+    Counted in the program for the CPU before it is optimized: that for TPUs has kernels
+    whose operations the compiler does not count.
+    """
+    plan = plan_run(with_remat_mode(options, "none"), jax.devices()[:1])
+    lowered = trace_train_step(plan, plan_state(plan)).lower()
+    cost_analysis: Any = lowered.cost_analysis()
+    return cost_analysis["flops"]
+
+
+def compile_step(options: TrainingOptions, devices: list[Any]) -> tuple[Any, float]:
+    """Compile the step that `train` runs.
+
+    Args:
+        options: Checked values of a config.
+        devices: Devices of a topology.
+
+    Returns:
+        The compiled step, and the CPU seconds of the compiler.
+
+    Raises:
+        DoesNotFitError: A chip has too little memory.
+    """
+    plan = plan_run(options, devices)
+    lowered = trace_train_step(plan, plan_state(plan)).lower()
+    cpu_start = time.process_time()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        used = USED_MEMORY.search(str(error))
+        reason = f"{used[1]} of {used[2]}" if used else str(error).splitlines()[0]
+        raise DoesNotFitError(
+            f"batch {options.batch}, remat {remat_mode(options)}: {reason}"
+        ) from None
+    return compiled, time.process_time() - cpu_start
+
+
+def report_step(
+    compiled: Any,
+    options: TrainingOptions,
+    topology: str,
+    *,
+    num_devices: int,
+    limits: tuple[ChipSpecification, float],
+    model_flops: float,
+    compile_cpu_seconds: float,
+) -> StepReport:
+    """Return the report of a compiled step.
+
+    Args:
+        compiled: The step.
+        options: Options that it was compiled from.
+        topology: Name of the topology.
+        num_devices: Number of its devices.
+        limits: Specification of its chips and their peak in FLOP/s.
+        model_flops: FLOP of the step on one device.
+        compile_cpu_seconds: CPU time of the compiler.
+    """
+    specification, peak = limits
+    program_text = compiled.as_text()
+    bytes_accessed = compiled.cost_analysis()["bytes accessed"]
+    memory = compiled.memory_analysis()
+    return StepReport(
+        topology=topology,
+        num_devices=num_devices,
+        batch=options.batch,
+        remat=remat_mode(options),
+        model_flops=model_flops,
+        bytes_accessed=bytes_accessed,
+        hbm_bytes=sum(hbm_traffic(read_instructions(program_text)).values()),
+        temporary_bytes=memory.temp_size_in_bytes,
+        argument_bytes=memory.argument_size_in_bytes,
+        arithmetic_seconds=model_flops / peak,
+        memory_seconds=bytes_accessed / specification.hbm_bytes_per_second,
+        compile_cpu_seconds=compile_cpu_seconds,
+        collectives=count_collectives(program_text),
+    )
+
+
+def format_report(report: StepReport, specification: ChipSpecification) -> str:
+    """Return the lines that the command prints about a step."""
+    hbm_gib = specification.hbm_bytes / GIB
+    collectives = "; ".join(
+        f"{number} {name}, {num_bytes / 1e9:.2f} GB"
+        for name, (number, num_bytes) in sorted(report.collectives.items())
+    )
+    return "\n".join(
+        (
+            f"{report.topology}, {report.num_devices} devices, batch {report.batch}, "
+            f"remat {report.remat}: fits",
+            f"  model FLOP a device   {report.model_flops:.3e}",
+            f"  bytes accessed        {report.bytes_accessed / 1e9:.1f} GB, "
+            f"{report.bytes_accessed * report.num_devices / report.batch / 1e9:.2f} "
+            "GB an example",
+            f"  HBM traffic           {report.hbm_bytes / 1e9:.1f} GB",
+            f"  temporary HBM         {report.temporary_bytes / GIB:.2f} GiB",
+            f"  arguments             {report.argument_bytes / GIB:.2f} GiB "
+            f"of {hbm_gib:.1f}",
+            f"  arithmetic            {report.arithmetic_seconds * 1e3:.1f} ms",
+            f"  memory                {report.memory_seconds * 1e3:.1f} ms",
+            f"  roofline time         {report.roofline_seconds * 1e3:.1f} ms",
+            f"  MFU at most           {report.mfu_bound:.1%}",
+            f"  collectives           {collectives or 'none'}",
+            f"  compiler's CPU time   {report.compile_cpu_seconds:.0f} s",
+        )
+    )
+
+
+def format_largest(instructions: list[Instruction]) -> str:
+    """Return the largest arrays of the main program and its operations' traffic.
+
+    Args:
+        instructions: Instructions of the main program.
+    """
+    by_name = {item.name: item for item in instructions}
+    traffic = hbm_traffic(instructions)
+    # Asynchronous operations and loops return their operands again.
+    made_arrays = [
+        item
+        for item in instructions
+        if item.name in traffic
+        and item.operation != "while"
+        and not item.operation.endswith("-start")
+    ]
+    largest = sorted(made_arrays, key=lambda item: -item.hbm_bytes)[:NUM_LISTED]
+    busiest = sorted(traffic, key=lambda name: -traffic[name])[:NUM_LISTED]
+    lines = ["largest arrays:"]
+    lines += [
+        f"  {item.hbm_bytes / 2**20:8.1f} MiB  {item.result_type}  {item.source}"
+        for item in largest
+    ]
+    lines += ["operations with the most traffic:"]
+    lines += [
+        f"  {traffic[name] / 1e6:8.1f} MB   {by_name[name].operation} {name}  "
+        f"{by_name[name].source}"
+        for name in busiest
+    ]
+    return "\n".join(lines)

@@ -30,7 +30,7 @@ PAUSE_SECONDS = float(os.environ.get("MST_JAX_SOAK_PAUSE", "0"))
 """Mean pause of a user before each action."""
 
 NUM_KILLS = max(2, round(SECONDS / 180))
-NUM_IMAGES = 8
+NUM_IMAGES = 8 + round(SECONDS / 20)  # an image has at most 500 objects
 MAX_FILE_BYTES = 2**16
 """Largest file of the server while its disk is full."""
 
@@ -40,7 +40,7 @@ def server(tmp_path):
     (tmp_path / "photos" / "more").mkdir(parents=True)
     for index in range(NUM_IMAGES):
         folder = tmp_path / "photos" / ("more" if index % 2 else "")
-        image, _ = draw_image(60 + index, 84)
+        image, _ = draw_image(60 + index % 8, 84)
         (folder / f"{index}.png").write_bytes(encode_png(image))
     model_dir = write_token_model(tmp_path / "model")
     server = SoakServer(model_dir, tmp_path / "photos", tmp_path / "masks")
@@ -112,6 +112,7 @@ def test_store_exports_and_clients_agree_after_every_crash(server):
         server.kill()
         for user in users:
             user.stop()
+        assert [user.error for user in users] == [None] * NUM_USERS
         server.start()
         compare(server, users)
         print(f"kill {round_index + 1}: store = exports = what users were told")

@@ -235,6 +235,23 @@ def delete_folder_objects(request, server_url: str) -> None:
             assert request.delete(f"{session_url}/objects/{item['object_id']}").ok
 
 
+def wait_for_objects(page: PageDriver, num_objects: int) -> None:
+    """Wait until the page lists a number of objects."""
+    page.tab.wait_for_function(
+        "count => document.querySelectorAll('#object-list li').length === count",
+        arg=num_objects,
+    )
+
+
+def wait_until_equal(first: PageDriver, second: PageDriver) -> None:
+    """Wait until two pages show the same objects with the same masks."""
+    for _ in range(50):
+        if first.objects == second.objects:
+            return
+        first.tab.wait_for_timeout(100)
+    assert first.objects == second.objects
+
+
 def decode_run_lengths(run_lengths: dict) -> Bool[np.ndarray, "h w"]:
     """Decode COCO's uncompressed run lengths into a mask."""
     # Runs alternate, background first, down the columns.

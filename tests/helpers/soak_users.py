@@ -140,6 +140,7 @@ class SoakUser:
         told: (image name, object ID) -> what the server told about the object.
         num_actions: Number of actions that were acknowledged.
         num_full_disk: Number of actions that a full disk has rejected.
+        error: What has ended the thread of the user; None = nothing.
     """
 
     def __init__(
@@ -149,13 +150,14 @@ class SoakUser:
         self._pause_seconds = pause_seconds
         self.told: dict[tuple[str, int], ToldObject] = {}
         self.num_actions = self.num_full_disk = 0
+        self.error: Exception | None = None
         self._is_stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to work in a thread."""
         self._is_stopped.clear()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._work_or_note, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -163,6 +165,12 @@ class SoakUser:
         self._is_stopped.set()
         assert self._thread is not None
         self._thread.join()
+
+    def _work_or_note(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # the test fails with it
+            self.error = error
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():

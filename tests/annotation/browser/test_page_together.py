@@ -4,7 +4,12 @@ import contextlib
 
 import pytest
 
-from tests.helpers.page_driver import PageDriver, delete_folder_objects
+from tests.helpers.page_driver import (
+    PageDriver,
+    delete_folder_objects,
+    wait_for_objects,
+    wait_until_equal,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -81,20 +86,3 @@ def test_click_on_an_object_that_was_just_deleted_is_reported(pages):
     second.click(70, 50)
     wait_until_equal(first, second)
     assert len(first.objects) == 1
-
-
-def wait_for_objects(page, num_objects):
-    """Wait until the page lists a number of objects."""
-    page.tab.wait_for_function(
-        "count => document.querySelectorAll('#object-list li').length === count",
-        arg=num_objects,
-    )
-
-
-def wait_until_equal(first, second):
-    """Wait until two pages show the same objects with the same masks."""
-    for _ in range(50):
-        if first.objects == second.objects:
-            return
-        first.tab.wait_for_timeout(100)
-    assert first.objects == second.objects

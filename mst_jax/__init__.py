@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mst_jax import evaluation, losses
+    from mst_jax.exporting.exported_model import load_exported
     from mst_jax.inference.predictor import Predictor
     from mst_jax.interaction.inference_options import ZoomOptions
     from mst_jax.models.build import build
@@ -23,6 +24,7 @@ _MODULE_OF_NAME = {
     "ZoomOptions": "mst_jax.interaction.inference_options",
     "build": "mst_jax.models.build",
     "load": "mst_jax.models.load",
+    "load_exported": "mst_jax.exporting.exported_model",
 }
 _PACKAGES = ("evaluation", "losses")
 
@@ -33,6 +35,7 @@ __all__ = [
     "build",
     "evaluation",
     "load",
+    "load_exported",
     "losses",
 ]
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "predict the mask of an object from clicks on an image",
     "prepare": "prepare a dataset from the files that its authors publish",
     "convert": "convert published PyTorch weights to checkpoints and back",
+    "export": "export a model to ONNX or StableHLO files that run elsewhere",
     "serve": "serve the annotation web page and its REST API",
 }
 """Description of each command; the command is the `main` of the module of that name."""

@@ -8,6 +8,7 @@ The same command resumes a killed evaluation.
 
 import argparse
 import sys
+import zlib
 from collections.abc import Sequence
 
 from mst_jax.atomic_io import atomic_write
@@ -27,9 +28,10 @@ from mst_jax.evaluation.result_tables import to_csv, to_markdown
 from mst_jax.evaluation.results_log import ResultsLog, params_checksum
 from mst_jax.evaluation.summary import Summary, read_summaries, write_summaries
 from mst_jax.evaluation_flags import REPORT_FILE, check_flags, make_parser
+from mst_jax.exporting.exported_model import ExportedModel, load_model
 from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
 from mst_jax.interaction.refine import RefinementOptions
-from mst_jax.models.load import TrainedModel, load
+from mst_jax.models.trained_model import TrainedModel
 
 # Exit codes of the command.
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
@@ -70,14 +72,14 @@ def evaluate(options: argparse.Namespace) -> list[Summary]:
     # 1. Everything that can be wrong is checked before the first session.
     check_flags(options)
     earlier_summaries = {path.stem: read_summaries(path) for path in options.compare}
-    model = load(options.checkpoint)
+    model = load_model(options.checkpoint)
     dataset_names = options.dataset.split(",")
     tasks = [make_task(options, model, dataset) for dataset in dataset_names]
     num_training_images = [warn_of_training_images(model, task) for task in tasks]
     # 2. The log resumes only an evaluation of the same model and tasks.
     model_settings = {
         "checkpoint": str(options.checkpoint),
-        "params_checksum": params_checksum(model.params),
+        "params_checksum": model_checksum(model),
     }
     log_path = options.out.with_suffix(".jsonl")
     if options.restart:
@@ -106,8 +108,19 @@ def evaluate(options: argparse.Namespace) -> list[Summary]:
     return summaries
 
 
+def model_checksum(model: TrainedModel | ExportedModel) -> str:
+    """Return a checksum of the parameters, or that of an exported file.
+
+    Args:
+        model: Model to evaluate.
+    """
+    if isinstance(model, ExportedModel):
+        return f"{zlib.crc32(model.path.read_bytes()):08x}"
+    return params_checksum(model.params)
+
+
 def make_task(
-    options: argparse.Namespace, model: TrainedModel, dataset: str
+    options: argparse.Namespace, model: TrainedModel | ExportedModel, dataset: str
 ) -> EvaluationTask:
     """Make the task of one dataset: all that its results depend on, except the model.
 
@@ -156,7 +169,9 @@ def make_task(
     return task
 
 
-def warn_of_training_images(model: TrainedModel, task: EvaluationTask) -> int:
+def warn_of_training_images(
+    model: TrainedModel | ExportedModel, task: EvaluationTask
+) -> int:
     """Warn if a model was trained on images of its evaluation, and return how many.
 
     Args:

@@ -10,6 +10,7 @@ PURPOSE_OF_EXTRA = {
     "train": "training and reports",
     "serve": "the annotation server",
     "notebook": "clicking in a notebook",
+    "export": "exporting models",
 }
 """What an extra of `pyproject.toml` is for, as it appears in the message."""
 

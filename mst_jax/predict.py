@@ -22,6 +22,7 @@ from mst_jax.atomic_io import atomic_write, check_writable
 from mst_jax.command_line import CommandParser, add_zoom_flags
 from mst_jax.compilation_cache import add_cache_flag, enable_compilation_cache
 from mst_jax.data.formats import images
+from mst_jax.exporting.exported_model import ExportedModel, load_model
 from mst_jax.inference import overlay
 from mst_jax.inference.click_session import Click
 from mst_jax.inference.click_table import read_click_table, repeat_clicks
@@ -38,7 +39,7 @@ from mst_jax.interaction.inference_options import (
     interactive_zoom_of,
     override_zoom,
 )
-from mst_jax.models.load import DEFAULT_MODEL, load
+from mst_jax.models.load import DEFAULT_MODEL
 from mst_jax.models.trained_model import TrainedModel
 
 EXIT_INTERRUPTED = 130
@@ -101,8 +102,8 @@ def make_parser() -> CommandParser:
     add(
         "--checkpoint",
         default=DEFAULT_MODEL,
-        help="a training run, a converted model or published weights; default: "
-        f"{DEFAULT_MODEL}, the bundled model",
+        help="a training run, a converted model, published weights or an exported file; "
+        f"default: {DEFAULT_MODEL}, the bundled model",
     )
     for name, where in (("positive", "on the object"), ("negative", "not on it")):
         add(
@@ -153,7 +154,7 @@ def predict(options: argparse.Namespace) -> str:
     check_outputs(options)
     image = open_image(options.image)
     # 2. Predict.
-    model = load(options.checkpoint)
+    model = load_model(options.checkpoint)
     predictor = Predictor(model, zoom=choose_zoom(options, model))
     predictor.set_image(image)
     for click in clicks:
@@ -211,7 +212,7 @@ def predict_many(options: argparse.Namespace) -> str:
     for image_clicks in all_clicks:
         print_remarks(image_clicks.path, image_clicks.remarks)
     # 2. Predict and write.
-    model = load(options.checkpoint)
+    model = load_model(options.checkpoint)
     empty_masks = predict_images(
         model,
         choose_zoom(options, model),
@@ -222,7 +223,9 @@ def predict_many(options: argparse.Namespace) -> str:
     return f"{options.out}: {describe_masks(all_clicks, empty_masks)}"
 
 
-def choose_zoom(options: argparse.Namespace, model: TrainedModel) -> ZoomOptions:
+def choose_zoom(
+    options: argparse.Namespace, model: TrainedModel | ExportedModel
+) -> ZoomOptions:
     """Return the zoom that a model was trained for, changed by the flags."""
     return override_zoom(
         interactive_zoom_of(model),

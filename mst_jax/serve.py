@@ -32,12 +32,12 @@ from mst_jax.annotation.store.database import DATABASE_NAME, Database
 from mst_jax.annotation.store.labels import LabelList, read_label_file
 from mst_jax.atomic_io import check_writable
 from mst_jax.compilation_cache import enable_compilation_cache
+from mst_jax.exporting.exported_model import load_model
 from mst_jax.extras import needs_extra
 from mst_jax.interaction.inference_options import (
     interactive_zoom_of,
     override_zoom,
 )
-from mst_jax.models.load import load
 
 with needs_extra("serve"):
     import uvicorn
@@ -166,7 +166,7 @@ def build_app(flags: argparse.Namespace) -> FastAPI:
         check_writable(flags.save / "labels.png")
         save_folder = SaveFolder(flags.save, database)
     # 3. The model; flags take precedence over the options it was trained for.
-    model = load(flags.checkpoint)
+    model = load_model(flags.checkpoint)
     zoom = override_zoom(
         interactive_zoom_of(model),
         size=flags.zoom,

@@ -22,9 +22,12 @@ LAYERS = (
     {"backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"},
     {"models"},
     {"training", "evaluation", "inference"},
-    {"reporting", "annotation", "notebook", "evaluation_flags"},
+    {"reporting", "annotation", "notebook", "exporting", "evaluation_flags"},
     # The dispatcher `__main__` imports a command when it is called, by name.
-    {"train", "evaluate", "predict", "convert", "prepare", "serve", "__main__"},
+    {
+        *("train", "evaluate", "predict", "convert", "export", "prepare", "serve"),
+        "__main__",
+    },
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 FILES = sorted(path for path in LIBRARY.rglob("*.py") if path.name != "__init__.py")

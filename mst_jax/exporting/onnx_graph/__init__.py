@@ -1,0 +1,1 @@
+"""Translation of JAX programs (jaxprs) to ONNX graphs."""

@@ -1,0 +1,79 @@
+"""Small models with random parameters to export, one for each recipe."""
+
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import FrozenConfigDict
+
+import mst_jax
+from mst_jax.models.trained_model import TrainedModel
+from tests.helpers.random_models import (
+    SMALL_ADAPTIVECLICK,
+    SMALL_MST,
+    SMALL_SIMPLECLICK,
+    random_params,
+)
+
+SIDE = 64
+SMALL_RECIPES = {
+    "simpleclick": SMALL_SIMPLECLICK | {"depth": 2, "global_every": 2},
+    "mst": SMALL_MST | {"insert_every": 1},
+    "adaptiveclick": SMALL_ADAPTIVECLICK,
+    "mst_adaptive": {
+        key: value for key, value in SMALL_ADAPTIVECLICK.items() if key != "window"
+    }
+    | {"width": 24, "selection": {"score_heads": 2, "fuse_heads": 2}},
+}
+"""Recipe -> arguments of a small model; zoomed images have `SIDE` pixels."""
+
+
+def small_model(recipe):
+    """Return a model of a recipe with random parameters, with a config.
+
+    Args:
+        recipe: Key of `SMALL_RECIPES`.
+    """
+    model_config = {"name": recipe, **SMALL_RECIPES[recipe]}
+    config = {"model": model_config, "zoom": {"size": SIDE, "min_side": 20}}
+    module = mst_jax.build(**model_config)
+    return TrainedModel(random_params(module), module, FrozenConfigDict(config))
+
+
+def network_inputs(num_examples, num_slots=5, *, seed=0):
+    """Return image, clicks as rows and previous mask, as exported networks take them.
+
+    Args:
+        num_examples: Number of images.
+        num_slots: Number of click slots, the last of which is empty.
+        seed: Seed of the random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    clicks = np.full((num_examples, num_slots, 3), -1, np.float32)
+    num_clicks = num_slots - 1
+    clicks[:, :num_clicks, :2] = rng.uniform(0, SIDE, (num_examples, num_clicks, 2))
+    clicks[:, :num_clicks, 2] = rng.integers(0, 2, (num_examples, num_clicks))
+    clicks[:, 0, 2] = 1
+    return (
+        rng.random((num_examples, SIDE, SIDE, 3), np.float32),
+        clicks,
+        rng.random((num_examples, SIDE, SIDE), np.float32),
+    )
+
+
+def jax_logits(model, image, clicks, prev_mask):
+    """Return the logits of the JAX model for the inputs of an exported network.
+
+    Args:
+        model: Model to call.
+        image: [b h w 3] RGB.
+        clicks: [b k 3] row, column and label.
+        prev_mask: [b h w] probability.
+    """
+    unpacked = mst_jax.Clicks(
+        jnp.asarray(clicks[..., :2]), jnp.asarray(clicks[..., 2], jnp.int32)
+    )
+    return np.asarray(model(jnp.asarray(image), unpacked, jnp.asarray(prev_mask)))
+
+
+def relative_error(actual, expected):
+    """Return the largest difference, relative to the largest expected number."""
+    return np.abs(actual - expected).max() / np.abs(expected).max()

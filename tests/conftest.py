@@ -39,7 +39,7 @@ CHECKED_FOLDERS = (
     *("geometry", "clicks", "layers", "losses", "data"),
     *("backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"),
     *("models", "training", "evaluation", "inference"),
-    *("reporting", "annotation", "notebook", "exporting"),
+    *("reporting", "annotation", "notebook"),
 )
 install_import_hook(
     [f"mst_jax.{folder}" for folder in CHECKED_FOLDERS], "beartype.beartype"

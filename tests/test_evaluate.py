@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mst_jax
-from mst_jax import evaluate, prepare
+from mst_jax import evaluate, export, prepare
 from mst_jax.data.dataset import open_dataset
 from mst_jax.data.targets import evaluation_targets
 from mst_jax.evaluation import EvaluationProtocol, simulate
@@ -258,3 +258,24 @@ def test_an_older_result_is_kept_until_the_new_one_is_complete(command, tmp_path
     with pytest.raises(SystemExit):
         evaluate.main(command(zoom="33"))
     assert result_path.read_text() == "old"
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
+def test_an_exported_file_has_the_sessions_of_its_model(
+    suffix, command, checkpoint, tmp_path
+):
+    exported = tmp_path / f"network.{suffix}"
+    export.main([str(checkpoint), str(exported)])
+    ious = []
+    for path in (checkpoint, exported):
+        evaluate.main(command(checkpoint=path))
+        ious.append([r["ious"] for r in read_summary(tmp_path)["objects"]])
+    np.testing.assert_allclose(*ious, atol=1e-6)
+
+
+def test_exported_files_have_different_checksums(checkpoint, tmp_path):
+    paths = [tmp_path / f"{name}.stablehlo" for name in ("full", "half")]
+    export.main([str(checkpoint), str(paths[0])])
+    export.main([str(checkpoint), str(paths[1]), "--half"])
+    checksums = {evaluate.model_checksum(mst_jax.load_exported(path)) for path in paths}
+    assert len(checksums) == 2

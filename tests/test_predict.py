@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mst_jax
-from mst_jax import predict
+from mst_jax import export, predict
 from mst_jax.data.formats import images
 from mst_jax.interaction.inference_options import ZoomOptions
 from tests.helpers.analytic_network import draw_image
@@ -225,3 +225,18 @@ def test_bad_input_of_many_images_writes_nothing(
     assert re.search(message, capsys.readouterr().err)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"picture.png", "table.csv"}
+
+
+def test_exported_file_predicts_the_mask_of_its_model(
+    command, checkpoint, tmp_path, capsys
+):
+    exported = tmp_path / "network.onnx"
+    export.main([str(checkpoint), str(exported)])
+    masks = []
+    for path in (checkpoint, exported):
+        predict.main(command(checkpoint=path))
+        masks.append((tmp_path / "mask.png").read_bytes())
+    assert masks[0] == masks[1]
+    with pytest.raises(SystemExit):
+        predict.main(command(checkpoint=exported, zoom=16))
+    assert "was exported for images of" in capsys.readouterr().err

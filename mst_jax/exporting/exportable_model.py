@@ -59,7 +59,10 @@ def store_parameters_as_float16(model: TrainedModel) -> ClickModelFn:
     Args:
         model: Result of `with_half_parameters`.
     """
-    half_params = jax.tree.map(lambda leaf: leaf.astype(np.float16), model.params)
+    # JAX would convert NumPy arrays now, and store the result.
+    half_params = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf.astype(np.float16)), model.params
+    )
 
     def compute_logits(image, clicks, prev_mask):
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), half_params)

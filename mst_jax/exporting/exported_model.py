@@ -19,7 +19,7 @@ from mst_jax.exporting.stablehlo_file import read_stablehlo_file
 from mst_jax.interaction.host_arrays import copy_host_arrays
 from mst_jax.models.load import load
 from mst_jax.models.trained_model import TrainedModel, check_model_inputs
-from mst_jax.structs import Clicks, Outputs
+from mst_jax.structs import Clicks
 
 ONNX_SUFFIX, STABLEHLO_SUFFIX = ".onnx", ".stablehlo"
 
@@ -73,6 +73,7 @@ class ExportedModel:
         inputs = copy_host_arrays((image, clicks, prev_mask))
         check_model_inputs(*inputs)
         image, clicks, prev_mask = jax.tree.map(jnp.asarray, inputs)
+        rows = pack_clicks(clicks)
         if image.shape[1:3] != self.size:
             height, width = self.size
             raise ValueError(
@@ -80,23 +81,9 @@ class ExportedModel:
                 f"{image.shape[1]}x{image.shape[2]}; use the zoom of the export, or "
                 "export the model again with another --zoom or --size"
             )
-        arguments = (image, pack_clicks(clicks), prev_mask)
-        return self.compute_logits(*(x.astype(jnp.float32) for x in arguments))
-
-    def forward(
-        self,
-        image: Array | np.ndarray,
-        clicks: Clicks,
-        prev_mask: Array | np.ndarray,
-    ) -> Outputs:
-        """Predict like a call; an exported file returns no token selections.
-
-        Args:
-            image: [b h w 3] RGB, float, 0 to 1.
-            clicks: [b k] clicks, in pixels of the image.
-            prev_mask: [b h w] probability map of the previous round.
-        """
-        return Outputs(logits=self(image, clicks, prev_mask))
+        return self.compute_logits(
+            *(jnp.asarray(x, jnp.float32) for x in (image, rows, prev_mask))
+        )
 
 
 def load_exported(path: str | os.PathLike) -> ExportedModel:

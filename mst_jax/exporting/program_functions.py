@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from mst_jax.inference.compiled_prediction import predict_prob
 from mst_jax.interaction.inference_options import ZoomOptions
-from mst_jax.interaction.zoom_predict import ClickModelFn
+from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
 from mst_jax.structs import Clicks
 
 
@@ -73,7 +73,7 @@ def click_program(model: ClickModelFn, zoom: ZoomOptions) -> ExportableProgram:
     ) -> tuple[Float[Array, "b h w"], Int[Array, "b 4"]]:
         size = jnp.stack([jnp.asarray(dim, jnp.int32) for dim in image.shape[1:3]])
         return predict_prob(
-            *(model, image, size[None], unpack_clicks(clicks), prob, roi),
+            *(as_pytree(model), image, size[None], unpack_clicks(clicks), prob, roi),
             zoom=zoom,
             is_roi_given=False,
         )

@@ -15,7 +15,7 @@ from tests.helpers.random_models import (
 
 SIDE = 64
 SMALL_RECIPES = {
-    "simpleclick": SMALL_SIMPLECLICK | {"depth": 2, "global_every": 2},
+    "simpleclick": SMALL_SIMPLECLICK | {"depth": 4},
     "mst": SMALL_MST | {"insert_every": 1},
     "adaptiveclick": SMALL_ADAPTIVECLICK,
     "mst_adaptive": {

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, UInt8
-from ml_collections import FrozenConfigDict
 
 from mst_jax.annotation.serving import compiled_steps
 from mst_jax.annotation.serving.compiled_steps import (
@@ -63,11 +62,7 @@ class InferenceEngine:
         self.model_name = (
             f"{model_config['name']} {model_config.get('size', '')}".strip()
         )
-        # An exported file returns no selections.
-        self.has_token_selection = (
-            isinstance(model, TrainedModel)
-            and model_config["name"] in TOKEN_SELECTION_MODELS
-        )
+        self.has_token_selection = model_config["name"] in TOKEN_SELECTION_MODELS
         self.programs = ProgramCache()
         self._model, self._sharding = model, parameter_sharding(model)
         self._forward = partial(
@@ -301,6 +296,5 @@ class InferenceEngine:
 
 def _model_config(model: ClickModelFn) -> dict[str, Any]:
     """Return the block `model` of a trained model's config."""
-    config: Any = getattr(model, "config", None)
-    has_config = isinstance(config, FrozenConfigDict)
-    return dict((config if has_config else {}).get("model", {"name": "a function"}))
+    config: Any = model.config if isinstance(model, TrainedModel) else {}
+    return dict(config.get("model", {"name": "a function"}))

@@ -86,7 +86,7 @@ class GraphBuilder:
             self._known_nodes[key] = names
         return self._known_nodes[key]
 
-    def constant(self, array: np.ndarray) -> str:
+    def constant(self, array: np.ndarray | np.generic) -> str:
         """Return the name of a constant.
 
         Args:
@@ -153,7 +153,7 @@ class GraphBuilder:
                 return self._compute_size(value)
             case ast.Name(identifier):
                 return self._sizes[identifier]
-            case ast.Constant(number):
+            case ast.Constant(int(number)):
                 return self.integers([number])
             case ast.UnaryOp(ast.USub(), operand):
                 return self.add("Neg", self._compute_size(operand))

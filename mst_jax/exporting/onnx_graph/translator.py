@@ -1,7 +1,7 @@
 """Translate a JAX program, equation by equation, to nodes of an ONNX graph."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -31,17 +31,8 @@ CALLED_PROGRAM = {
 }
 
 
-class TranslateEquation(Protocol):
-    """Signature of the function that translates one JAX operation."""
-
-    def __call__(
-        self,
-        translator: "Translator",
-        equation: jax_core.JaxprEqn,
-        inputs: list[TranslatedValue],
-    ) -> list[TranslatedValue]:
-        """Append the nodes of an equation; return its outputs."""
-        ...
+# Appends the nodes of an equation with these inputs, and returns its outputs.
+TranslateEquation = Callable[..., list[TranslatedValue]]
 
 
 class Translator:
@@ -100,7 +91,8 @@ class Translator:
 
         def read(atom: Any) -> TranslatedValue:
             if isinstance(atom, jax_core.Literal):
-                return TranslatedValue.from_array(np.asarray(atom.val, atom.aval.dtype))
+                aval: Any = atom.aval
+                return TranslatedValue.from_array(np.asarray(atom.val, aval.dtype))
             return values[atom]
 
         for equation in jaxpr.eqns:
@@ -153,8 +145,8 @@ class Translator:
             stored_shape: Its sizes in ONNX; None = those of JAX.
         """
         aval: Any = equation.outvars[0].aval
-        stored_shape = aval.shape if stored_shape is None else tuple(stored_shape)
-        return TranslatedValue(aval.shape, stored_shape, aval.dtype, name)
+        stored = aval.shape if stored_shape is None else tuple(stored_shape)
+        return TranslatedValue(aval.shape, stored, aval.dtype, name)
 
     def reshape(self, name: str, shape: Sequence[Dim]) -> str:
         """Return a value with another shape.
@@ -191,7 +183,8 @@ def can_fold(equation: jax_core.JaxprEqn, inputs: Sequence[TranslatedValue]) -> 
     """
     if not inputs or any(value.array is None for value in inputs):
         return False
-    output_shapes = [variable.aval.shape for variable in equation.outvars]
+    avals: list[Any] = [variable.aval for variable in equation.outvars]
+    output_shapes = [aval.shape for aval in avals]
     shapes = [*output_shapes, *(value.shape for value in inputs)]
     if not all(is_static(dim) for shape in shapes for dim in shape):
         return False

@@ -9,6 +9,7 @@ import collections
 import contextlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -25,6 +26,9 @@ from mst_jax.training.preemption import EXIT_FAILED
 
 # A process without a heartbeat for this time counts as lost, and the others end.
 HEARTBEAT_TIMEOUT_SECONDS = 60
+
+# Option of newer versions of JAX: it handles SIGTERM itself.
+PREEMPTION_OPTION = "jax_enable_preemption_service"
 
 # One process may need this time for what the others wait for, such as drawing scenes.
 BARRIER_TIMEOUT_SECONDS = 3600
@@ -106,25 +110,25 @@ def join_processes(
             f"{coordinator_address}; expected numbers, the first below the second, and "
             "HOST:PORT"
         )
-    _keep_signal_handlers()
-    jax.distributed.initialize(
-        coordinator_address,
-        int(process_count),
-        int(process_index),
-        cluster_detection_method="deactivate",
-        heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-        shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-    )
+    with _keep_signal_handlers():
+        jax.distributed.initialize(
+            coordinator_address,
+            int(process_count),
+            int(process_index),
+            cluster_detection_method="deactivate",
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+            shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+        )
 
 
 def _join_detected_processes() -> None:
     """Join the processes of a cluster that JAX detects; without one, do nothing."""
-    _keep_signal_handlers()
     try:
-        jax.distributed.initialize(
-            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-            shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-        )
+        with _keep_signal_handlers():
+            jax.distributed.initialize(
+                heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+                shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+            )
     except ValueError as error:
         # JAX's message if it detects no other processes.
         if "coordinator_address should be defined" not in str(error):
@@ -135,9 +139,18 @@ def _join_detected_processes() -> None:
             raise
 
 
-def _keep_signal_handlers() -> None:
+@contextlib.contextmanager
+def _keep_signal_handlers() -> Iterator[None]:
     """Keep JAX from replacing the handler of SIGTERM of the training command."""
-    jax.config.update("jax_enable_preemption_service", False)
+    if PREEMPTION_OPTION in jax.config.values:
+        jax.config.update(PREEMPTION_OPTION, False)
+        yield
+        return
+    # jax 0.7.2 has no such option and replaces the handler.
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if handler is not None:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def is_main_process() -> bool:

@@ -39,7 +39,9 @@ def make_client(
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000"])
 def test_this_machine_is_served(host):
-    assert make_client(base_url=f"http://{host}").get("/api").status_code == 200
+    # Older test clients do not read an IPv6 address in `base_url`.
+    response = make_client().get("/api", headers={"host": host})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(

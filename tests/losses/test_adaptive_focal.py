@@ -1,6 +1,7 @@
 """Adaptive focal loss: values by hand, special cases, gradients, saturation."""
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -107,7 +108,10 @@ def test_exponent_and_weight_get_no_gradient(rng, adaptive_gamma, gradient_corre
         loss_with_constants(logits + sign * steps, labels, gamma_a, omega).sum(-1)
         for sign in (1, -1)
     )
-    with jax.enable_x64(True):
+    # jax 0.7.2 has it in jax.experimental, jax 0.11 has not.
+    has_it = hasattr(jax, "enable_x64")
+    enable_x64 = jax.enable_x64 if has_it else jax.experimental.enable_x64
+    with enable_x64(True):
 
         def total_loss(x):
             options = dict(

@@ -127,7 +127,13 @@ def read_tiff_page(data: bytes, page_index: int) -> TiffPage:
 def decode_tiff_page(data: bytes, page: TiffPage) -> np.ndarray:
     """Decode a page of a TIFF with OpenCV; ValueError if it is damaged."""
     if page.directory_index == 0:
-        return decode_pixels(data, cv2.IMREAD_UNCHANGED)
+        try:
+            return decode_pixels(data, cv2.IMREAD_UNCHANGED)
+        except ValueError:
+            # OpenCV 4 does not read unsigned integers of 32 bits.
+            if page.num_bits != 32 or page.num_samples != 1:
+                raise
+            return np.asarray(open_with_pillow(data, "TIFF"))
     page_range = (page.directory_index, page.directory_index + 1)
     try:
         is_read, pages = cv2.imdecodemulti(

@@ -120,7 +120,7 @@ test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
 test-browser: $(INSTALLED) chromium
-	$(BIN)/python -m pytest -m browser tests/annotation tests/notebook
+	$(BIN)/python -m pytest -m browser tests/annotation tests/exporting tests/notebook
 
 # The screenshots of docs/pictures, with the bundled model and an optimizing compiler, which
 # the tests switch off.

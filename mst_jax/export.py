@@ -1,12 +1,14 @@
-r"""Export a model to a file that runs elsewhere: ONNX or StableHLO.
+r"""Export a model to a file that runs elsewhere: ONNX, StableHLO, or a click page.
 
 python -m mst_jax.export mst-small mst-small.onnx --half
 python -m mst_jax.export mst-small click.onnx --whole-click --half
 python -m mst_jax.export runs/mine mine.stablehlo --dtype bfloat16
+python -m mst_jax.export mst-small page --format web
 """
 
 import argparse
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +23,11 @@ from mst_jax.exporting.exportable_model import (
     with_half_parameters,
 )
 from mst_jax.exporting.exported_model import ONNX_SUFFIX, STABLEHLO_SUFFIX
-from mst_jax.exporting.program_functions import click_program, network_program
+from mst_jax.exporting.program_functions import (
+    ExportableProgram,
+    click_program,
+    network_program,
+)
 from mst_jax.exporting.stablehlo_file import write_stablehlo_file
 from mst_jax.interaction.inference_options import (
     INTERACTIVE_MAX_GROWTHS,
@@ -40,7 +46,11 @@ FORMAT_OF_SUFFIX = {ONNX_SUFFIX: "onnx", STABLEHLO_SUFFIX: "stablehlo"}
 """Name of the format by the extension of the file."""
 
 # Compute dtypes that a format can hold.
-DTYPES = {"onnx": ("float32", "float16"), "stablehlo": ("float32", "bfloat16")}
+DTYPES = {
+    "onnx": ("float32", "float16"),
+    "stablehlo": ("float32", "bfloat16"),
+    "web": ("float32",),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -63,16 +73,23 @@ def make_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(
         prog="python -m mst_jax.export",
-        description="Export a model to a file that runs elsewhere: ONNX or StableHLO.",
-        epilog="docs/export.md shows programs that use the files.",
+        description="Export a model to a file that runs elsewhere, ONNX or StableHLO, or "
+        "to a click page that needs no server.",
+        epilog="docs/export.md shows programs that use the files, docs/web-page.md the "
+        "page.",
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="mst-small, a run, or any other checkpoint")
-    add("out", metavar="OUT", type=Path, help="file to write: .onnx or .stablehlo")
+    add(
+        "out",
+        metavar="OUT",
+        type=Path,
+        help="file to write: .onnx or .stablehlo; web: folder",
+    )
     add(
         "--format",
         choices=tuple(DTYPES),
-        help="default: by the extension of OUT",
+        help="default: by the extension of OUT; web: static files of a click page",
     )
     add(
         "--whole-click",
@@ -131,7 +148,7 @@ def export(options: argparse.Namespace) -> str:
     # 1. Everything that needs no model.
     file_format = choose_format(options)
     check_dtype(file_format, options.dtype)
-    check_writable(options.out)
+    check_out(options, file_format)
     # 2. The model, its zoom, and the size of its images.
     model = load(options.model)
     zoom = choose_zoom(options, model)
@@ -155,7 +172,9 @@ def export(options: argparse.Namespace) -> str:
         if options.whole_click
         else network_program(function, *size)
     )
-    # 4. The file.
+    # 4. The file, or the folder of the page.
+    if file_format == "web":
+        return write_page(options, program, facts)
     if file_format == "stablehlo":
         write_stablehlo_file(options.out, program, facts)
     else:
@@ -170,6 +189,53 @@ def export(options: argparse.Namespace) -> str:
     return f"{options.out}: {facts.kind}, {options.out.stat().st_size / 1e6:.1f} MB"
 
 
+def write_page(
+    options: argparse.Namespace, program: ExportableProgram, facts: ExportFacts
+) -> str:
+    """Write the click page of a network; return one line about the folder.
+
+    Args:
+        options: Values of the flags.
+        program: Network of the page.
+        facts: Facts about it.
+    """
+    from mst_jax.exporting.onnx_file import write_onnx_file
+    from mst_jax.exporting.web_page import write_web_page
+
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_path = Path(folder, "network.onnx")
+        write_onnx_file(onnx_path, program, facts)
+        name = Path(options.model).name or options.model
+        write_web_page(onnx_path, options.out, model_name=name, zoom=facts.zoom)
+    num_bytes = sum(path.stat().st_size for path in options.out.rglob("*"))
+    return (
+        f"{options.out}: click page, {num_bytes / 1e6:.1f} MB; to open it: python -m "
+        f"http.server --directory {options.out}"
+    )
+
+
+def check_out(options: argparse.Namespace, file_format: str) -> None:
+    """Raise ValueError if the file or folder cannot be written, or flags contradict.
+
+    Args:
+        options: Values of the flags.
+        file_format: Key of `DTYPES`.
+    """
+    if file_format != "web":
+        check_writable(options.out)
+        return
+    # Imported here: StableHLO needs no package of the extra.
+    from mst_jax.exporting.web_page import check_page_folder
+
+    if options.whole_click or options.zoom == "none":
+        flag = "--whole-click" if options.whole_click else "--zoom none"
+        raise ValueError(
+            f"{flag} is given, but the page crops the image itself and needs the network "
+            "with its zoom; leave it out"
+        )
+    check_page_folder(options.out)
+
+
 def choose_format(options: argparse.Namespace) -> str:
     """Return the format that the flags name.
 
@@ -179,6 +245,8 @@ def choose_format(options: argparse.Namespace) -> str:
     Raises:
         ValueError: Neither `--format` nor the extension names one, or they differ.
     """
+    if options.format == "web":
+        return "web"
     of_suffix = FORMAT_OF_SUFFIX.get(options.out.suffix)
     if of_suffix is None or options.format not in (None, of_suffix):
         suffixes = [
@@ -187,7 +255,8 @@ def choose_format(options: argparse.Namespace) -> str:
             if options.format in (None, name)
         ]
         raise ValueError(
-            f"OUT is {options.out}, expected a file that ends in {' or '.join(suffixes)}"
+            f"OUT is {options.out}, expected a file that ends in {' or '.join(suffixes)}, "
+            "or --format web for a folder"
         )
     return of_suffix
 
@@ -213,10 +282,9 @@ def choose_zoom(options: argparse.Namespace, model: TrainedModel) -> ZoomOptions
         options: Values of the flags.
         model: Model to export.
     """
-    # A whole click is for a person; a loaded network gets its growths from its caller.
-    trained = (
-        interactive_zoom_of(model) if options.whole_click else zoom_options_of(model)
-    )
+    # For a person who clicks; a loaded network gets its growths from its caller.
+    is_interactive = options.whole_click or options.format == "web"
+    trained = interactive_zoom_of(model) if is_interactive else zoom_options_of(model)
     return override_zoom(
         trained,
         size=options.zoom,

@@ -187,6 +187,36 @@ def test_wrong_calls_are_one_sentence(tmp_path, capsys):
     assert not onnx_path.exists() and not jax_path.exists()
 
 
+def test_web_writes_a_page_with_the_network(tmp_path, capsys, monkeypatch):
+    from mst_jax.exporting import web_page
+
+    monkeypatch.setattr(
+        web_page, "read_package_files", lambda _, names: dict.fromkeys(names, b"x")
+    )
+    model = write_checkpoint(tmp_path / "model", "mst")
+    page_dir = tmp_path / "page"
+    run_command(tmp_path / "model", page_dir, "--format", "web", "--no-flip-tta")
+    assert capsys.readouterr().out.startswith(f"{page_dir}: click page, ")
+    manifest = json.loads((page_dir / "manifest.json").read_text())
+    assert manifest["zoom"]["size"] == SIDE
+    assert manifest["zoom"]["max_growths"] == 2  # for a person who clicks
+    assert manifest["zoom"]["flip_tta"] is False
+    # The logits with which the browser is checked are those of the JAX model.
+    check = manifest["check"]
+    expected = jax_logits(model, *web_page.make_check_inputs(SIDE).values())
+    np.testing.assert_allclose(
+        check["logits"], expected.ravel()[:: check["step"]], atol=1e-3
+    )
+    assert "is not an empty folder" in error_of(
+        capsys, tmp_path / "model", page_dir, "--format", "web"
+    )
+    for flags in (("--whole-click",), ("--zoom", "none")):
+        assert "leave it out" in error_of(
+            capsys, tmp_path / "model", tmp_path / "b", "--format", "web", *flags
+        )
+    assert not (tmp_path / "b").exists()
+
+
 def test_network_without_zoom_has_one_size(tmp_path):
     model = write_checkpoint(tmp_path / "model")
     path = tmp_path / "a.onnx"

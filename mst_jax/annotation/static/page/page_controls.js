@@ -75,15 +75,16 @@ export function connectSliders(changeSettings, onRelease) {
 }
 
 function updateStatusBar() {
-  const { session, clickLatency } = state;
+  const { session, clickLatency, serverInfo } = state;
   const image = session?.image;
   elementById("image-name").textContent = session
     ? `${session.imageName}  ${image.width} × ${image.height}` : "";
   const latency = elementById("latency");
   latency.textContent = clickLatency
     ? `Mask in ${Math.round(clickLatency.totalMs)} ms` : "";
+  const place = serverInfo.backend ? `with ${serverInfo.backend}` : "on the server";
   latency.title = clickLatency
-    ? `${Math.round(clickLatency.modelMs)} ms of it on the server` : "";
+    ? `${Math.round(clickLatency.modelMs)} ms of it ${place}` : "";
   const saveStatus = elementById("save-status");
   const { text, isProblem } = describeSaveStatus(session, state.numUnsavedElsewhere);
   // An unchanged text is not written again: screen readers would repeat it.
@@ -91,26 +92,39 @@ function updateStatusBar() {
   saveStatus.classList.toggle("offline", isProblem);
 }
 
-/** Shows what the user waits for: an image, or the compilation of the model. */
-function updateProgress({
-  ready, compiled_programs: compiled = [], num_pending_programs: numPending = 0,
-}) {
+/** Shows what the user waits for: an image, or the model. */
+function updateProgress(serverInfo) {
+  const { ready } = serverInfo;
+  const { fraction, message } = describeModelProgress(serverInfo);
   // 1. The bar; a first sliver of it is visible from the start.
-  const numPrograms = compiled.length + numPending;
-  const fraction = numPrograms ? compiled.length / numPrograms : 0;
-  const progressBar = elementById("compile-progress");
+  const progressBar = elementById("model-progress");
   progressBar.hidden = ready;
   progressBar.setAttribute("aria-valuenow", String(Math.round(100 * fraction)));
   progressBar.firstElementChild.style.width = `${Math.max(3, 100 * fraction)}%`;
   // 2. The message.
   const { openingImageName } = state;
-  const messages = [
-    openingImageName && `Opening ${openingImageName} …`,
-    !ready && `Compiling the model: ${compiled.length} of ${numPrograms} programs`,
-  ];
+  const messages = [openingImageName && `Opening ${openingImageName} …`, !ready && message];
   const progressMessage = elementById("progress-message");
   progressMessage.textContent = messages.filter(Boolean).join("\n");
   progressMessage.hidden = ready && !openingImageName;
+}
+
+/** The server compiles the model; a page without a server downloads and starts it. */
+function describeModelProgress({
+  compiled_programs: compiled = [], num_pending_programs: numPending = 0,
+  num_loaded_bytes: numLoaded = 0, num_model_bytes: numBytes = 0,
+}) {
+  if (numBytes) {
+    const [loadedMegabytes, megabytes] =
+      [numLoaded, numBytes].map((count) => (Math.min(count, numBytes) / 1e6).toFixed(1));
+    const message = numLoaded < numBytes
+      ? `Loading the model: ${loadedMegabytes} of ${megabytes} MB`
+      : "Starting the model …";
+    return { fraction: Math.min(1, numLoaded / numBytes), message };
+  }
+  const numPrograms = compiled.length + numPending;
+  const message = `Compiling the model: ${compiled.length} of ${numPrograms} programs`;
+  return { fraction: numPrograms ? compiled.length / numPrograms : 0, message };
 }
 
 /**

@@ -2,7 +2,7 @@
  * opened by the user. Used by app.js; image_list.js shows them. */
 
 import { loadValue, storeValue } from "../page/settings.js";
-import { requestJson } from "../server/api_client.js";
+import { requestJson, urlOf } from "../server/api_client.js";
 
 const PAGE_SIZE = 200; // images of one request
 const MAX_STORED_UPLOADS = 60; // opened images that are remembered
@@ -233,7 +233,7 @@ export class ImageIndex {
   #entryOfImage(image) {
     const { name } = image;
     if (!this.#entries.has(name)) {
-      const thumbnailUrl = `/api/images/thumbnail?name=${encodeURIComponent(name)}`;
+      const thumbnailUrl = urlOf(`/images/thumbnail?name=${encodeURIComponent(name)}`);
       this.#entries.set(name, { name, isInFolder: true, thumbnailUrl });
     }
     const entry = this.#entries.get(name);

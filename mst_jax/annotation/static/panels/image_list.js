@@ -2,6 +2,7 @@
  * visible exist, so that long lists stay fast. Used by app.js. */
 
 import { elementById } from "../page/dom.js";
+import { urlOf } from "../server/api_client.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 
@@ -125,7 +126,7 @@ function describeEntry({ status, numObjects, reason }) {
 }
 
 function thumbnailUrl({ thumbnailUrl: url, sessionId }) {
-  return url ?? (sessionId ? `/api/sessions/${sessionId}/thumbnail` : null);
+  return url ?? (sessionId ? urlOf(`/sessions/${sessionId}/thumbnail`) : null);
 }
 
 function formatCount(count) {

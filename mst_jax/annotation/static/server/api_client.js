@@ -5,6 +5,12 @@
 const RETRY_STATUSES = [408, 429, 502, 503, 504, 507];
 const DOWNLOAD_URL_MS = 60_000; // time until the URL of a download is released
 
+/** Sends requests to the server; `setTransport` replaces it. */
+let transport = {
+  send: (path, request) => fetch(`/api${path}`, request),
+  urlOf: (path) => `/api${path}`,
+};
+
 /** The server rejected a request for good; the message is a sentence for the user. */
 export class RequestRejected extends Error {
   /**
@@ -21,6 +27,24 @@ export class RequestRejected extends Error {
 
 /** The server cannot store anything now: it is down, busy, or its disk is full. */
 export class ServerUnavailable extends Error {}
+
+/**
+ * Replaces the server: a page without one answers its requests in the browser.
+ * @param {object} newTransport
+ * @param {(path: string, request: RequestInit) => Promise<Response>} newTransport.send
+ * @param {(path: string) => ?string} newTransport.urlOf URL of an image; null: none
+ */
+export function setTransport(newTransport) {
+  transport = newTransport;
+}
+
+/**
+ * @param {string} path path below /api, of an image
+ * @returns {?string} URL for an image element; null: there is none
+ */
+export function urlOf(path) {
+  return transport.urlOf(path);
+}
 
 /**
  * Sends a request.
@@ -40,7 +64,7 @@ export async function sendRequest(method, path, body, requestKey) {
   const encodedBody = isBytes || body === undefined ? body : JSON.stringify(body);
   let response;
   try {
-    response = await fetch(`/api${path}`, { method, headers, body: encodedBody });
+    response = await transport.send(path, { method, headers, body: encodedBody });
   } catch {
     // fetch fails only without a response; HTTP errors are handled below.
     throw new ServerUnavailable("The server does not respond.");

@@ -88,7 +88,8 @@ def border_band(target: Bool[Array, "h w"]) -> Bool[Array, "h w"]:
     # needs whole numbers only.
     max_radius = math.ceil(BAND_WIDTH * math.sqrt(target.size))
     area_of_radius = (jnp.arange(max_radius + 1) * round(1 / BAND_WIDTH)) ** 2
-    radius = jnp.searchsorted(area_of_radius, area, side="left")
+    # Counted, because a binary search is a loop on the device.
+    radius = jnp.searchsorted(area_of_radius, area, side="left", method="compare_all")
     return dilate(target, radius) & ~target
 
 

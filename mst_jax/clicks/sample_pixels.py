@@ -27,7 +27,8 @@ def sample_pixels(
     cumulative_rows = jnp.cumsum(row_counts)
     num_allowed = cumulative_rows[-1]
     rank = jax.random.randint(key, (num,), 0, jnp.maximum(num_allowed, 1))
-    row = jnp.searchsorted(cumulative_rows, rank, side="right")
+    # Counted, because a binary search is a loop on the device.
+    row = jnp.searchsorted(cumulative_rows, rank, side="right", method="compare_all")
     row = jnp.minimum(row, allowed.shape[0] - 1)
     rank_in_row = rank - (cumulative_rows - row_counts)[row]
     cumulative_columns = jnp.cumsum(allowed[row], axis=1, dtype=int)

@@ -1,3 +1,6 @@
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,3 +31,10 @@ def test_the_corners_can_be_sampled():
         samples, found = sample_pixels(jax.random.key(1), allowed, num=3)
         assert found
         np.testing.assert_array_equal(samples, [corner] * 3)
+
+
+def test_the_program_has_no_loop():
+    program = jax.make_jaxpr(functools.partial(sample_pixels, num=3))(
+        jax.random.key(0), jnp.ones((5, 7), bool)
+    )
+    assert not {"while", "scan"} & set(re.findall(r"\w+", str(program)))

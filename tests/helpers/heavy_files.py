@@ -75,6 +75,7 @@ HEAVY_FILES = (
     "tokens/test_top_k.py",
     "tools/test_colab_install.py",
     "training/test_click_simulation.py",
+    "tools/test_on_gpu.py",
     "training/test_gradient_accumulation.py",
     "training/test_microbatch_step.py",
     "training/test_sharded_steps.py",

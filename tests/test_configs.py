@@ -65,7 +65,8 @@ def test_there_are_configs():
 def test_every_config_builds_and_its_step_traces(argument):
     config = read(argument)
     # Smaller where only size matters, so that tracing is all that is done.
-    config.update(batch=2, crop=64)
+    batch = 2 * config.grad_accum_steps
+    config.update(batch=batch, crop=64)
     with config.unlocked():
         config.model.update(depth=1, width=24, num_heads=3, decoder_width=32)
         if config.model.name in ("mst", "mst_adaptive"):
@@ -81,7 +82,9 @@ def test_every_config_builds_and_its_step_traces(argument):
         return runs[0].state
 
     state = jax.eval_shape(build_state)  # traced only, nothing is compiled
-    new_state, metrics = jax.eval_shape(runs[0].train_step, state, batch_shapes(2, 64))
+    new_state, metrics = jax.eval_shape(
+        runs[0].train_step, state, batch_shapes(batch, 64)
+    )
     assert jax.tree.structure(new_state) == jax.tree.structure(state)
     assert metrics["loss"].shape == ()
 

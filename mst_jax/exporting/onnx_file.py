@@ -14,6 +14,10 @@ with needs_extra("export"):
     import onnxruntime
 
 
+ERROR_SEVERITY = 3
+"""Lowest severity of the messages that onnxruntime prints."""
+
+
 class OnnxNetwork:
     """A network of an ONNX file, run by onnxruntime."""
 
@@ -26,9 +30,12 @@ class OnnxNetwork:
         Raises:
             ValueError: It is not an ONNX model of `mst_jax.export`.
         """
+        options = onnxruntime.SessionOptions()
+        # Errors only: its warnings name conversions to float32 that it makes itself.
+        options.log_severity_level = ERROR_SEVERITY
         try:
             self._session = onnxruntime.InferenceSession(
-                path, providers=onnxruntime.get_available_providers()
+                path, options, providers=onnxruntime.get_available_providers()
             )
         # The exceptions of onnxruntime have no public base class.
         except Exception as error:

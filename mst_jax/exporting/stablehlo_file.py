@@ -8,6 +8,7 @@ from jax import export as jax_export
 from mst_jax.atomic_io import atomic_write
 from mst_jax.exporting.export_facts import ExportFacts
 from mst_jax.exporting.program_functions import ExportableProgram
+from mst_jax.layers.dot_product_attention import without_kernels
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """Platforms that a file is compiled for."""
@@ -26,9 +27,10 @@ def write_stablehlo_file(
     Raises:
         ValueError: A file cannot be written.
     """
-    exported = jax_export.export(jax.jit(program.function), platforms=PLATFORMS)(
-        *program.inputs.values()
-    )
+    with without_kernels():
+        exported = jax_export.export(jax.jit(program.function), platforms=PLATFORMS)(
+            *program.inputs.values()
+        )
     # The JSON last: without it the file is not loaded.
     atomic_write(path, bytes(exported.serialize()))
     atomic_write(path.with_suffix(".json"), f"{facts.to_json()}\n".encode())

@@ -1,6 +1,9 @@
 """Scaled dot-product attention, computed by the kernel that suits the platform."""
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +28,23 @@ MAX_CUDNN_WIDTH = 128
 
 # Pallas kernels are not tested on these.
 TPU_KINDS_WITHOUT_KERNELS = ("TPU v2", "TPU v3")
+
+
+_kernels_allowed = contextvars.ContextVar("kernels_allowed", default=True)
+
+
+@contextlib.contextmanager
+def without_kernels() -> Iterator[None]:
+    """Trace programs without kernels in this block.
+
+    JAX lowers the kernels of each platform for all platforms of a program, which fails
+    if there are several, as in an exported file.
+    """
+    token = _kernels_allowed.set(False)
+    try:
+        yield
+    finally:
+        _kernels_allowed.reset(token)
 
 
 def dot_product_attention(
@@ -55,7 +75,8 @@ def dot_product_attention(
     """
     num_queries, num_keys = query.shape[2], key.shape[2]
     if (
-        query.dtype != jnp.bfloat16
+        not _kernels_allowed.get()
+        or query.dtype != jnp.bfloat16
         or num_queries * num_keys < MIN_KERNEL_LOGITS
         or min(num_queries, num_keys) < MIN_KERNEL_TOKENS
         or (blocked is not None and blocked.shape[1] > 1)

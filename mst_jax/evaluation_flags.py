@@ -129,8 +129,11 @@ def check_flags(options: argparse.Namespace) -> None:
     if not 0.0 <= min_fraction <= 1.0:
         raise ValueError(f"--min-area-fraction is {min_fraction}, expected 0 to 1")
     # The lowest target IoU of NoC is 80 %. Not `<=`: NaN is rejected as well.
-    if not options.stop_iou > 0.8:
-        raise ValueError(f"--stop-iou is {options.stop_iou}, expected more than 0.8")
+    if not (0.8 < options.stop_iou <= 1.0 or options.stop_iou == NEVER_STOP):
+        raise ValueError(
+            f"--stop-iou is {options.stop_iou}, expected more than 0.8 and at most 1, "
+            "such as 0.9"
+        )
     # A wrong path fails now rather than after hours of evaluation.
     for output_path in (options.out, options.csv, options.markdown):
         if output_path is not None:

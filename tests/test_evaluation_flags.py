@@ -24,6 +24,11 @@ def test_the_defaults_are_those_of_the_published_protocol():
         ("--num-users", "0", "--num-users is 0, expected 1 or more"),
         ("--batch-size", "0", "--batch-size is 0, expected 1 or more"),
         ("--stop-iou", "0.8", "--stop-iou is 0.8, expected more than 0.8"),
+        (
+            "--stop-iou",
+            "90",
+            "--stop-iou is 90.0, expected more than 0.8 and at most 1",
+        ),
         ("--stop-iou", "nan", "--stop-iou is nan, expected more than 0.8"),
         ("--min-area-fraction", "1.5", "--min-area-fraction is 1.5, expected 0 to 1"),
         ("--csv", "/", "/ is a folder, expected a file"),

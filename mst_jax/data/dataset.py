@@ -188,10 +188,16 @@ def write_dataset(
         The folder of the dataset.
 
     Raises:
-        ValueError: Another process is writing the dataset; or what the builder raises.
+        ValueError: Another process is writing the dataset, or `data_dir` is a file; or
+            what the builder raises.
     """
     data_root = Path(data_dir)
-    data_root.mkdir(parents=True, exist_ok=True)
+    try:
+        data_root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(
+            f"the data folder {data_dir} is a file, or lies below one; choose a folder"
+        ) from None
     with (
         _exclusive_lock(name, data_root),
         _staging_folder(name, data_root) as staging_folder,

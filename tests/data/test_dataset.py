@@ -51,6 +51,15 @@ def data_dir(tmp_path_factory):
     return root / "data"
 
 
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_as_data_folder_is_one_sentence(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ValueError, match=r"file.* is a file, or lies below one; choose"
+    ):
+        write_folder_dataset(tmp_path, tmp_path / name)
+
+
 def test_written_examples_are_read(data_dir):
     prepared = dataset.open_dataset("folder", data_dir, "train")
     assert len(prepared) == 20

@@ -100,6 +100,8 @@ class SimulatedUser:
             seconds: Time in seconds.
             num_clicks: Number of clicks.
         """
+        # The server closes connections that were idle for 5 s; a new one is opened.
+        self._connection.close()
         end_time = time.perf_counter() + seconds
         while time.perf_counter() < end_time and len(self.wait_ms) < num_clicks:
             if len(self.wait_ms) % CLICKS_PER_OBJECT == 0:

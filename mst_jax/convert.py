@@ -34,6 +34,10 @@ from mst_jax.models.trained_model import TrainedModel
 INTERRUPTED_CODE = 130
 
 
+# Suffixes of files; a folder of such a name would be a surprise.
+OTHER_SUFFIXES = (".pth", ".pt", ".npz", ".onnx", ".ckpt", ".bin", ".h5")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert what the command line names and print a report.
 
@@ -144,9 +148,14 @@ def convert_to_model(
     Raises:
         ValueError: A source is not a checkpoint of a model that we know, the other models
             have another architecture, a number is too large for float16, or the
-            destination exists already.
+            destination exists already or has the suffix of another format.
     """
     _check_free(destination)
+    if destination.suffix in OTHER_SUFFIXES:
+        raise ValueError(
+            f"{destination} has the suffix of another format; expected the name of a new "
+            f"folder or NAME{SAFETENSORS_SUFFIX}"
+        )
     facts = packed_model.read_facts(card_path) if card_path else None
     # 1. Load, and average.
     report_lines = []

@@ -196,6 +196,7 @@ def test_config_of_a_run_is_kept(tmp_path):
         ),
         (["good.pth", "taken.safetensors", "--to-torch"], "exists already"),
         (["good.pth", "taken.safetensors"], "exists already"),
+        (["good.pth", "new.onnx"], r"new\.onnx has the suffix of another format"),
         (["mae.pth", "new"], r"mae\.pth: it lacks the array patch_embed"),
         (["text.pth", "new"], "not an intact zip archive"),
         (["windows", "new.safetensors", "--to-torch"], "windows of 224 pixels, this"),

@@ -143,6 +143,7 @@ def _load_stablehlo(path: Path) -> tuple[ExportFacts, LogitsFn]:
     """Load a StableHLO file."""
     exported, facts = read_stablehlo_file(path)
 
+    @jax.jit
     def compute_logits(image: Array, clicks: Array, prev_mask: Array) -> Any:
         (logits,) = exported.call(image, clicks, prev_mask)
         return logits

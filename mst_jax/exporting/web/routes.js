@@ -105,7 +105,7 @@ export class LocalServer {
 
   async openSession({ query, body }) {
     const session = await this.actions.openImage(body, query.get("name") || "image");
-    return { status: 201, json: { ...describeSession(session), remarks: [] } };
+    return { status: 201, json: describeSession(session) };
   }
 
   async readSession({ sessionId }) {
@@ -244,5 +244,6 @@ export class LocalServer {
 function describeSession({ sessionId, imageName, width, height }) {
   return {
     session_id: sessionId, image_name: imageName, folder_image: null, width, height,
+    remarks: [], // the browser decodes all files in one way
   };
 }

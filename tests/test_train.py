@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -13,7 +12,8 @@ import pytest
 
 import mst_jax
 from mst_jax import train
-from mst_jax.checkpoints import model_folder
+from mst_jax.checkpoints import model_folder, store
+from mst_jax.training import train_loop
 from mst_jax.training.config import read_config
 from mst_jax.training.preemption import EXIT_FAILED
 from tests.helpers.tiny_run import draw_scenes, make_command, read_metrics
@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    return partial(make_command, draw_scenes(tmp_path_factory.mktemp("data")))
+    data_dir = draw_scenes(tmp_path_factory.mktemp("data"))
+    # As many steps as in test_interruption, so that both share the compiled step.
+    return lambda workdir, *more: make_command(data_dir, workdir, "steps=24", *more)
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +37,12 @@ def finished(command, tmp_path_factory):
 
 def test_the_log_has_one_line_for_each_step_with_all_metrics(finished):
     rows = read_metrics(finished)
-    assert [row["step"] for row in rows] == list(range(1, 13))
+    assert [row["step"] for row in rows] == list(range(1, 25))
     expected = {"loss", "normalized_focal", "iou", "learning_rate", "gradient_norm"}
     assert expected < set(rows[0])
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     steps = {int(path.name) for path in (finished / "checkpoints").iterdir()}
-    assert steps == {4, 8, 12}
+    assert steps == {8, 12, 16, 20, 24}
 
 
 def test_the_workdir_is_a_model(finished):
@@ -51,8 +53,8 @@ def test_the_workdir_is_a_model(finished):
         np.full((1, 32, 40, 3), 0.5, np.float32), batched, np.zeros((1, 32, 40))
     )
     assert np.isfinite(logits).all()
-    assert model.config.steps == 12
-    earlier_model = mst_jax.load(finished / "checkpoints" / "4")
+    assert model.config.steps == 24
+    earlier_model = mst_jax.load(finished / "checkpoints" / "8")
     assert not np.array_equal(
         model.params["decoder"]["logits"]["kernel"],
         earlier_model.params["decoder"]["logits"]["kernel"],
@@ -106,16 +108,11 @@ def test_a_resumed_run_compiles_nothing(command, tmp_path):
     environment = os.environ | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     counts = []
     for mode in ("stop", "resume"):
-        words = [*command(tmp_path / "run"), "--compilation-cache"]
+        # Without rounds the step compiles in half the time.
+        words = command(tmp_path / "run", "clicks.max_rounds=0")
+        words += ["--compilation-cache", str(tmp_path / "cache")]
         process = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                COUNT_COMPILATIONS,
-                mode,
-                *words,
-                tmp_path / "cache",
-            ],
+            [sys.executable, "-c", COUNT_COMPILATIONS, mode, *words],
             env=environment,
             capture_output=True,
             text=True,
@@ -125,21 +122,31 @@ def test_a_resumed_run_compiles_nothing(command, tmp_path):
     (first_misses, _), (misses, hits) = counts
     assert first_misses > 5 and hits > 5
     assert misses == 0
-    assert [row["step"] for row in read_metrics(tmp_path / "run")][-1] == 12
+    assert [row["step"] for row in read_metrics(tmp_path / "run")][-1] == 24
 
 
 def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(
-    command, tmp_path, capsys
+    command, tmp_path, capsys, monkeypatch
 ):
-    workdir = tmp_path / "wild"
+    """The loss of step 6 is infinite; the step is the compiled one of the other runs."""
+    run_train_loop = train_loop.run_train_loop
+
+    def run_diverging_loop(train_step, *args, **options):
+        def diverging_step(state, batch):
+            state, metrics = train_step(state, batch)
+            has_diverged = int(state.step) == 6
+            return state, metrics | ({"loss": np.inf} if has_diverged else {})
+
+        return run_train_loop(diverging_step, *args, **options)
+
+    monkeypatch.setattr(train_loop, "run_train_loop", run_diverging_loop)
     with pytest.raises(SystemExit) as exit_:
-        train.main(
-            command(workdir, "optimizer.learning_rate=1e30", "optimizer.clip_norm=0.0")
-        )
+        train.main(command(tmp_path / "run"))
     assert exit_.value.code == EXIT_FAILED
     message = capsys.readouterr().err.splitlines()[-1]
-    assert "at step" in message and "learning_rate" in message
-    assert all(np.isfinite(row["loss"]) for row in read_metrics(workdir))
+    assert "at step 6" in message and "learning_rate" in message
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    assert max(store.list_steps(tmp_path / "run")) == 4
 
 
 def rejected_message(capsys, arguments):
@@ -192,7 +199,7 @@ def test_a_run_without_workdir_does_not_resume_another_one(
     assert "holds a run with other values: config.batch was 2 and is 4; give" in message
     train.main([flag, path, *changes])
     error = capsys.readouterr().err
-    assert "start: resumes runs/tiny_config after step 12" in error
+    assert "start: resumes runs/tiny_config after step 24" in error
     assert error.splitlines()[-1].startswith("saved in runs/tiny_config, evaluate with")
 
 
@@ -201,12 +208,12 @@ def test_a_run_resumes_with_another_dtype_and_remat(
 ):
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)
-    changes = ["model.dtype=bfloat16", "model.remat=blocks", "steps=13", "log_every=2"]
+    changes = ["model.dtype=bfloat16", "model.remat=blocks", "steps=25", "log_every=2"]
     train.main(command(workdir, *changes))
     error = capsys.readouterr().err
     assert "config.model.dtype was None and is 'bfloat16'" in error
     assert "remark: config.log_every was 1 and is 2, config.model.remat was" in error
-    assert read_metrics(workdir)[-1]["step"] == 13
+    assert read_metrics(workdir)[-1]["step"] == 25
 
 
 @pytest.mark.parametrize(
@@ -233,7 +240,7 @@ def test_another_learning_rate_resumes(finished, command, tmp_path, capsys):
     shutil.copytree(finished, workdir)
     train.main(command(workdir, "steps=13", "optimizer.learning_rate=1e-4"))
     assert "learning_rate was" in capsys.readouterr().err
-    assert read_metrics(workdir)[-1]["step"] == 13
+    assert read_metrics(workdir)[-1]["step"] == 25
 
 
 def test_another_model_in_the_workdir_is_refused(finished, command, capsys):

@@ -9,7 +9,7 @@ from tests.helpers.random_models import SMALL_SIMPLECLICK, random_params
 MODEL_CONFIG = {
     **{"name": "simpleclick", "size": "tiny"},
     **SMALL_SIMPLECLICK,
-    "depth": 4,
+    "depth": 1,
 }
 SMALL_CONFIG = {"model": MODEL_CONFIG, "zoom": {"size": 32, "min_side": 16}}
 

@@ -54,7 +54,8 @@ def test_click_order_and_empty_slots_do_not_matter(predict_logits, inputs):
 
 
 def test_training_drops_channels_by_the_random_key(inputs):
-    module = simpleclick(size="tiny", dropout=0.5, **SMALL_SIMPLECLICK)
+    small_model = SMALL_SIMPLECLICK | {"depth": 1}
+    module = simpleclick(size="tiny", dropout=0.5, **small_model)
     params = {"params": random_params(module)}
     train_logits = jax.jit(
         lambda key: (

@@ -18,7 +18,11 @@ from tests.helpers.random_models import SMALL_SIMPLECLICK, random_inputs, random
 from tests.helpers.torch_archive import make_published_config, write_nested_pth
 
 CONFIG = {
-    "model": {"name": "simpleclick", "size": "tiny", **SMALL_SIMPLECLICK},
+    "model": {
+        **{"name": "simpleclick", "size": "tiny"},
+        **SMALL_SIMPLECLICK,
+        "depth": 1,
+    },
     "crop": 64,
 }
 

@@ -133,7 +133,9 @@ def test_the_gradient_is_that_of_the_last_prediction(batch):
     )
 
 
-@pytest.mark.parametrize("grad_accum_steps", [1, 2])
+@pytest.mark.parametrize(
+    "grad_accum_steps", [pytest.param(1, marks=pytest.mark.slow), 2]
+)
 def test_a_student_learns_the_teacher_logits_of_the_same_clicks(
     batch, grad_accum_steps
 ):

@@ -71,7 +71,8 @@ class OnnxNetwork:
         inputs = {"image": image, "clicks": clicks, "prev_mask": prev_mask}
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
         (logits,) = self._session.run(["logits"], arrays)
-        return logits
+        # An array already; `run` may also return other types.
+        return np.asarray(logits)
 
 
 def write_onnx_file(

@@ -174,6 +174,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Errors of users and machines are one sentence; bugs have a traceback.
     except ValueError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "stopped at once, without saving; the same command resumes from the newest "
+            f"checkpoint in {workdir}\n"
+        )
+        sys.exit(EXIT_CODES[signal.SIGINT])
     except OSError as error:
         sys.stderr.write(
             f"the run in {workdir} failed: {error}; when that is put right the same "

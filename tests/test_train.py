@@ -79,6 +79,20 @@ def test_ctrl_c_saves_and_the_same_command_resumes(finished, command, tmp_path):
     assert read_metrics(tmp_path) == read_metrics(finished)
 
 
+def test_a_second_ctrl_c_is_one_sentence(command, tmp_path, capsys, monkeypatch):
+    def stop(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "prepare_run", stop)
+    with pytest.raises(SystemExit) as raised:
+        train.main(command(tmp_path / "run"))
+    assert raised.value.code == 130
+    assert capsys.readouterr().err == (
+        "stopped at once, without saving; the same command resumes from the newest "
+        f"checkpoint in {tmp_path / 'run'}\n"
+    )
+
+
 COUNT_COMPILATIONS = """
 import sys
 import jax

@@ -72,7 +72,7 @@ install() {
     tpu scp "$archive" "$name:mst_jax.tar.gz" --worker all &&
     on_all_workers "rm -rf mst_jax && mkdir mst_jax && tar -xzf mst_jax.tar.gz -C mst_jax \
 && cd mst_jax && python3 -m pip install --quiet --user uv \
-&& python3 -m uv venv --quiet --python 3.11 .venv \
+&& python3 -m uv venv --quiet --python 3.12 .venv \
 && python3 -m uv pip install --quiet --python .venv -r requirements.txt 'jax[tpu]' -e '.[gcs]'" || return
   [[ -z $setup ]] || on_all_workers "cd mst_jax && $setup"
 }

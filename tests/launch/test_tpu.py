@@ -21,7 +21,7 @@ RUN = (
 INSTALL = (
     "rm -rf mst_jax && mkdir mst_jax && tar -xzf mst_jax.tar.gz -C mst_jax && cd mst_jax "
     "&& python3 -m pip install --quiet --user uv "
-    "&& python3 -m uv venv --quiet --python 3.11 .venv "
+    "&& python3 -m uv venv --quiet --python 3.12 .venv "
     "&& python3 -m uv pip install --quiet --python .venv -r requirements.txt 'jax[tpu]' "
     "-e '.[gcs]'"
 )

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from mst_jax.name_choices import closest_names
 
@@ -106,3 +107,17 @@ def add_zoom_flags(
             "network runs again after a click, because the mask is cut off at the "
             f"region's border; default: {max_growths}",
         )
+
+
+def zoom_changes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `override_zoom` that the flags of `add_zoom_flags` set.
+
+    Args:
+        options: Values of the flags of a command that has all of them.
+    """
+    return dict(
+        size=options.zoom,
+        min_side=options.zoom_min_side,
+        flip_tta=options.flip_tta,
+        max_growths=options.zoom_max_growths,
+    )

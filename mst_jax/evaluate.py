@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Sequence
 
 from mst_jax.atomic_io import atomic_write
+from mst_jax.command_line import zoom_changes
 from mst_jax.compilation_cache import enable_compilation_cache
 from mst_jax.evaluation.evaluation_task import (
     EvaluationTask,
@@ -136,13 +137,7 @@ def make_task(
     default_zoom = zoom_options_of(model)
     if options.protocol:
         default_zoom = published_protocol(options.protocol, dataset).zoom
-    zoom_options = override_zoom(
-        default_zoom,
-        size=options.zoom,
-        min_side=options.zoom_min_side,
-        flip_tta=options.flip_tta,
-        max_growths=options.zoom_max_growths,
-    )
+    zoom_options = override_zoom(default_zoom, **zoom_changes(options))
     # Each block of options validates itself.
     refinement_options = RefinementOptions(
         num_steps=options.refine_steps,

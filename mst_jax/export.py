@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mst_jax.atomic_io import check_writable
-from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.command_line import CommandParser, add_zoom_flags, zoom_changes
 from mst_jax.exporting.export_facts import ExportFacts, config_as_json
 from mst_jax.exporting.exportable_model import (
     check_parameter_bytes,
@@ -285,13 +285,7 @@ def choose_zoom(options: argparse.Namespace, model: TrainedModel) -> ZoomOptions
     # For a person who clicks; a loaded network gets its growths from its caller.
     is_interactive = options.whole_click or options.format == "web"
     trained = interactive_zoom_of(model) if is_interactive else zoom_options_of(model)
-    return override_zoom(
-        trained,
-        size=options.zoom,
-        min_side=options.zoom_min_side,
-        flip_tta=options.flip_tta,
-        max_growths=options.zoom_max_growths,
-    )
+    return override_zoom(trained, **zoom_changes(options))
 
 
 if __name__ == "__main__":

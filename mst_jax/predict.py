@@ -16,18 +16,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
 from mst_jax.atomic_io import atomic_write, check_writable
-from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.command_line import CommandParser, add_zoom_flags, zoom_changes
 from mst_jax.compilation_cache import add_cache_flag, enable_compilation_cache
 from mst_jax.data.formats import images
-from mst_jax.exporting.exported_model import ExportedModel, load_model
+from mst_jax.exporting.exported_model import load_model
 from mst_jax.inference import overlay
 from mst_jax.inference.click_session import Click
 from mst_jax.inference.click_table import read_click_table, repeat_clicks
 from mst_jax.inference.many_images import (
     check_output_files,
+    describe_mask,
     describe_masks,
     predict_images,
 )
@@ -35,12 +36,10 @@ from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.selected_tokens import draw_token_boxes
 from mst_jax.interaction.inference_options import (
     INTERACTIVE_MAX_GROWTHS,
-    ZoomOptions,
     interactive_zoom_of,
     override_zoom,
 )
 from mst_jax.models.load import DEFAULT_MODEL
-from mst_jax.models.trained_model import TrainedModel
 
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells report it."""
@@ -155,7 +154,8 @@ def predict(options: argparse.Namespace) -> str:
     image = open_image(options.image)
     # 2. Predict.
     model = load_model(options.checkpoint)
-    predictor = Predictor(model, zoom=choose_zoom(options, model))
+    zoom = override_zoom(interactive_zoom_of(model), **zoom_changes(options))
+    predictor = Predictor(model, zoom=zoom)
     predictor.set_image(image)
     for click in clicks:
         predictor.click(click.row, click.column, click.is_positive)
@@ -215,25 +215,12 @@ def predict_many(options: argparse.Namespace) -> str:
     model = load_model(options.checkpoint)
     empty_masks = predict_images(
         model,
-        choose_zoom(options, model),
+        override_zoom(interactive_zoom_of(model), **zoom_changes(options)),
         all_clicks,
         out_dir=options.out,
         overlay_dir=options.overlay,
     )
     return f"{options.out}: {describe_masks(all_clicks, empty_masks)}"
-
-
-def choose_zoom(
-    options: argparse.Namespace, model: TrainedModel | ExportedModel
-) -> ZoomOptions:
-    """Return the zoom that a model was trained for, changed by the flags."""
-    return override_zoom(
-        interactive_zoom_of(model),
-        size=options.zoom,
-        min_side=options.zoom_min_side,
-        flip_tta=options.flip_tta,
-        max_growths=options.zoom_max_growths,
-    )
 
 
 def parse_click(flag: ClickFlag) -> Click:
@@ -299,18 +286,6 @@ def check_outputs(options: argparse.Namespace) -> None:
         check_writable(path)
     if len({path.resolve() for path in (options.image, *outputs)}) <= len(outputs):
         raise ValueError("image, --out, --overlay and --tokens must be different files")
-
-
-def describe_mask(mask: Bool[np.ndarray, "h w"]) -> str:
-    """Describe the size and the place of a mask in a few words."""
-    height, width = mask.shape
-    if not mask.any():
-        return f"nothing found in {height} rows, {width} columns; add a click"
-    rows, columns = mask.nonzero()
-    return (
-        f"{mask.mean():.1%} of the image, rows {rows.min()} to {rows.max()}, "
-        f"columns {columns.min()} to {columns.max()}"
-    )
 
 
 if __name__ == "__main__":

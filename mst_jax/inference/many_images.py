@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 from tqdm import tqdm
 
 from mst_jax.atomic_io import atomic_write, check_writable
@@ -159,3 +160,15 @@ def _largest_size(
     ]
     heights, widths = zip(*padded_sizes, strict=True)
     return max(heights), max(widths)
+
+
+def describe_mask(mask: Bool[np.ndarray, "h w"]) -> str:
+    """Describe the size and the place of a mask in a few words."""
+    height, width = mask.shape
+    if not mask.any():
+        return f"nothing found in {height} rows, {width} columns; add a click"
+    rows, columns = mask.nonzero()
+    return (
+        f"{mask.mean():.1%} of the image, rows {rows.min()} to {rows.max()}, "
+        f"columns {columns.min()} to {columns.max()}"
+    )

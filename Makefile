@@ -108,7 +108,7 @@ test-colab: $(INSTALLED)
 	rm -rf .venv-colab
 	@sh tools/make_environment.sh .venv-colab $$(tools/find_python.sh 12)
 	$(BIN)/uv pip install --quiet --python .venv-colab -r colab/image_versions.txt
-	COLAB_PYTHON=$(CURDIR)/.venv-colab/bin/python $(BIN)/python -m pytest \
+	COLAB_PYTHON=$(CURDIR)/.venv-colab/bin/python $(BIN)/python -m pytest -m '' \
 	  tests/tools/test_colab_install.py tests/test_notebooks.py
 
 # The training step compiled for TPUs by libtpu; no TPU is needed.

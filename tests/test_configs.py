@@ -23,14 +23,15 @@ SHARED_FILES = ("__init__", "defaults", "published")
 CONFIGS = sorted(path for path in FOLDER.glob("*.py") if path.stem not in SHARED_FILES)
 
 OTHER_MODELS = ("mst", "adaptiveclick", "mst_adaptive")
+OBJECT_LOSSES = ("adaptive", "bce+dice", "scores")
 ARGUMENTS = [
     *(path.stem for path in CONFIGS),
     *(f"objects:model={model}" for model in OTHER_MODELS),
-    *(f"objects:model=mst,loss={loss}" for loss in ("adaptive", "bce+dice", "scores")),
     "coco_lvis:release=224",
     *(
         pytest.param(f"{name}:{argument}", marks=pytest.mark.slow)
         for name, argument in (
+            *(("objects", f"model=mst,loss={loss}") for loss in OBJECT_LOSSES),
             *(("sbd", f"model={model}") for model in OTHER_MODELS),
             *(("coco_lvis", f"model={model}") for model in OTHER_MODELS),
             *(("coco_lvis", f"release={release}") for release in ("448", "224-large")),

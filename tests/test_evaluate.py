@@ -260,7 +260,9 @@ def test_an_older_result_is_kept_until_the_new_one_is_complete(command, tmp_path
     assert result_path.read_text() == "old"
 
 
-@pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
+@pytest.mark.parametrize(
+    "suffix", ["onnx", pytest.param("stablehlo", marks=pytest.mark.slow)]
+)
 def test_an_exported_file_has_the_sessions_of_its_model(
     suffix, command, checkpoint, tmp_path
 ):

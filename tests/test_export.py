@@ -15,7 +15,6 @@ from mst_jax import export
 from mst_jax.checkpoints import model_folder
 from tests.helpers.exported_models import (
     SIDE,
-    SMALL_RECIPES,
     jax_logits,
     network_inputs,
     relative_error,
@@ -43,7 +42,17 @@ def error_of(capsys, *words):
     return error.splitlines()[-1]
 
 
-@pytest.mark.parametrize("recipe", SMALL_RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "simpleclick",
+        "mst_adaptive",  # has the operations of both other models
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("mst", "adaptiveclick")
+        ),
+    ],
+)
 def test_onnx_has_the_logits_of_every_recipe(recipe, tmp_path, capsys):
     model = write_checkpoint(tmp_path / "model", recipe)
     run_command(tmp_path / "model", tmp_path / "a.onnx")
@@ -59,7 +68,9 @@ def test_onnx_has_the_logits_of_every_recipe(recipe, tmp_path, capsys):
         assert relative_error(logits, expected) < 1e-4
 
 
-@pytest.mark.parametrize("recipe", ["mst", "adaptiveclick"])
+@pytest.mark.parametrize(
+    "recipe", [pytest.param("mst", marks=pytest.mark.slow), "adaptiveclick"]
+)
 def test_stablehlo_is_loaded_by_jax_alone(recipe, tmp_path):
     model = write_checkpoint(tmp_path / "model", recipe)
     run_command(tmp_path / "model", tmp_path / "a.stablehlo")

@@ -62,7 +62,13 @@ def test_every_extra_of_a_message_exists():
         assert len(requirements_of(extra)) > len(requirements_of())
 
 
-@pytest.mark.parametrize("present", [(), *((extra,) for extra in PURPOSE_OF_EXTRA)])
+@pytest.mark.parametrize(
+    "present",
+    [
+        (),
+        *(pytest.param((e,), id=e, marks=pytest.mark.slow) for e in PURPOSE_OF_EXTRA),
+    ],
+)
 def test_modules_need_no_more_than_their_extra(present, tmp_path):
     env = environment_with(tmp_path, *present)
     done = run_python("-c", IMPORT_ALL, env=env)

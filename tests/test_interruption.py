@@ -95,6 +95,7 @@ def check_equal(workdir, uninterrupted):
     jax.tree.map(np.testing.assert_array_equal, params, expected)
 
 
+@pytest.mark.slow
 def test_a_run_resumes_bit_exactly(uninterrupted, command, tmp_path):
     rng = random.Random(seed := random.SystemRandom().randrange(2**32))
     print(f"seed {seed}")

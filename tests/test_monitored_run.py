@@ -89,6 +89,7 @@ def test_images_curves_and_a_trace_are_written(workdir):
     assert {"speed/input_wait_fraction", "validation/noc80", "iou/iou"} < tags
 
 
+@pytest.mark.slow
 def test_a_monitored_run_resumes_bit_exactly(workdir, config, tmp_path):
     """Stopped after step 3: its average, its lines and its validations are the same."""
     calls = iter(range(1, 100))

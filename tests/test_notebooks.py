@@ -66,6 +66,7 @@ def test_click_demo_shows_masks_and_one_widget(run_notebook, tmp_path):
     assert output_media_types(notebook).count(widget_type) == 1
 
 
+@pytest.mark.slow
 def test_train_tiny_trains_and_shows_images(run_notebook, tmp_path):
     def small_shapes(data_dir):
         return Shapes(data_dir=data_dir, num_train=4, num_validation=1, size=64)
@@ -80,6 +81,7 @@ def test_train_tiny_trains_and_shows_images(run_notebook, tmp_path):
     assert count_images(notebook) == 4
 
 
+@pytest.mark.slow
 def test_finetune_own_compares_before_and_after(run_notebook, tmp_path):
     model_config = tiny_config.get_config().model.to_dict()
     checkpoint = write_checkpoint(

@@ -117,6 +117,7 @@ print(counts["cache_misses"], counts["cache_hits"])
 """
 
 
+@pytest.mark.slow
 def test_a_resumed_run_compiles_nothing(command, tmp_path):
     """In a new process every program comes from the cache of the interrupted run."""
     environment = os.environ | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
@@ -217,6 +218,7 @@ def test_a_run_without_workdir_does_not_resume_another_one(
     assert error.splitlines()[-1].startswith("saved in runs/tiny_config, evaluate with")
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_another_dtype_and_remat(
     finished, command, tmp_path, capsys
 ):
@@ -248,6 +250,7 @@ def test_another_optimizer_state_in_the_workdir_is_refused(
     assert model_folder.read_config_json(finished) == before
 
 
+@pytest.mark.slow
 def test_another_learning_rate_resumes(finished, command, tmp_path, capsys):
     """It changes no array of the optimizer."""
     workdir = tmp_path / "run"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
@@ -32,6 +34,7 @@ for devices in (None, jax.devices()[:1]):
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_run_the_same_sessions_as_one():
     flags = (
         f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"

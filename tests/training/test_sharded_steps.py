@@ -64,6 +64,7 @@ def check_equal(results, *, learning_rate=3e-3, difference=1e-5, metric_rtol=1e-
                 )
 
 
+@pytest.mark.slow
 def test_small_model_is_equal_in_every_layout(tmp_path):
     results = run_layouts(tmp_path, "one,replicated,sharded,pmap", name="wide")
     check_equal(results)

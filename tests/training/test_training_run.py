@@ -48,6 +48,7 @@ def test_the_plan_of_a_run_computes_nothing():
     )
 
 
+@pytest.mark.slow
 def test_a_teacher_is_part_of_the_state_and_never_changes(tmp_path):
     path = write_checkpoint(tmp_path / "teacher")
     run = build_run(config_with_teacher(path))

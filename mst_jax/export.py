@@ -8,6 +8,7 @@ python -m mst_jax.export mst-small page --format web
 
 import argparse
 import re
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -210,7 +211,7 @@ def write_page(
     num_bytes = sum(path.stat().st_size for path in options.out.rglob("*"))
     return (
         f"{options.out}: click page, {num_bytes / 1e6:.1f} MB; to open it: python -m "
-        f"http.server --directory {options.out}"
+        f"http.server --directory {shlex.quote(str(options.out))}"
     )
 
 

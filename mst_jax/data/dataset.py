@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -152,7 +153,8 @@ def find_dataset(name: str, data_dir: str | Path) -> Path:
         raise ValueError(
             f"dataset {name!r} is not prepared in {data_dir} (found there: "
             f"{known_names}); "
-            f"run: python -m mst_jax.prepare {name}{source_flag} --data-dir {data_dir}"
+            f"run: python -m mst_jax.prepare {name}{source_flag} --data-dir "
+            f"{shlex.quote(str(data_dir))}"
         )
     return found_datasets[name]
 

@@ -1,5 +1,6 @@
 """Check and describe a training run before anything is initialized or compiled."""
 
+import shlex
 from typing import NamedTuple
 
 import jax
@@ -162,9 +163,13 @@ def final_line(config: ConfigDict, workdir: str) -> str:
     data, validation = values["data"], values["validation"]
     # The dataset of the validation, else that of the training.
     source = validation if validation.get("name") else data
-    split = f" --split {validation.get('split')}" if validation.get("name") else ""
-    return (
-        f"saved in {workdir}, evaluate with: python -m mst_jax.evaluate --checkpoint "
-        f"{workdir} --dataset {source['name']} --data-dir {source['data_dir']}{split} "
-        f"--out {workdir}/clicks.json"
+    split_flag = ("--split", validation["split"]) if validation.get("name") else ()
+    # Quoted, because a split such as train[80%:] is a pattern to some shells.
+    command = shlex.join(
+        (
+            *("python", "-m", "mst_jax.evaluate", "--checkpoint", workdir),
+            *("--dataset", source["name"], "--data-dir", source["data_dir"]),
+            *(*split_flag, "--out", f"{workdir}/clicks.json"),
+        )
     )
+    return f"saved in {workdir}, evaluate with: {command}"

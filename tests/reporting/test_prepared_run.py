@@ -86,7 +86,9 @@ def test_the_last_line_has_the_command_that_evaluates(config):
     assert final_line(config, "runs/a") == (
         f"saved in runs/a, {command} shapes --data-dir data --out runs/a/clicks.json"
     )
-    config.validation.update(name="berkeley", split="test")
-    assert f"{command} berkeley --data-dir data --split test" in final_line(
-        config, "runs/a"
+    config.data.data_dir = config.validation.data_dir = "my data"
+    config.validation.update(name="folder/mine", split="train[80%:]")
+    assert final_line(config, "runs/a").endswith(
+        f"{command} folder/mine --data-dir 'my data' --split 'train[80%:]' --out "
+        "runs/a/clicks.json"
     )

@@ -37,7 +37,7 @@ def store_as_float16(model: onnx.ModelProto) -> int:
         name = parameter.name
         parameter.CopyFrom(numpy_helper.from_array(half_values, name + _SUFFIX))
         cast = onnx.helper.make_node(
-            "Cast", [name + _SUFFIX], [name], to=onnx.TensorProto.FLOAT
+            "Cast", [name + _SUFFIX], [name], name=name, to=onnx.TensorProto.FLOAT
         )
         casts.append(cast)
     # Before all nodes that use the parameters: the nodes of a graph are in order.

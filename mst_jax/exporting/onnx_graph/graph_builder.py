@@ -80,8 +80,12 @@ class GraphBuilder:
         key = (op_type, inputs, num_outputs, repr(sorted(attributes.items())))
         if key not in self._known_nodes:
             names = [self.new_name(op_type.lower()) for _ in range(num_outputs)]
+            # Named like its first output: onnxruntime 1.21 derives the names of fused
+            # nodes from it, and refuses two that are equal.
             self.nodes.append(
-                helper.make_node(op_type, list(inputs), names, **attributes)
+                helper.make_node(
+                    op_type, list(inputs), names, name=names[0], **attributes
+                )
             )
             self._known_nodes[key] = names
         return self._known_nodes[key]

@@ -1,4 +1,4 @@
-"""Gather and scatter of JAX in ONNX.
+"""Gather, scatter and dynamic slices of JAX in ONNX.
 
 The indices of one entry are a row of an array [batch, others, i]: i axes of the operand
 are indexed, and the operand's batch axes belong to those of the indices.
@@ -162,8 +162,29 @@ def _with_batch_index(translator: Translator, index_name: str, index_shape) -> s
     return graph.add("Concat", batch_index, index_name, axis=-1)
 
 
+def _translate_dynamic_slice(translator, equation, inputs):
+    """Translate a slice at computed indices, which are clipped as JAX does."""
+    operand, *start_values = inputs
+    graph = translator.graph
+    start_names = [
+        translator.reshape(graph.cast(start.full_name(graph), np.int64), [1])
+        for start in start_values
+    ]
+    starts = graph.add("Concat", *start_names, axis=0)
+    sizes = graph.shape(equation.params["slice_sizes"])
+    last_starts = graph.add("Sub", graph.shape(operand.shape), sizes)
+    zero = graph.constant(np.int64(0))
+    starts = graph.add("Min", graph.add("Max", starts, zero), last_starts)
+    name = graph.add(
+        *("Slice", operand.full_name(graph), starts, graph.add("Add", starts, sizes)),
+        graph.integers(range(len(operand.shape))),
+    )
+    return [translator.output(equation, name)]
+
+
 INDEX_OPERATIONS: dict[str, TranslateEquation] = {
     "gather": _translate_gather,
+    "dynamic_slice": _translate_dynamic_slice,
     "scatter": _translate_scatter,
     "scatter-add": _translate_scatter,
 }

@@ -63,7 +63,7 @@ def to_onnx(
     output_types = []
     for name, value in zip(output_names, results, strict=True):
         full_name = value.full_name(graph)
-        graph.nodes.append(helper.make_node("Identity", [full_name], [name]))
+        graph.nodes.append(helper.make_node("Identity", [full_name], [name], name=name))
         output_types.append(_declare(name, value.shape, value.dtype))
     onnx_graph = helper.make_graph(
         graph.nodes,

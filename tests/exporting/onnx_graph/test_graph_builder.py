@@ -29,3 +29,11 @@ def test_size_that_onnx_cannot_compute_is_refused():
     graph.size(2 * b + 1)
     with pytest.raises(ValueError, match="export with fixed sizes"):
         graph.size(b // 3)
+
+
+def test_nodes_have_different_names():
+    graph = GraphBuilder()
+    for number in range(3):
+        graph.add("Neg", graph.integers([number]))
+    names = [node.name for node in graph.nodes]
+    assert all(names) and len(set(names)) == 3

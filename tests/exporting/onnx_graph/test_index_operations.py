@@ -50,3 +50,13 @@ def test_scatter_add_sums_repeated_indices():
         return jnp.zeros(6).at[index].add(1.5, mode="drop")
 
     assert_same_as_onnx(function, np.array([0, 2, 2, 5, 6, 9], np.int32))
+
+
+def test_dynamic_slices_are_clipped_to_the_array():
+    def function(x, index):
+        middle = jax.lax.dynamic_slice(x, (index[0, 0], index[1, 0], 1), (1, 3, 2))
+        return middle, jax.lax.dynamic_slice_in_dim(x, index[2, 0], 5, axis=1)
+
+    # 5 and 2 begin too late, -1 too early.
+    assert_same_as_onnx(function, X, INDEX)
+    assert_same_as_onnx(function, X, INDEX[::-1].copy())

@@ -159,6 +159,7 @@ def fill_disk_at_a_log(patch):
     patch.setattr(metrics_log, "append_metrics", append_some)
 
 
+@pytest.mark.slow
 def test_the_end_is_the_same_after_stops_and_a_full_disk(
     uninterrupted, command, tmp_path, monkeypatch, capsys
 ):

@@ -62,6 +62,7 @@ def test_a_teacher_is_part_of_the_state_and_never_changes(tmp_path):
     assert metrics["distillation"] > 1e-3
 
 
+@pytest.mark.slow
 def test_a_teacher_is_replicated_on_every_device(tmp_path):
     program = (
         "import sys, jax\n"

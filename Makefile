@@ -100,8 +100,7 @@ test-lowest: $(INSTALLED)
 	@sh tools/make_environment.sh .venv-lowest $$(tools/find_python.sh 11)
 	$(BIN)/uv pip install --quiet --python .venv-lowest -r .venv/lowest.txt
 	$(BIN)/uv pip install --quiet --python .venv-lowest -c .venv/lowest.txt -e ".[dev]"
-	.venv-lowest/bin/python -m pytest -n 2 --dist loadfile \
-	  -m 'not slow and not browser and not heavy'
+	.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
 # The notebooks as in Colab: Python 3.12, the packages of its image, no package of ours.
 test-colab: $(INSTALLED)

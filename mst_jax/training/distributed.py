@@ -7,11 +7,13 @@ write checkpoints, each its own shards.
 import argparse
 import collections
 import contextlib
+import inspect
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -116,19 +118,22 @@ def join_processes(
             int(process_count),
             int(process_index),
             cluster_detection_method="deactivate",
-            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-            shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+            **_timeouts(),
         )
+
+
+def _timeouts() -> dict[str, Any]:
+    """Return the timeouts that this JAX has: before 0.8.1 not that of the shutdown."""
+    parameters = inspect.signature(jax.distributed.initialize).parameters
+    names = ("heartbeat_timeout_seconds", "shutdown_timeout_seconds")
+    return {name: HEARTBEAT_TIMEOUT_SECONDS for name in names if name in parameters}
 
 
 def _join_detected_processes() -> None:
     """Join the processes of a cluster that JAX detects; without one, do nothing."""
     try:
         with _keep_signal_handlers():
-            jax.distributed.initialize(
-                heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-                shutdown_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-            )
+            jax.distributed.initialize(**_timeouts())
     except ValueError as error:
         # JAX's message if it detects no other processes.
         if "coordinator_address should be defined" not in str(error):

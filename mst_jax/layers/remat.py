@@ -4,12 +4,26 @@ import functools
 
 import flax.linen as nn
 import jax
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Shaped
 
 from mst_jax.name_choices import list_choices
 
 REMAT_MODES = ("none", "products", "blocks")
 """What the backward pass recomputes: nothing; everything except the results of the
 layer's matrix products (those inside attention are recomputed); the whole layer."""
+
+SAVED_NAME = "saved_result"
+"""Name of the results that a layer in a loop stores besides its matrix products."""
+
+
+def name_saved_result(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    """Mark a result that costs more to compute again than to store.
+
+    Args:
+        x: Array, returned unchanged.
+    """
+    return checkpoint_name(x, SAVED_NAME)
 
 
 def check_remat(remat: str) -> None:
@@ -30,9 +44,18 @@ def check_remat(remat: str) -> None:
 # Cached: equal arguments return the same class, so that compiled programs are reused.
 @functools.cache
 def with_remat(
-    layer_class: type[nn.Module], remat: str, *, static_argnums: tuple[int, ...] = ()
+    layer_class: type[nn.Module],
+    remat: str,
+    *,
+    in_loop: bool = False,
+    static_argnums: tuple[int, ...] = (),
 ) -> type[nn.Module]:
     """Return a layer class that stores fewer activations; parameter paths stay.
+
+    The iterations of a loop store everything that the derivative reads, where the
+    compiler of a program without loops stores the inputs of elementwise operations. In
+    a loop, "none" therefore stores the matrix products and the results that
+    `name_saved_result` marks. Attention that is written out is computed again.
 
     Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, arXiv
     1604.06174.
@@ -40,16 +63,30 @@ def with_remat(
     Args:
         layer_class: Linen module class.
         remat: Mode, one of `REMAT_MODES`.
+        in_loop: Whether the layer is the body of a loop, see `layers.layer_loop`.
         static_argnums: Indices of the arguments of the layer's call that are not
             arrays, counted from 1.
 
     Returns:
-        The class itself for "none", else a subclass with the same constructor.
+        The class itself for "none" outside of loops, else a subclass with the same
+        constructor.
     """
-    if remat == "none":
+    if remat == "none" and not in_loop:
         return layer_class
-    save_policy = None
-    if remat == "products":
-        # Products of attention have batch dimensions; they are recomputed.
-        save_policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-    return nn.remat(layer_class, policy=save_policy, static_argnums=static_argnums)
+    policies = jax.checkpoint_policies
+    # Products of attention have batch dimensions; they are recomputed.
+    save_products = policies.dots_with_no_batch_dims_saveable
+    save_policy = {
+        "none": policies.save_from_both_policies(
+            save_products, policies.save_only_these_names(SAVED_NAME)
+        ),
+        "products": save_products,
+        "blocks": None,
+    }[remat]
+    return nn.remat(
+        layer_class,
+        policy=save_policy,
+        static_argnums=static_argnums,
+        # The compiler cannot merge iterations of the forward and backward loop.
+        prevent_cse=not in_loop,
+    )

@@ -6,11 +6,14 @@ of any float dtype are raised to float32. `noisy_top_k.py` has the estimators wi
 noise.
 """
 
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from mst_jax.layers.remat import name_saved_result
 
 # How many of the selected tokens a threshold may drop, in every release of MST.
 MAX_DROPPED = 10
@@ -135,7 +138,31 @@ def top_k_index(scores: Float[Array, " n"], num_selected: int) -> Int[Array, " m
             f"num_selected is {num_selected}, but there are {scores.size} tokens; "
             "select fewer or take a larger image"
         )
-    return jax.lax.top_k(jax.lax.stop_gradient(scores), num_selected)[1]
+    # The compiler for TPUs sorts all scores.
+    index = jax.lax.platform_dependent(
+        jax.lax.stop_gradient(scores),
+        tpu=partial(_top_k_by_counting, num_selected=num_selected),
+        default=lambda scores: jax.lax.top_k(scores, num_selected)[1],
+    )
+    return name_saved_result(index)
+
+
+def _top_k_by_counting(
+    scores: Float[Array, " n"], *, num_selected: int
+) -> Int[Array, " m"]:
+    """Return the index of `jax.lax.top_k` by comparing each score with all others."""
+    # Floats of the same sign are ordered like their bits, negative ones in reverse.
+    bits = jax.lax.bitcast_convert_type(scores.astype(jnp.float32), jnp.int32)
+    order = jnp.where(bits < 0, bits ^ jnp.iinfo(jnp.int32).max, bits)
+    position = jnp.arange(scores.size, dtype=jnp.int32)
+    is_higher = order[None, :] > order[:, None]
+    is_equal_before = (order[None, :] == order[:, None]) & (
+        position[None, :] < position[:, None]
+    )
+    rank = (is_higher | is_equal_before).sum(1, dtype=jnp.int32)
+    # Each rank is that of one token.
+    has_rank = rank[None, :] == jnp.arange(num_selected)[:, None]
+    return jnp.where(has_rank, position[None], 0).sum(1, dtype=jnp.int32)
 
 
 def is_selected(

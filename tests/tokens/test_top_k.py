@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mst_jax.tokens import top_k
 from mst_jax.tokens.selection import TOP_K_ESTIMATORS
 from mst_jax.tokens.top_k import gather_selected, straight_through_top_k
 
@@ -192,3 +193,29 @@ def test_gathered_rows_have_the_dtype_and_values_of_the_tokens():
     np.testing.assert_array_equal(
         rows.astype(jnp.float32), tokens[index].astype(jnp.float32)
     )
+
+
+@given(
+    scores=st.lists(
+        st.sampled_from([0.0, -0.0, 1.0, 0.5, -0.5, 1e-30, -1e-30, np.inf, -np.inf])
+        | st.floats(-1, 1, width=32, allow_subnormal=False),
+        min_size=1,
+        max_size=12,
+    ),
+    fraction=st.floats(0, 1),
+)
+def test_counting_finds_the_indices_that_sorting_finds(scores, fraction):
+    num_selected = 1 + int(fraction * (len(scores) - 1))
+    scores = jnp.asarray(scores, jnp.float32)
+    index = top_k._top_k_by_counting(scores, num_selected=num_selected)
+    np.testing.assert_array_equal(index, jax.lax.top_k(scores, num_selected)[1])
+
+
+def test_programs_for_tpus_do_not_sort():
+    select = jax.jit(partial(top_k.top_k_index, num_selected=2)).trace(jnp.ones(4))
+    text = {
+        platform: select.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("tpu", "cuda")
+    }
+    assert "chlo.top_k" in text["cuda"]
+    assert "chlo.top_k" not in text["tpu"] and "sort" not in text["tpu"]

@@ -41,7 +41,7 @@ SAME_OPERATORS = {
     "tanh": "Tanh",
     "xor": "Xor",
 }
-IDENTITIES = ("copy", "copy_p", "stop_gradient", "optimization_barrier")
+IDENTITIES = ("copy", "copy_p", "name", "stop_gradient", "optimization_barrier")
 
 
 def _elementwise(translator: Translator, equation, inputs, compute):

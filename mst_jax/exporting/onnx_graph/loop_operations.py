@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from mst_jax.exporting.onnx_graph.translated_value import TranslatedValue
+from mst_jax.exporting.onnx_graph.translated_value import (
+    TranslatedValue,
+    UntranslatableError,
+)
 from mst_jax.exporting.onnx_graph.translator import TranslateEquation, Translator
 from mst_jax.extras import needs_extra
 
@@ -111,7 +114,22 @@ def _type_of(name, value: TranslatedValue):
     return helper.make_tensor_value_info(name, element_type, [None] * len(value.shape))
 
 
+def _translate_platform_index(translator, equation, inputs):
+    """Return the index of the branch for other platforms than those of JAX."""
+    return [TranslatedValue.from_array(np.int32(len(equation.params["platforms"]) - 1))]
+
+
+def _translate_cond(translator, equation, inputs):
+    """Write the branch that is known now, such as the one for a platform."""
+    index, *operands = inputs
+    if index.array is None:
+        raise UntranslatableError("the JAX operation 'cond' with a computed condition")
+    return translator.translate(equation.params["branches"][int(index.array)], operands)
+
+
 LOOP_OPERATIONS: dict[str, TranslateEquation] = {
+    "cond": _translate_cond,
+    "platform_index": _translate_platform_index,
     "scan": _translate_scan,
     "while": _translate_while,
 }

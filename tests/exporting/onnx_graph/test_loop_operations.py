@@ -34,3 +34,9 @@ def test_loop_stops_by_a_computed_condition():
 
     for limit in (-9.0, 5.0, 300.0, 1e9):
         assert_same_as_onnx(run, X, np.array([limit], np.float32), rtol=1e-5)
+
+
+def test_branch_for_other_platforms_is_written():
+    assert_same_as_onnx(
+        lambda x: jax.lax.platform_dependent(x, tpu=jnp.cos, default=jnp.sin), X
+    )

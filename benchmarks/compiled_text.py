@@ -23,24 +23,31 @@ FREE_OPERATIONS = {
     *("copy-done", "slice-done", "async-done", "after-all", "partition-id"),
 }
 
-INSTRUCTION = re.compile(
-    r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$"
-)
+# They read the part of their first operand that they return.
+SLICES = {"slice", "dynamic-slice", "gather"}
+
+COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
 ARRAY_TYPE = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\](?:\{([^}]*)\})?")
 SOURCE_NAME = re.compile(r'op_name="([^"]*)"')
+CALLED = re.compile(r"\b(?:calls|body)=%?([\w.\-]+)")
+TRIP_COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
 class Instruction(NamedTuple):
-    """An instruction of the main computation.
+    """An instruction of a compiled program.
 
     Attributes:
         name: Its name in the program.
         operation: What it does, such as "fusion".
         hbm_bytes: Bytes of the result, without what stays in the fast memory.
         all_bytes: Bytes of the result.
-        operands: Names of the instructions that it reads.
+        operands: Names of the instructions that it reads; of a parameter its number.
         source: Name of the operation that it was compiled from.
         result_type: Dtypes and shapes of the result.
+        called: Name of the computation of a fusion or of the body of a loop, or "".
+        num_iterations: Iterations of a loop if they are known, else 1.
+        is_root: Whether it is the result of its computation.
     """
 
     name: str
@@ -50,37 +57,87 @@ class Instruction(NamedTuple):
     operands: tuple[str, ...]
     source: str
     result_type: str
+    called: str
+    num_iterations: int
+    is_root: bool
 
 
-def read_instructions(program_text: str) -> list[Instruction]:
-    """Read the instructions of the main computation; bodies of loops are left out.
+Computation = dict[str, Instruction]
+"""Name -> instruction, in the order of the program."""
+
+
+class Program(NamedTuple):
+    """A compiled program.
+
+    Attributes:
+        main: Name of the main computation.
+        computations: Computations by name.
+    """
+
+    main: str
+    computations: dict[str, Computation]
+
+    def num_runs(self) -> dict[str, int]:
+        """Return how often the main computation and the bodies of its loops run.
+
+        Returns:
+            Name of a computation -> number; 1 in a loop whose iterations are not known.
+        """
+        num_runs = {self.main: 1}
+        unvisited = [self.main]
+        while unvisited:
+            name = unvisited.pop()
+            for item in self.computations[name].values():
+                if item.operation == "while" and item.called in self.computations:
+                    num_runs[item.called] = num_runs[name] * item.num_iterations
+                    unvisited.append(item.called)
+        return num_runs
+
+
+def read_program(program_text: str) -> Program:
+    """Read a compiled program.
 
     Args:
-        program_text: `as_text()` of a compiled program.
+        program_text: `as_text()` of the program.
     """
-    _, _, main_text = program_text.partition("\nENTRY ")
-    instructions = []
-    for line in main_text.splitlines()[1:]:
-        if line == "}":
-            break
-        match = INSTRUCTION.match(line)
-        if match is None:
+    main, current = "", {}
+    computations: dict[str, Computation] = {}
+    for line in program_text.splitlines():
+        header = COMPUTATION.match(line)
+        if header:
+            current = computations[header[2]] = {}
+            main = header[2] if header[1] else main
             continue
-        name, result_type, operation, rest = match.groups()
-        operand_text = rest.partition("), ")[0]
-        source = SOURCE_NAME.search(line)
-        instructions.append(
-            Instruction(
-                name,
-                operation,
-                array_bytes(result_type, hbm_only=True),
-                array_bytes(result_type, hbm_only=False),
-                tuple(re.findall(r"%([\w.\-]+)", operand_text)),
-                source[1] if source else "",
-                " ".join(f"{d}[{s}]" for d, s, _ in ARRAY_TYPE.findall(result_type)),
-            )
-        )
-    return instructions
+        match = INSTRUCTION.match(line)
+        if match:
+            item = _read_instruction(match, line)
+            current[item.name] = item
+    return Program(main, computations)
+
+
+def _read_instruction(match: re.Match, line: str) -> Instruction:
+    """Return the instruction of a line that `INSTRUCTION` matches."""
+    root, name, result_type, operation, rest = match.groups()
+    operand_text = rest.partition("), ")[0]
+    if operation == "parameter":
+        operands = tuple(re.findall(r"^\d+", operand_text))
+    else:
+        operands = tuple(re.findall(r"%([\w.\-]+)", operand_text))
+    source, called, trip_count = (
+        pattern.search(line) for pattern in (SOURCE_NAME, CALLED, TRIP_COUNT)
+    )
+    return Instruction(
+        name,
+        operation,
+        array_bytes(result_type, hbm_only=True),
+        array_bytes(result_type, hbm_only=False),
+        operands,
+        source[1] if source else "",
+        " ".join(f"{d}[{s}]" for d, s, _ in ARRAY_TYPE.findall(result_type)),
+        called[1] if called else "",
+        int(trip_count[1]) if trip_count else 1,
+        bool(root),
+    )
 
 
 def array_bytes(type_text: str, *, hbm_only: bool) -> int:
@@ -98,56 +155,131 @@ def array_bytes(type_text: str, *, hbm_only: bool) -> int:
     )
 
 
-def hbm_traffic(instructions: list[Instruction]) -> dict[str, int]:
-    """Return the bytes that each instruction reads from and writes to HBM.
+def hbm_traffic(program: Program) -> dict[str, tuple[int, int]]:
+    """Return how often each instruction runs, and the bytes it moves from and to HBM.
 
-    An upper bound: an instruction may read a part of its operand only.
+    An upper bound: a fusion may read a part of its operand only. Slices are counted as
+    slices, such as those that the iterations of a loop read and write.
 
     Args:
-        instructions: Instructions of the main computation.
+        program: The program.
+
+    Returns:
+        Name of an instruction of the main computation, or of a loop in it -> (number of
+        runs, bytes of a run).
     """
-    by_name = {item.name: item for item in instructions}
+    by_name = {
+        name: item
+        for computation in program.computations.values()
+        for name, item in computation.items()
+    }
     return {
-        item.name: _instruction_traffic(
-            item, [by_name[name] for name in set(item.operands) if name in by_name]
-        )
-        for item in instructions
-        if item.operation not in FREE_OPERATIONS
+        item.name: (num_runs, _instruction_traffic(program, item, by_name))
+        for name, num_runs in program.num_runs().items()
+        for item in program.computations[name].values()
+        if item.operation not in FREE_OPERATIONS and item.operation != "while"
     }
 
 
-def _instruction_traffic(item: Instruction, operands: list[Instruction]) -> int:
+def _instruction_traffic(
+    program: Program, item: Instruction, by_name: dict[str, Instruction]
+) -> int:
     """Return the bytes that an instruction reads from and writes to HBM."""
-    operand_bytes = sum(operand.hbm_bytes for operand in operands)
-    if not item.operation.endswith("-start"):
-        return item.hbm_bytes + operand_bytes
-    # The start of an asynchronous copy returns its operands besides the copy.
-    all_operand_bytes = sum(operand.all_bytes for operand in operands)
-    copied_bytes = max(item.all_bytes - all_operand_bytes, 0)
-    written_bytes = max(item.hbm_bytes - operand_bytes, 0)
-    return written_bytes + (copied_bytes if operand_bytes else 0)
+    operands = [by_name[name] for name in item.operands if name in by_name]
+    if item.operation.endswith("-start"):
+        # The start of an asynchronous copy returns its operands besides the copy.
+        distinct = {operand.name: operand for operand in operands}.values()
+        operand_bytes = sum(operand.hbm_bytes for operand in distinct)
+        all_operand_bytes = sum(operand.all_bytes for operand in distinct)
+        copied_bytes = max(item.all_bytes - all_operand_bytes, 0)
+        written_bytes = max(item.hbm_bytes - operand_bytes, 0)
+        return written_bytes + (copied_bytes if operand_bytes else 0)
+    body = program.computations.get(item.called, {})
+    # 1. Reads: each operand once, or the slices of it that a fusion reads.
+    read_bytes = {}
+    for number, operand in enumerate(operands):
+        num_bytes = operand.hbm_bytes
+        if num_bytes:
+            part_bytes = _part_read(item, number, body)
+            num_bytes = num_bytes if part_bytes is None else min(part_bytes, num_bytes)
+        read_bytes[operand.name] = max(num_bytes, read_bytes.get(operand.name, 0))
+    # 2. Writes: the result, without what an update in place leaves as it is.
+    written_bytes = item.hbm_bytes
+    roots = [item] if not body else [root for root in body.values() if root.is_root]
+    if roots and roots[0].operation == "tuple":
+        roots = [body[name] for name in roots[0].operands if name in body]
+    for root in roots:
+        root = _skip_bitcasts(root, body)
+        if root.operation == "dynamic-update-slice":
+            update = (body or by_name).get(root.operands[1])
+            if update is not None and written_bytes >= root.all_bytes:
+                written_bytes += update.all_bytes - root.all_bytes
+    return written_bytes + sum(read_bytes.values())
 
 
-def count_collectives(program_text: str) -> dict[str, tuple[int, int]]:
-    """Return the number of collectives of the whole program, and the bytes they return.
+def _part_read(item: Instruction, number: int, body: Computation) -> int | None:
+    """Return the bytes of an operand that are read if only parts are, else None.
 
     Args:
-        program_text: `as_text()` of a compiled program.
+        item: Instruction that reads the operand.
+        number: Number of the operand.
+        body: Computation of a fusion; empty for another instruction.
+    """
+    if not body:
+        readers = [(item, number)]
+    else:
+        aliases = {
+            name
+            for name, inner in body.items()
+            if inner.operation == "parameter" and inner.operands == (str(number),)
+        }
+        readers = []
+        for inner in body.values():
+            for position, name in enumerate(inner.operands):
+                if name not in aliases or inner.operation == "parameter":
+                    continue
+                if inner.operation == "bitcast":
+                    aliases.add(inner.name)
+                else:
+                    readers.append((inner, position))
+    part_bytes = 0
+    for reader, position in readers:
+        if reader.operation in SLICES and position == 0:
+            part_bytes += reader.all_bytes
+        elif reader.operation != "dynamic-update-slice" or position > 0:
+            return None
+    return part_bytes
+
+
+def _skip_bitcasts(item: Instruction, body: Computation) -> Instruction:
+    """Return the instruction whose result an instruction reinterprets."""
+    while item.operation == "bitcast" and item.operands[0] in body:
+        item = body[item.operands[0]]
+    return item
+
+
+def count_collectives(program: Program) -> dict[str, tuple[int, int]]:
+    """Return the number of collectives of the program, and the bytes they return.
+
+    Args:
+        program: The program.
 
     Returns:
         Name of the collective -> (number, bytes on one device). An asynchronous one is
-        counted where it starts.
+        counted where it starts, one in a loop once for each iteration.
     """
     counts: dict[str, tuple[int, int]] = collections.defaultdict(lambda: (0, 0))
-    for line in program_text.splitlines():
-        match = INSTRUCTION.match(line)
-        operation = match[3].removesuffix("-start") if match else ""
-        if match is None or operation not in COLLECTIVES:
-            continue
-        num_bytes = array_bytes(match[2], hbm_only=False)
-        if match[3].endswith("-start"):
-            # The type of the start lists the operands as well.
-            num_bytes //= 2
-        number, total_bytes = counts[operation]
-        counts[operation] = number + 1, total_bytes + num_bytes
+    num_runs = program.num_runs()
+    for computation_name, computation in program.computations.items():
+        times = num_runs.get(computation_name, 1)
+        for item in computation.values():
+            name = item.operation.removesuffix("-start")
+            if name not in COLLECTIVES:
+                continue
+            num_bytes = item.all_bytes
+            if item.operation.endswith("-start"):
+                # The type of the start lists the operands as well.
+                num_bytes //= 2
+            number, total_bytes = counts[name]
+            counts[name] = number + times, total_bytes + times * num_bytes
     return dict(counts)

@@ -8,14 +8,16 @@ from typing import Any
 import jax
 
 from benchmarks.compiled_text import (
-    Instruction,
+    Program,
     count_collectives,
     hbm_traffic,
-    read_instructions,
+    read_program,
 )
+from benchmarks.step_program import lower_train_step
 from benchmarks.topology import ChipSpecification
 from mst_jax.training.config import TrainingOptions
-from mst_jax.training.training_run import plan_run, plan_state, trace_train_step
+from mst_jax.training.sharding import ShardingOptions
+from mst_jax.training.training_run import plan_run, plan_state
 
 GIB = 2**30
 NUM_LISTED = 10
@@ -39,13 +41,14 @@ class StepReport:
         remat: Rematerialization mode.
         model_flops: FLOP of the step as written, without rematerialization; of the
             rounds of clicks one is counted.
-        bytes_accessed: Bytes that the compiler counts, the fast memory included.
-        hbm_bytes: Bytes between HBM and the operations of the main program; those of
-            loops are left out.
+        bytes_accessed: Bytes that the compiler counts, the fast memory included. It
+            counts loops once; the HBM bytes of further iterations are added.
+        hbm_bytes: Bytes between HBM and the operations of the program.
         temporary_bytes: HBM for temporary arrays.
         argument_bytes: HBM for the state and the batch.
         arithmetic_seconds: Time of `model_flops` at the peak.
         memory_seconds: Time of `bytes_accessed` at the bandwidth of HBM.
+        hbm_seconds: Time of `hbm_bytes` at the bandwidth of HBM.
         compile_cpu_seconds: CPU time of the compiler, on all cores.
         collectives: Name -> number and bytes.
     """
@@ -61,6 +64,7 @@ class StepReport:
     argument_bytes: int
     arithmetic_seconds: float
     memory_seconds: float
+    hbm_seconds: float
     compile_cpu_seconds: float
     collectives: dict[str, tuple[int, int]]
 
@@ -73,6 +77,11 @@ class StepReport:
     def mfu_bound(self) -> float:
         """Return the model FLOP utilization of a step that takes the roofline time."""
         return self.arithmetic_seconds / self.roofline_seconds
+
+    @property
+    def hbm_mfu_bound(self) -> float:
+        """Return the bound if the fast memory is as fast as the arithmetic."""
+        return self.arithmetic_seconds / max(self.arithmetic_seconds, self.hbm_seconds)
 
 
 def with_remat_mode(options: TrainingOptions, remat: str) -> TrainingOptions:
@@ -91,8 +100,14 @@ def count_model_flops(options: TrainingOptions) -> float:
     Counted in the program for the CPU before it is optimized: that for TPUs has kernels
     whose operations the compiler does not count.
     """
+    # Without loops, which are counted once.
+    options = dataclasses.replace(
+        options,
+        model={**options.model, "scan": False},
+        sharding=ShardingOptions(),
+    )
     plan = plan_run(with_remat_mode(options, "none"), jax.devices()[:1])
-    lowered = trace_train_step(plan, plan_state(plan)).lower()
+    lowered = lower_train_step(plan, plan_state(plan))
     cost_analysis: Any = lowered.cost_analysis()
     return cost_analysis["flops"]
 
@@ -111,7 +126,7 @@ def compile_step(options: TrainingOptions, devices: list[Any]) -> tuple[Any, flo
         DoesNotFitError: A chip has too little memory.
     """
     plan = plan_run(options, devices)
-    lowered = trace_train_step(plan, plan_state(plan)).lower()
+    lowered = lower_train_step(plan, plan_state(plan))
     cpu_start = time.process_time()
     try:
         compiled = lowered.compile()
@@ -148,8 +163,11 @@ def report_step(
         compile_cpu_seconds: CPU time of the compiler.
     """
     specification, peak = limits
-    program_text = compiled.as_text()
+    program = read_program(compiled.as_text())
+    traffic = hbm_traffic(program).values()
     bytes_accessed = compiled.cost_analysis()["bytes accessed"]
+    bytes_accessed += sum((num_runs - 1) * size for num_runs, size in traffic)
+    hbm_bytes = sum(num_runs * size for num_runs, size in traffic)
     memory = compiled.memory_analysis()
     return StepReport(
         topology=topology,
@@ -158,13 +176,14 @@ def report_step(
         remat=remat_mode(options),
         model_flops=model_flops,
         bytes_accessed=bytes_accessed,
-        hbm_bytes=sum(hbm_traffic(read_instructions(program_text)).values()),
+        hbm_bytes=hbm_bytes,
         temporary_bytes=memory.temp_size_in_bytes,
         argument_bytes=memory.argument_size_in_bytes,
         arithmetic_seconds=model_flops / peak,
         memory_seconds=bytes_accessed / specification.hbm_bytes_per_second,
+        hbm_seconds=hbm_bytes / specification.hbm_bytes_per_second,
         compile_cpu_seconds=compile_cpu_seconds,
-        collectives=count_collectives(program_text),
+        collectives=count_collectives(program),
     )
 
 
@@ -190,28 +209,32 @@ def format_report(report: StepReport, specification: ChipSpecification) -> str:
             f"  arithmetic            {report.arithmetic_seconds * 1e3:.1f} ms",
             f"  memory                {report.memory_seconds * 1e3:.1f} ms",
             f"  roofline time         {report.roofline_seconds * 1e3:.1f} ms",
-            f"  MFU at most           {report.mfu_bound:.1%}",
+            f"  MFU at most           {report.mfu_bound:.1%}, by the HBM traffic "
+            f"{report.hbm_mfu_bound:.1%}",
             f"  collectives           {collectives or 'none'}",
             f"  compiler's CPU time   {report.compile_cpu_seconds:.0f} s",
         )
     )
 
 
-def format_largest(instructions: list[Instruction]) -> str:
-    """Return the largest arrays of the main program and its operations' traffic.
+def format_largest(program: Program) -> str:
+    """Return the largest arrays of a program and its operations' traffic.
 
     Args:
-        instructions: Instructions of the main program.
+        program: The program.
     """
-    by_name = {item.name: item for item in instructions}
-    traffic = hbm_traffic(instructions)
-    # Asynchronous operations and loops return their operands again.
+    traffic = {
+        name: num_runs * size for name, (num_runs, size) in hbm_traffic(program).items()
+    }
+    by_name = {
+        name: item
+        for computation in program.computations.values()
+        for name, item in computation.items()
+        if name in traffic
+    }
+    # Asynchronous operations return their operands again.
     made_arrays = [
-        item
-        for item in instructions
-        if item.name in traffic
-        and item.operation != "while"
-        and not item.operation.endswith("-start")
+        item for item in by_name.values() if not item.operation.endswith("-start")
     ]
     largest = sorted(made_arrays, key=lambda item: -item.hbm_bytes)[:NUM_LISTED]
     busiest = sorted(traffic, key=lambda name: -traffic[name])[:NUM_LISTED]

@@ -4,7 +4,7 @@ python -m benchmarks.tpu configs/sbd.py:model=mst --topology v5e:2x4 --batch 32 
 
 The compiler of the package libtpu (`pip install 'mst_jax[tpu-compile]'`) needs no TPU. A
 full-size step takes it minutes. Bytes accessed are the compiler's count; HBM traffic
-leaves out what stays in the fast memory, and loops. The times are lower bounds: peak and
+leaves out what stays in the fast memory. The times are lower bounds: peak and
 bandwidth of the chip, without waiting. `--cuda` only lowers the step for NVIDIA GPUs.
 Further flags change the config. The exit code is 1 if the step does not fit.
 """
@@ -19,7 +19,8 @@ from typing import Any
 
 import jax
 
-from benchmarks.compiled_text import read_instructions
+from benchmarks.compiled_text import read_program
+from benchmarks.step_program import trace_train_step
 from benchmarks.step_report import (
     DoesNotFitError,
     StepReport,
@@ -35,11 +36,12 @@ from mst_jax.extras import exit_with_error
 from mst_jax.layers.remat import REMAT_MODES
 from mst_jax.training.config import TrainingOptions, check_config, read_config
 from mst_jax.training.sharding import MESH_AXES, ShardingOptions
-from mst_jax.training.training_run import plan_run, plan_state, trace_train_step
+from mst_jax.training.training_run import plan_run, plan_state
 
 SHARDINGS = {
     "replicated": ShardingOptions(),
     "fsdp": ShardingOptions(rules=((".*", MESH_AXES),)),
+    "pmap": ShardingOptions(transform="pmap"),
 }
 """Name on the command line -> placement of the state."""
 
@@ -149,7 +151,7 @@ def print_tpu_limits(options: TrainingOptions, flags: argparse.Namespace) -> Non
         if flags.hlo:
             Path(flags.hlo).write_text(compiled.as_text())
         if not flags.search:
-            print(format_largest(read_instructions(compiled.as_text())))
+            print(format_largest(read_program(compiled.as_text())))
         return report
 
     if flags.search:

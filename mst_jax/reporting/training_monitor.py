@@ -209,10 +209,7 @@ class TrainingMonitor:
         """Count the FLOP of a training step."""
         global_batch = sharding.shard_batch(self._plan.layout, batch)
         self._step_flops = telemetry.count_step_flops(
-            self._train_step,
-            state,
-            global_batch,
-            grad_accum_steps=self._plan.options.grad_accum_steps,
+            self._train_step, state, global_batch
         )
 
     def _draw_images(self, step: int, state: TrainState, batch: HostBatch) -> None:

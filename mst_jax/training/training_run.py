@@ -209,12 +209,15 @@ def compile_step(
     """
     if layout.transform == "pmap":
         # The state is whole on each device; gradients are summed inside the step.
+        devices: list[Any] = list(layout.mesh.devices.flat)  # pyright: ignore[reportAttributeAccessIssue]
         return jax.pmap(
             train_step,
             axis_name=BATCH_AXIS,
             in_axes=(None, 0),
             out_axes=None,
             donate_argnums=0,
+            # Those of a topology; `pmap` finds the devices of this process itself.
+            devices=None if devices[0] in jax.devices() else devices,
         )
 
     def step_with_gathered_params(state: TrainState, batch: Batch) -> tuple:
@@ -229,40 +232,6 @@ def compile_step(
         out_shardings=(shardings, layout.replicated),
         donate_argnums=0,
     )
-
-
-def trace_train_step(plan: RunPlan, state_plan: StatePlan) -> jax.stages.Traced:
-    """Trace the step of a run from the shapes of its arguments; nothing is computed.
-
-    Args:
-        plan: Plan of the run.
-        state_plan: Plan of its first state.
-
-    Returns:
-        The step. Its `lower` and `compile` need no device that the run has: they work
-        for other platforms and for the devices of a topology.
-    """
-    options, layout = plan.options, plan.layout
-    train_step: Any = compile_step(layout, plan.train_step, state_plan.shardings)
-    image_shape = (options.batch, options.crop, options.crop)
-    if layout.transform == "pmap":
-        num_devices = layout.mesh.size
-        image_shape = (num_devices, options.batch // num_devices, *image_shape[1:])
-
-    def shape_of(dtype: Any, *channels: int) -> Any:
-        shape = (*image_shape, *channels)
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=layout.batch_sharded)
-
-    masks = [shape_of(jnp.bool_) for _ in ("target", "valid", "others")]
-    batch = Batch(shape_of(jnp.uint8, 3), *masks)
-    state = jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(
-            leaf.shape, leaf.dtype, sharding=sharding
-        ),
-        state_plan.shapes,
-        state_plan.shardings,
-    )
-    return train_step.trace(state, batch)
 
 
 def example_inputs(crop: int) -> tuple[jax.Array, Clicks, jax.Array]:

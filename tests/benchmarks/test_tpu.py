@@ -66,8 +66,10 @@ def test_roofline_is_the_longer_time():
         fake_report(with_remat_mode(check_config(get_config()), "none")),
         arithmetic_seconds=1.0,
         memory_seconds=4.0,
+        hbm_seconds=2.0,
     )
     assert (report.roofline_seconds, report.mfu_bound) == (4.0, 0.25)
+    assert report.hbm_mfu_bound == 0.5
     report = dataclasses.replace(report, memory_seconds=0.5)
     assert (report.roofline_seconds, report.mfu_bound) == (1.0, 1.0)
 

@@ -77,8 +77,46 @@ def test_flops_of_a_product_are_counted_without_compiling_again():
     compile_events.clear()
     flops = telemetry.count_step_flops(product, x, y)
     assert not compile_events
-    assert 2 * 8 * 16 * 32 <= flops <= 1.2 * 2 * 8 * 16 * 32
-    assert telemetry.count_step_flops(product, x, y, grad_accum_steps=3) == 3 * flops
+    assert flops == 2 * 8 * 16 * 32 / jax.device_count()
+
+
+def flops_of(function, *shapes):
+    """FLOP of a function, all devices together."""
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    flops = telemetry.count_step_flops(jax.jit(function), *arrays)
+    return flops * jax.device_count()
+
+
+def test_flops_of_loops_kernels_and_gradients():
+    product = 2 * 4**3
+
+    def scan_products(x):
+        return jax.lax.scan(lambda x, _: (x @ x, None), x, length=5)[0]
+
+    def one_or_two_products(x):
+        return jax.lax.cond(x.sum() > 0, lambda x: x @ x, lambda x: x @ x @ x, x)
+
+    assert flops_of(scan_products, (4, 4)) == 5 * product
+    assert flops_of(one_or_two_products, (4, 4)) == 2 * product
+    gradient = jax.grad(lambda x: scan_products(x).sum())
+    assert flops_of(gradient, (4, 4)) == 15 * product
+    recomputed = jax.grad(jax.checkpoint(lambda x: jnp.sin(x @ x @ x).sum()))
+    assert flops_of(recomputed, (4, 4)) == 8 * product
+
+
+def test_flops_of_a_strided_convolution_and_its_gradients():
+    def convolve(image, kernel):
+        return jax.lax.conv_general_dilated(
+            *(image, kernel, (2, 2), "VALID"),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        ).sum()
+
+    shapes = (1, 8, 8, 3), (2, 2, 3, 5)
+    forward = 2 * 4 * 4 * 5 * (2 * 2 * 3)
+    assert flops_of(convolve, *shapes) == forward
+    # Each gradient has as many products as the convolution.
+    gradients = jax.value_and_grad(convolve, (0, 1))
+    assert flops_of(gradients, *shapes) == 3 * forward
 
 
 def test_mfu_is_the_fraction_of_the_peak(monkeypatch):

@@ -3,11 +3,13 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mst_jax.backbones.block_loop import TOKEN_SELECTION_KEY, run_in_loops
 from mst_jax.layers.attention import MultiHeadAttention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
@@ -79,6 +81,7 @@ class ViT(nn.Module):
             for each index, such as `TokenSelection`.
         dtype: Compute dtype of the matrix products.
         remat: What a block recomputes in the backward pass, see `layers.remat`.
+        scan: Whether equal blocks are the body of a loop, see `run_in_loops`.
     """
 
     depth: int
@@ -89,6 +92,7 @@ class ViT(nn.Module):
     insertions: tuple[nn.Module, ...] = ()
     dtype: DTypeLike = jnp.float32
     remat: str = "none"
+    scan: bool = False
 
     @nn.compact
     def __call__(
@@ -106,7 +110,8 @@ class ViT(nn.Module):
             insertion returned.
         """
         insertion_of_block = dict(zip(self.insert_at, self.insertions, strict=True))
-        block_class = with_remat(TransformerBlock, self.remat)
+        if self.scan and not self.is_initializing():
+            return self._run_blocks_in_loops(grid, multi_scale)
         selections = []
         for index in range(self.depth):
             # 1. Token selection, if it is inserted here.
@@ -115,13 +120,37 @@ class ViT(nn.Module):
                     grid, multi_scale
                 )
                 selections.append(selection)
-            # 2. The block itself; the last one of each group attends globally.
-            is_global = (index + 1) % self.global_every == 0
-            transformer_block = block_class(
-                self.num_heads,
-                0 if is_global else self.window_size,
-                self.dtype,
-                name=f"block{index}",
-            )
-            grid = transformer_block(grid)
+            # 2. The block itself.
+            grid = self._make_block(index, name=f"block{index}")(grid)
         return grid, tuple(selections)
+
+    def _make_block(self, index: int, **module_fields: Any) -> nn.Module:
+        """Make a block; the last one of each group attends globally."""
+        is_global = (index + 1) % self.global_every == 0
+        block_class = with_remat(TransformerBlock, self.remat, in_loop=self.scan)
+        window_size = 0 if is_global else self.window_size
+        return block_class(self.num_heads, window_size, self.dtype, **module_fields)
+
+    def _run_blocks_in_loops(
+        self, grid: Float[Array, "b h w c"], multi_scale: Any
+    ) -> tuple[Float[Array, "b h w c"], tuple[Any, ...]]:
+        """Do what `__call__` does, with modules outside of this one."""
+        params = self.variables["params"]
+        insertion_keys: Any = [None] * len(self.insertions)
+        if self.insertions and self.has_rng(TOKEN_SELECTION_KEY):
+            insertion_keys = jax.random.split(
+                self.make_rng(TOKEN_SELECTION_KEY), len(self.insertions)
+            )
+        # A module without parent applies the parameters of any layer.
+        modules: list[tuple[nn.Module | None, nn.Module]] = [
+            (None, self._make_block(index, parent=None)) for index in range(self.depth)
+        ]
+        layer_params: list[tuple[Any, Any]] = [
+            (None, params[f"block{index}"]) for index in range(self.depth)
+        ]
+        for number, index in enumerate(self.insert_at):
+            insertion = self.insertions[number].clone(parent=None, name=None)
+            insertion_params = params[f"insertions_{number}"], insertion_keys[number]
+            modules[index] = insertion, modules[index][1]
+            layer_params[index] = insertion_params, layer_params[index][1]
+        return run_in_loops(modules, layer_params, grid, multi_scale, dtype=self.dtype)

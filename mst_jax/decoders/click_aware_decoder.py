@@ -1,5 +1,9 @@
 """Click-aware mask decoder: learned queries predict masks, merged into one."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,17 +15,19 @@ from mst_jax.decoders.query_attention_mask import (
     downsample_click_disks,
     query_attention_mask,
 )
+from mst_jax.decoders.query_predictions import (
+    QueryPredictionHeads,
+    merge_predictions,
+    predict_mask_logits,
+)
 from mst_jax.geometry.resize import resize_pixel_centers
 from mst_jax.layers.attention import MultiHeadAttention
-from mst_jax.layers.dense import Dense
+from mst_jax.layers.layer_loop import shortest_period, stack_parameters
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import PYTORCH_EPS, LayerNorm
 from mst_jax.layers.position_embedding import sine_position_embedding
 from mst_jax.layers.remat import with_remat
 from mst_jax.structs import QueryOutputs
-
-# Masks and their weights decide the result: float32 products on every device.
-FULL_PRECISION = jax.lax.Precision.HIGHEST
 
 
 class QueryDecoderLayer(nn.Module):
@@ -82,77 +88,6 @@ class QueryDecoderLayer(nn.Module):
         return LayerNorm(PYTORCH_EPS, name="mlp_norm")(queries + update)
 
 
-class QueryPredictionHeads(nn.Module):
-    """Class logits and mask embedding of each query; all of it is float32.
-
-    Attributes:
-        num_features: Number of channels of the mask features.
-    """
-
-    num_features: int
-
-    @nn.compact
-    def __call__(
-        self, queries: Float[Array, "b q c"]
-    ) -> tuple[Float[Array, "b q 2"], Float[Array, "b q d"]]:
-        """Predict from the queries of any layer.
-
-        Args:
-            queries: [b q c] content of the queries.
-
-        Returns:
-            [b q 2] class logits (not the clicked object, the clicked object), and
-            [b q d] mask embeddings for `predict_mask_logits`.
-        """
-        x = LayerNorm(PYTORCH_EPS, name="norm")(queries)
-        class_logits = Dense(2, name="class")(x)
-        # A perceptron of three layers makes the mask embedding.
-        for index in range(2):
-            x = nn.relu(Dense(x.shape[-1], name=f"mask{index}")(x))
-        return class_logits, Dense(self.num_features, name="mask2")(x)
-
-
-def predict_mask_logits(
-    mask_embeddings: Float[Array, "b *q d"], features: Float[Array, "b h w d"]
-) -> Float[Array, "b *q h w"]:
-    """Compute mask logits: the dot product of mask embedding and mask feature.
-
-    Args:
-        mask_embeddings: [b *q d] embeddings of the queries.
-        features: [b h w d] mask features.
-
-    Returns:
-        [b *q h w] logits of the mask of each query.
-    """
-    return jnp.einsum(
-        "b...d,bhwd->b...hw", mask_embeddings, features, precision=FULL_PRECISION
-    )
-
-
-def merge_query_masks(
-    class_logits: Float[Array, "*b q 2"], mask_logits: Float[Array, "*b q h w"]
-) -> Float[Array, "*b h w"]:
-    """Sum the mask logits of the queries, weighted by the probability of a click.
-
-    Source: Lin et al., AdaptiveClick, as released: the sum over queries of
-    sigmoid(logit of class 1) x mask logits; no softmax over classes or queries.
-
-    Args:
-        class_logits: [b q 2] class logits: not the clicked object, the clicked object.
-        mask_logits: [b q h w] mask logits of the queries.
-
-    Returns:
-        [b h w] float32 logits of the merged mask.
-    """
-    query_weight = jax.nn.sigmoid(class_logits[..., 1].astype(jnp.float32))
-    return jnp.einsum(
-        "...q,...qhw->...hw",
-        query_weight,
-        mask_logits.astype(jnp.float32),
-        precision=FULL_PRECISION,
-    )
-
-
 def _level_keys_and_values(
     level: Float[Array, "b i j c"], level_vector: Float[Array, " c"]
 ) -> tuple[Float[Array, "b m c"], Float[Array, "b m c"]]:
@@ -181,6 +116,8 @@ class ClickAwareMaskDecoder(nn.Module):
         dtype: Compute dtype of the matrix products; queries, norms, prediction heads
             and softmax are float32.
         remat: What a layer recomputes in the backward pass, see `layers.remat`.
+        scan: Whether groups of equal layers are the body of a loop, which is compiled
+            once.
     """
 
     num_queries: int = 10
@@ -190,6 +127,7 @@ class ClickAwareMaskDecoder(nn.Module):
     attend_to_clicks: bool = True
     dtype: DTypeLike = jnp.float32
     remat: str = "none"
+    scan: bool = False
 
     @nn.compact
     def __call__(
@@ -242,46 +180,88 @@ class ClickAwareMaskDecoder(nn.Module):
         # A resized mask equals the product with resized features. These are resized once
         # for each level, and no mask of full size is computed for the attention masks.
         level_features = [resize_pixel_centers(features, *size) for size in level_sizes]
+
         # 4. Decoder layers. Each attends to the cells that its attention mask allows,
         # computed from the predictions before it, and predicts again.
-        layer_class = with_remat(QueryDecoderLayer, self.remat)
-        for index in range(self.num_layers):
-            level_index = index % len(levels)
-            class_logits, mask_embeddings = layer_predictions[-1]
+        def run_layer(level_index: int, layer: Any, heads: Any, carry: Any) -> Any:
+            queries, (class_logits, mask_embeddings) = carry
             own_masks = predict_mask_logits(
                 mask_embeddings, level_features[level_index]
             )
             may_attend = query_attention_mask(
                 own_masks, class_logits, clicked_cells[level_index]
             )
-            decoder_layer = layer_class(
-                self.num_heads, self.mlp_hidden, self.dtype, name=f"layer{index}"
-            )
-            queries = decoder_layer(
+            queries = layer(
                 queries,
                 query_positions,
                 *keys_and_values[level_index],
                 blocked=rearrange(~may_attend, "b q i j -> b q (i j)"),
             )
-            layer_predictions.append(predict_from_queries(queries))
-        return _merge_predictions(layer_predictions, features)
+            return queries, heads(queries)
 
+        carry = queries, layer_predictions[0]
+        if self.scan and not self.is_initializing():
+            layer_predictions += self._run_loop(run_layer, carry, len(levels))
+        else:
+            for index in range(self.num_layers):
+                layer = self._make_layer(name=f"layer{index}")
+                carry = run_layer(
+                    index % len(levels), layer, predict_from_queries, carry
+                )
+                layer_predictions.append(carry[1])
+        return merge_predictions(layer_predictions, features)
 
-def _merge_predictions(
-    layer_predictions: list[tuple[Float[Array, "b q 2"], Float[Array, "b q d"]]],
-    features: Float[Array, "b h4 w4 d"],
-) -> tuple[Float[Array, "b h4 w4"], QueryOutputs]:
-    """Return the merged mask of the last predictions, and all predictions at full size.
+    def _make_layer(self, **module_fields: Any) -> nn.Module:
+        """Make a decoder layer."""
+        layer_class = with_remat(QueryDecoderLayer, self.remat, in_loop=self.scan)
+        return layer_class(self.num_heads, self.mlp_hidden, self.dtype, **module_fields)
 
-    One product computes the masks of all predictions, so that the gradient of the
-    features is one product as well. The masks of the last predictions are computed
-    separately: at inference only these are used, and the compiler removes the others.
-    """
-    class_logits, mask_embeddings = (
-        jnp.stack(layer_arrays, 1)
-        for layer_arrays in zip(*layer_predictions, strict=True)
-    )
-    last_masks = predict_mask_logits(mask_embeddings[:, -1], features)
-    merged_logits = merge_query_masks(class_logits[:, -1], last_masks)
-    all_masks = predict_mask_logits(mask_embeddings, features)
-    return merged_logits, QueryOutputs(class_logits, all_masks)
+    def _run_loop(
+        self, run_layer: Callable[..., Any], carry: Any, num_levels: int
+    ) -> list[Any]:
+        """Run the layers as a loop over groups that attend to each level once.
+
+        Args:
+            run_layer: (level index, layer, prediction heads, carry) -> carry.
+            carry: Queries and their predictions.
+            num_levels: Number of levels.
+
+        Returns:
+            The predictions after each layer.
+        """
+        params = self.variables["params"]
+        level_indices = [index % num_levels for index in range(self.num_layers)]
+        group_size = shortest_period(level_indices)
+        stacked_params = [
+            stack_parameters(
+                [
+                    params[f"layer{index}"]
+                    for index in range(offset, self.num_layers, group_size)
+                ],
+                self.dtype,
+            )
+            for offset in range(group_size)
+        ]
+        # Modules without parents apply the parameters of any layer.
+        layer = self._make_layer(parent=None)
+        heads = QueryPredictionHeads(carry[1][1].shape[-1], parent=None)
+        predict_from_queries = partial(heads.apply, {"params": params["heads"]})
+
+        def run_group(carry: Any, group_params: list[Any]) -> tuple[Any, list[Any]]:
+            predictions = []
+            for level_index, layer_params in enumerate(group_params):
+                carry = run_layer(
+                    level_index % num_levels,
+                    partial(layer.apply, {"params": layer_params}),
+                    predict_from_queries,
+                    carry,
+                )
+                predictions.append(carry[1])
+            return carry, predictions
+
+        _, stacked_predictions = jax.lax.scan(run_group, carry, stacked_params)
+        return [
+            jax.tree.map(lambda leaf, group=group: leaf[group], group_predictions)
+            for group in range(self.num_layers // group_size)
+            for group_predictions in stacked_predictions
+        ]

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from mst_jax.layers.dense import Dense
+from mst_jax.layers.remat import name_saved_result
 
 LevelSizes = tuple[tuple[int, int], ...]
 """(rows, columns) of each pyramid level, in the order of the list of cells."""
@@ -100,7 +101,8 @@ def sample_levels(
     sampled_values = jax.lax.map(
         jax.checkpoint(_sample_head, prevent_cse=False), head_inputs
     )
-    return rearrange(sampled_values, "a b n d -> b n a d")
+    # A backward pass that computes the layer again does not sample again.
+    return name_saved_result(rearrange(sampled_values, "a b n d -> b n a d"))
 
 
 def _corner_table(

@@ -11,6 +11,7 @@ from einops import einsum, rearrange
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
+from mst_jax.layers.remat import name_saved_result
 from mst_jax.layers.splash_attention import splash_attention
 
 # Kernels are used for this many logits of a head, 512 x 512, or more. Fewer stay in the
@@ -122,7 +123,8 @@ def plain_attention(
         logits = jnp.where(blocked[:, None], jnp.finfo(jnp.float32).min, logits)
     # 2. Attention weights in float32, rounded for the product with the values only.
     weights = jax.nn.softmax(logits).astype(value.dtype)
-    return einsum(weights, value, "b a n m, b a m d -> b n a d")
+    attended_values = einsum(weights, value, "b a n m, b a m d -> b n a d")
+    return name_saved_result(attended_values)
 
 
 def _sharded_splash_attention(

@@ -11,6 +11,8 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 )
 from jaxtyping import Array, Bool, Float
 
+from mst_jax.layers.remat import SAVED_NAME
+
 # The kernel computes blocks of this many queries and keys at most, in multiples of the
 # lanes of a TPU.
 MAX_BLOCK_SIZE = 1024
@@ -100,5 +102,6 @@ def _make_kernel(
             block_kv_dkv_compute=key_block,
             use_fused_bwd_kernel=True,
         ),
+        residual_checkpoint_name=SAVED_NAME,
         interpret=interpret,
     )

@@ -48,6 +48,7 @@ def make_query_decoder(
     mask_decoder: Mapping[str, Any] | None,
     dtype: str,
     remat: str,
+    scan: bool,
 ) -> tuple[PixelDecoder, ClickAwareMaskDecoder]:
     """Make the neck and the decoder, both of the size's decoder width.
 
@@ -57,6 +58,7 @@ def make_query_decoder(
         mask_decoder: New values for fields of `ClickAwareMaskDecoder`; None: no changes.
         dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
         remat: What the backward pass recomputes, see `layers.remat`.
+        scan: Whether equal layers of both are the body of a loop.
 
     Returns:
         The pixel decoder, which is the neck, and the mask decoder.
@@ -73,6 +75,7 @@ def make_query_decoder(
         pyramid=SimplePyramid(size_config.pyramid_widths, compute_dtype),
         dtype=compute_dtype,
         remat=remat,
+        scan=scan,
     )
     # 2. The mask decoder; its queries have the width of the cells.
     decoder = _module_from_block(
@@ -81,6 +84,7 @@ def make_query_decoder(
         {"mlp_hidden": 8 * width, **(mask_decoder or {})},
         dtype=compute_dtype,
         remat=remat,
+        scan=scan,
     )
     # 3. Check the divisors here, where an error can name the keys of the config.
     for divisor_name, divisor in (
@@ -132,6 +136,7 @@ def adaptiveclick(
     mask_decoder: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     remat: str = "none",
+    scan: bool = False,
     **size_changes: int | Sequence[int],
 ) -> ClickModel:
     """Build a plain ViT with a deformable pixel decoder and click-aware queries.
@@ -150,6 +155,8 @@ def adaptiveclick(
         dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
         remat: What the backward pass recomputes to save memory: "none", "products" or
             "blocks", see `layers.remat`.
+        scan: Whether equal blocks of the ViT, and equal layers of both decoders, are the
+            body of a loop, which is compiled once, see `backbones.block_loop`.
         **size_changes: New values for fields of `ViTSize`, such as `depth`.
 
     Returns:
@@ -161,7 +168,7 @@ def adaptiveclick(
     # The encoder of SimpleClick.
     size_config = get_wide_vit_size(size, **size_changes)
     embed, backbone = make_encoder(
-        size_config, crop=crop, window=window, dtype=dtype, remat=remat
+        size_config, crop=crop, window=window, dtype=dtype, remat=remat, scan=scan
     )
     # Pixel decoder and mask decoder instead of pyramid and MLP head.
     neck, decoder = make_query_decoder(
@@ -170,5 +177,6 @@ def adaptiveclick(
         mask_decoder=mask_decoder,
         dtype=dtype,
         remat=remat,
+        scan=scan,
     )
     return ClickModel(embed=embed, backbone=backbone, neck=neck, decoder=decoder)

@@ -32,7 +32,7 @@ FIELD_ARGUMENTS: dict[str, type] = {
 }
 
 # Fields of the two modules that no config sets.
-MODULE_FIELDS = ("parent", "name", "pyramid", "dtype", "remat")
+MODULE_FIELDS = ("parent", "name", "pyramid", "dtype", "remat", "scan")
 
 
 def build(name: str, **options: Any) -> ClickModel:

@@ -34,6 +34,7 @@ def make_encoder(
     insert_at: tuple[int, ...] = (),
     insertions: tuple[nn.Module, ...] = (),
     remat: str = "none",
+    scan: bool = False,
 ) -> tuple[ClickEmbed, ViT]:
     """Make the embedding and the ViT of a size.
 
@@ -46,6 +47,7 @@ def make_encoder(
         insertions: Modules called between blocks, such as `TokenSelection`. If there are
             any, the embedding returns multi-scale tokens for them.
         remat: What a block recomputes in the backward pass, see `layers.remat`.
+        scan: Whether equal blocks are the body of a loop, see `backbones.block_loop`.
 
     Returns:
         The embedding and the ViT.
@@ -79,5 +81,6 @@ def make_encoder(
         insertions=insertions,
         dtype=parse_compute_dtype(dtype),
         remat=remat,
+        scan=scan,
     )
     return embed, backbone

@@ -147,6 +147,7 @@ def make_mst_encoder(
     crop: int,
     dtype: str,
     remat: str,
+    scan: bool,
 ) -> tuple[ClickEmbed, ViT]:
     """Make the embedding and a ViT of global attention with token selections.
 
@@ -156,6 +157,7 @@ def make_mst_encoder(
         crop: Side in pixels of the square image whose grid the learned positions have.
         dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
         remat: What the backward pass recomputes, see `layers.remat`.
+        scan: Whether equal blocks are the body of a loop.
 
     Returns:
         The embedding, which returns multi-scale tokens, and the ViT.
@@ -182,7 +184,7 @@ def make_mst_encoder(
     selection_fields = dataclasses.asdict(release_fields)
     # It says where a module stands, not what it computes.
     del selection_fields["insert_first"]
-    selection_class = with_remat(TokenSelection, remat)
+    selection_class = with_remat(TokenSelection, remat, in_loop=scan)
     insertions = tuple(
         selection_class(
             patch_size=size_config.patch_size,
@@ -201,6 +203,7 @@ def make_mst_encoder(
         insert_at=insert_at,
         insertions=insertions,
         remat=remat,
+        scan=scan,
     )
 
 
@@ -215,6 +218,7 @@ def mst(
     dropout: float = 0.1,
     dtype: str = "float32",
     remat: str = "none",
+    scan: bool = False,
     **size_changes: int | Sequence[int],
 ) -> ClickModel:
     """Build a ViT with token selection, a simple feature pyramid and an MLP head.
@@ -236,6 +240,8 @@ def mst(
         dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
         remat: What the backward pass recomputes to save memory: "none", "products" or
             "blocks", see `layers.remat`.
+        scan: Whether equal blocks of the ViT are the body of a loop, which is compiled
+            once, see `backbones.block_loop`.
         **size_changes: New values for fields of `ViTSize`, such as `depth`.
 
     Returns:
@@ -249,7 +255,12 @@ def mst(
     # 2. The encoder with token selections.
     insertion_options = InsertionOptions(release, insert_every, top_k, selection)
     embed, backbone = make_mst_encoder(
-        size_config, insertion_options, crop=crop, dtype=dtype, remat=remat
+        size_config,
+        insertion_options,
+        crop=crop,
+        dtype=dtype,
+        remat=remat,
+        scan=scan,
     )
     # 3. Neck and decoder as in SimpleClick.
     compute_dtype = parse_compute_dtype(dtype)

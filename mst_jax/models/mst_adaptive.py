@@ -20,6 +20,7 @@ def mst_adaptive(
     mask_decoder: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     remat: str = "none",
+    scan: bool = False,
     **size_changes: int | Sequence[int],
 ) -> ClickModel:
     """Build a ViT with token selection, a pixel decoder and click-aware queries.
@@ -40,6 +41,8 @@ def mst_adaptive(
         dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
         remat: What the backward pass recomputes to save memory: "none", "products" or
             "blocks", see `layers.remat`.
+        scan: Whether equal blocks of the ViT, and equal layers of both decoders, are the
+            body of a loop, which is compiled once, see `backbones.block_loop`.
         **size_changes: New values for fields of `ViTSize`, such as `depth`.
 
     Returns:
@@ -54,7 +57,12 @@ def mst_adaptive(
     # The encoder of MST.
     insertion_options = InsertionOptions(release, insert_every, top_k, selection)
     embed, backbone = make_mst_encoder(
-        size_config, insertion_options, crop=crop, dtype=dtype, remat=remat
+        size_config,
+        insertion_options,
+        crop=crop,
+        dtype=dtype,
+        remat=remat,
+        scan=scan,
     )
     # The neck and the decoder of AdaptiveClick.
     neck, decoder = make_query_decoder(
@@ -63,5 +71,6 @@ def mst_adaptive(
         mask_decoder=mask_decoder,
         dtype=dtype,
         remat=remat,
+        scan=scan,
     )
     return ClickModel(embed=embed, backbone=backbone, neck=neck, decoder=decoder)

@@ -26,7 +26,7 @@ def published_parameter_mapping(
     Raises:
         ValueError: No published program computes what this model does.
     """
-    # Dropout, dtype and rematerialization change no parameter and need no check.
+    # Dropout, dtype, rematerialization and scan change no parameter and need no check.
     name = model_config["name"]
     depth, width = module.backbone.depth, module.embed.width
     if name == "simpleclick":

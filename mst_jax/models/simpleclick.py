@@ -17,6 +17,7 @@ def simpleclick(
     dropout: float = 0.1,
     dtype: str = "float32",
     remat: str = "none",
+    scan: bool = False,
     **size_changes: int | Sequence[int],
 ) -> ClickModel:
     """Build a plain ViT with window attention, a simple feature pyramid and an MLP head.
@@ -31,6 +32,8 @@ def simpleclick(
         dtype: Compute dtype of the matrix products, "float32" or "bfloat16".
         remat: What the backward pass recomputes to save memory: "none", "products" or
             "blocks", see `layers.remat`.
+        scan: Whether equal blocks of the ViT are the body of a loop, which is compiled
+            once, see `backbones.block_loop`.
         **size_changes: New values for fields of `ViTSize`, such as `depth`.
 
     Returns:
@@ -41,7 +44,7 @@ def simpleclick(
     """
     size_config = get_vit_size(size, **size_changes)
     embed, backbone = make_encoder(
-        size_config, crop=crop, window=window, dtype=dtype, remat=remat
+        size_config, crop=crop, window=window, dtype=dtype, remat=remat, scan=scan
     )
     # Neck and decoder have the widths of the same size.
     compute_dtype = parse_compute_dtype(dtype)

@@ -1,6 +1,9 @@
 """Pixel decoder: a deformable encoder over pyramid levels, and the mask features."""
 
+from typing import Any
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jax.typing import DTypeLike
@@ -14,6 +17,7 @@ from mst_jax.layers.deformable_attention import (
     split_levels,
 )
 from mst_jax.layers.dense import Dense
+from mst_jax.layers.layer_loop import stack_parameters
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import PYTORCH_EPS, GroupNorm, LayerNorm
 from mst_jax.layers.position_embedding import sine_position_embedding
@@ -89,6 +93,7 @@ class PixelDecoder(nn.Module):
             weights and softmax are float32.
         remat: What an encoder layer recomputes in the backward pass, see
             `layers.remat`.
+        scan: Whether the encoder layers are the body of a loop, which is compiled once.
     """
 
     pyramid: nn.Module
@@ -100,6 +105,7 @@ class PixelDecoder(nn.Module):
     num_groups: int = 32
     dtype: DTypeLike = jnp.float32
     remat: str = "none"
+    scan: bool = False
 
     @nn.compact
     def __call__(
@@ -124,19 +130,12 @@ class PixelDecoder(nn.Module):
         flat_levels = [rearrange(level, "b i j c -> b (i j) c") for level in levels]
         cells = jnp.concatenate(flat_levels, axis=1)
         position_embedding = self._embed_positions(level_sizes).astype(cells.dtype)
-        # Argument 3 of the layer's call, the level sizes, holds no arrays.
-        layer_class = with_remat(
-            DeformableEncoderLayer, self.remat, static_argnums=(3,)
-        )
-        for index in range(self.num_layers):
-            encoder_layer = layer_class(
-                self.num_heads,
-                self.num_points,
-                self.mlp_hidden,
-                self.dtype,
-                name=f"layer{index}",
-            )
-            cells = encoder_layer(cells, position_embedding, level_sizes)
+        if self.scan and not self.is_initializing():
+            cells = self._run_layers_in_loop(cells, position_embedding, level_sizes)
+        else:
+            for index in range(self.num_layers):
+                encoder_layer = self._make_layer(name=f"layer{index}")
+                cells = encoder_layer(cells, position_embedding, level_sizes)
         encoded_levels = split_levels(cells, level_sizes)
         # 3. Mask features: the finest map plus the upsampled 1/8 level, smoothed (FPN).
         finest_map = nn.relu(self._project(finest_map, "in4"))
@@ -148,6 +147,46 @@ class PixelDecoder(nn.Module):
         features = nn.relu(GroupNorm(self.num_groups, name="smooth_norm")(features))
         project_features = Dense(self.width, dtype=self.dtype, name="features")
         return project_features(features), encoded_levels
+
+    def _make_layer(self, **module_fields: Any) -> nn.Module:
+        """Make an encoder layer."""
+        # Argument 3 of the layer's call, the level sizes, holds no arrays.
+        layer_class = with_remat(
+            DeformableEncoderLayer,
+            self.remat,
+            in_loop=self.scan,
+            static_argnums=(3,),
+        )
+        return layer_class(
+            self.num_heads,
+            self.num_points,
+            self.mlp_hidden,
+            self.dtype,
+            **module_fields,
+        )
+
+    def _run_layers_in_loop(
+        self,
+        cells: Float[Array, "b n c"],
+        position_embedding: Float[Array, "n c"],
+        level_sizes: LevelSizes,
+    ) -> Float[Array, "b n c"]:
+        """Run the encoder layers as a loop over their stacked parameters."""
+        all_params = self.variables["params"]
+        layer_params = [all_params[f"layer{index}"] for index in range(self.num_layers)]
+        # A module without parent applies the parameters of any layer.
+        encoder_layer = self._make_layer(parent=None)
+
+        def run_layer(cells: Array, params: Any) -> tuple[Any, None]:
+            variables = {"params": params}
+            return (
+                encoder_layer.apply(variables, cells, position_embedding, level_sizes),
+                None,
+            )
+
+        # Offsets and weights of the sampling points have float32 kernels.
+        stacked_params = stack_parameters(layer_params, jnp.float32)
+        return jax.lax.scan(run_layer, cells, stacked_params)[0]
 
     def _project(
         self, x: Float[Array, "b h w d"], name: str

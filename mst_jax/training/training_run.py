@@ -209,7 +209,8 @@ def compile_step(
     """
     if layout.transform == "pmap":
         # The state is whole on each device; gradients are summed inside the step.
-        devices: list[Any] = list(layout.mesh.devices.flat)  # pyright: ignore[reportAttributeAccessIssue]
+        mesh: Any = layout.mesh
+        devices = list(mesh.devices.flat)
         return jax.pmap(
             train_step,
             axis_name=BATCH_AXIS,

@@ -22,7 +22,7 @@ LOCK_FILE = ".lock"
 DEVICES_FILE = "devices.json"
 
 # Keys of the model that may change when a run resumes: its parameters stay the same.
-CHANGEABLE_MODEL_KEYS = ("dtype", "remat", "dropout")
+CHANGEABLE_MODEL_KEYS = ("dtype", "remat", "scan", "dropout")
 
 # Keys that may change when a run resumes without changing what it learns.
 HARMLESS_KEYS = (
@@ -38,6 +38,7 @@ HARMLESS_KEYS = (
     "data.data_dir",
     "data.num_workers",
     "model.remat",
+    "model.scan",
 )
 
 # Keys that determine which arrays the optimizer and the moving average have.

@@ -3,10 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.decoders.click_aware_decoder import (
-    ClickAwareMaskDecoder,
-    merge_query_masks,
-)
+from mst_jax.decoders.click_aware_decoder import ClickAwareMaskDecoder
 from mst_jax.decoders.query_attention_mask import (
     downsample_click_disks,
     query_attention_mask,
@@ -254,30 +251,34 @@ def test_published_number_of_parameters():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
 
 
-SURE_LOGIT = 100.0
-
-
-def test_masks_are_weighted_by_the_probability_of_a_click():
-    # The logit of "no click" does not matter; sigmoid(log 3) = 3/4.
-    class_logits = jnp.array(
-        [[5.0, SURE_LOGIT], [5.0, -SURE_LOGIT], [0.0, np.log(3.0)]]
+def test_layers_in_a_loop_give_equal_outputs_and_gradients(decoder_case):
+    _, neck_outputs, disks = decoder_case
+    sizes = NUM_QUERIES, 2 * len(LEVEL_SIZES), NUM_HEADS, MLP_HIDDEN
+    rng = np.random.default_rng(1)
+    shapes = jax.eval_shape(
+        ClickAwareMaskDecoder(*sizes).init, jax.random.key(0), neck_outputs, disks
     )
-    mask_logits = jnp.array([[[1.0, -2.0]], [[50.0, 50.0]], [[4.0, 8.0]]])
-    merged = merge_query_masks(class_logits, mask_logits)
-    np.testing.assert_allclose(merged, [[1.0 + 3.0, -2.0 + 6.0]], rtol=1e-6)
-
-
-def test_order_of_queries_does_not_matter(rng):
-    class_logits = jnp.asarray(rng.normal(size=(2, 5, 2)), jnp.float32)
-    mask_logits = jnp.asarray(rng.normal(size=(2, 5, 3, 4)), jnp.float32)
-    merged = merge_query_masks(class_logits, mask_logits)
-    reversed_merged = merge_query_masks(class_logits[:, ::-1], mask_logits[:, ::-1])
-    np.testing.assert_allclose(reversed_merged, merged, atol=1e-5)
-
-
-def test_merging_raises_bfloat16_to_float32():
-    merged = merge_query_masks(
-        jnp.zeros((1, 3, 2), jnp.bfloat16), jnp.ones((1, 3, 2, 2), jnp.bfloat16)
+    variables = jax.tree.map(
+        lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape), leaf.dtype), shapes
     )
-    assert merged.dtype == jnp.float32
-    np.testing.assert_array_equal(merged, np.full((1, 2, 2), 1.5))
+
+    def value_and_gradient(**options):
+        def loss_of(variables, neck_outputs):
+            decoder = ClickAwareMaskDecoder(*sizes, **options)
+            logits, queries = decoder.apply(variables, neck_outputs, disks)
+            loss = jnp.square(logits).mean() + jnp.square(queries.mask_logits).mean()
+            return loss, queries
+
+        loss_and_gradient = jax.value_and_grad(loss_of, (0, 1), has_aux=True)
+        program = str(jax.make_jaxpr(loss_and_gradient)(variables, neck_outputs))
+        result = jax.jit(loss_and_gradient)(variables, neck_outputs)
+        return result, program.count("dot_general")
+
+    expected, num_products = value_and_gradient()
+    actual, num_loop_products = value_and_gradient(scan=True)
+    assert num_loop_products < 0.9 * num_products
+    for leaf, expected_leaf in zip(
+        jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True
+    ):
+        atol = 1e-5 * max(float(np.abs(expected_leaf).max()), 1e-2)
+        np.testing.assert_allclose(leaf, expected_leaf, rtol=1e-4, atol=atol)

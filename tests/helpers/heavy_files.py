@@ -9,6 +9,7 @@ HEAVY_FILES = (
     "annotation/serving/test_engine.py",
     "annotation/serving/test_program_cache.py",
     "annotation/test_label_studio.py",
+    "backbones/test_block_loop.py",
     "backbones/test_vit.py",
     "benchmarks/test_tpu.py",
     "clicks/test_encode.py",

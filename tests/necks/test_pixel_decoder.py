@@ -210,3 +210,47 @@ def test_published_number_of_parameters():
     smooth = 9 * 256 * 256 + 3 * 256
     expected = projections + 3 * 256 + 4 * layer + smooth + 256 * 256 + 256
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == expected
+
+
+def num_gathers(program):
+    """Number of gathers in a program and its inner programs; bodies of loops once."""
+
+    def is_program(value):
+        return hasattr(value, "eqns")
+
+    return sum(
+        (equation.primitive.name == "gather")
+        + sum(
+            map(
+                num_gathers,
+                filter(
+                    is_program,
+                    jax.tree.leaves(list(equation.params.values()), is_leaf=is_program),
+                ),
+            )
+        )
+        for equation in program.eqns
+    )
+
+
+def test_layers_in_a_loop_give_equal_outputs_and_gradients(decoder_case):
+    grid, params = decoder_case
+
+    def value_and_gradient(module):
+        def loss_of(params, grid):
+            features, levels = module.apply({"params": params}, grid)
+            return jnp.square(features).mean() + jnp.square(levels[0]).mean()
+
+        loss_and_gradient = jax.value_and_grad(loss_of, (0, 1))
+        program = jax.make_jaxpr(loss_and_gradient)(params, grid)
+        return jax.jit(loss_and_gradient)(params, grid), num_gathers(program)
+
+    expected, num_unrolled = value_and_gradient(small_decoder())
+    actual, num_looped = value_and_gradient(small_decoder(scan=True))
+    # The sampled values are stored: a layer samples no more often than without loop.
+    assert num_looped == num_unrolled / SMALL_OPTIONS["num_layers"]
+    for leaf, expected_leaf in zip(
+        jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True
+    ):
+        atol = 1e-5 * max(float(np.abs(expected_leaf).max()), 1e-2)
+        np.testing.assert_allclose(leaf, expected_leaf, rtol=1e-4, atol=atol)

@@ -119,3 +119,11 @@ def test_step_compiles_for_v5e(remat, tmp_path, capsys):
     assert {"all-gather", "all-reduce"} <= report["collectives"].keys()
     printed = capsys.readouterr().out
     assert "fits" in printed and "operations with the most traffic:" in printed
+
+
+@pytest.mark.slow
+def test_pmap_step_compiles_for_v5e(capsys):
+    pytest.importorskip("libtpu")
+    flags = ["--topology", "v5e:2x2", "--batch", "8", "--no-rounds"]
+    tpu.main([CONFIG, *flags, "--sharding", "pmap"])
+    assert "all-reduce" in capsys.readouterr().out

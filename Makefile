@@ -95,8 +95,8 @@ test-fast: $(INSTALLED)
 
 # The same tests with the lowest versions that pyproject.toml allows, on Python 3.11.
 test-lowest: $(INSTALLED)
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --extra all \
-	  --no-header --no-annotate pyproject.toml -o .venv/lowest.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --resolution lowest-direct \
+	  --extra all --no-header --no-annotate pyproject.toml -o .venv/lowest.txt
 	@sh tools/make_environment.sh .venv-lowest $$(tools/find_python.sh 11)
 	$(BIN)/uv pip install --quiet --python .venv-lowest -r .venv/lowest.txt
 	$(BIN)/uv pip install --quiet --python .venv-lowest -c .venv/lowest.txt -e ".[dev]"

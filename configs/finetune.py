@@ -7,7 +7,8 @@ r"""Fine-tune the bundled model `mst-small` on your own images, a few or many.
       --data-dir data --out clicks.json
 
 The first 80 % of the images are trained on, the others are held out for validation.
-docs/own-images.md has the cost and a result.
+docs/own-images.md has the cost and a result. With 10 images or fewer, also pass
+`--config.optimizer.learning_rate=3e-5 --config.optimizer.warmup=10`.
 """
 
 from typing import Any

@@ -68,9 +68,8 @@ def test_onnx_has_the_logits_of_every_recipe(recipe, tmp_path, capsys):
         assert relative_error(logits, expected) < 1e-4
 
 
-@pytest.mark.parametrize(
-    "recipe", [pytest.param("mst", marks=pytest.mark.slow), "adaptiveclick"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["mst", "adaptiveclick"])
 def test_stablehlo_is_loaded_by_jax_alone(recipe, tmp_path):
     model = write_checkpoint(tmp_path / "model", recipe)
     run_command(tmp_path / "model", tmp_path / "a.stablehlo")

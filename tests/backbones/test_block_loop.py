@@ -53,7 +53,10 @@ def grid(rng):
 
 @pytest.mark.parametrize(
     ("insertions", "num_compiled", "remat"),
-    [*(({}, 2, remat) for remat in REMAT_MODES), (INSERTIONS, 3, "none")],
+    [
+        (INSERTIONS, 3, "none"),
+        *(pytest.param({}, 2, mode, marks=pytest.mark.slow) for mode in REMAT_MODES),
+    ],
 )
 def test_loops_give_equal_values_and_gradients(insertions, num_compiled, remat, grid):
     unrolled = ViT(**FIELDS, **insertions)
@@ -71,6 +74,7 @@ def test_loops_give_equal_values_and_gradients(insertions, num_compiled, remat, 
     assert products <= 4 / 3 * num_compiled / 6 * all_products
 
 
+@pytest.mark.slow
 def test_layers_that_do_not_repeat_are_one_group(grid):
     fields = dict(depth=5, num_heads=2, window_size=2, global_every=3)
     variables = jax.jit(ViT(**fields).init)(jax.random.key(0), grid)
@@ -104,6 +108,7 @@ def test_kernels_are_stacked_in_the_compute_dtype(grid):
         assert f"f32[2,{num_blocks},8]" in program
 
 
+@pytest.mark.slow
 def test_models_with_token_selection_are_equal_in_loops():
     options = TINY_MODELS["mst"] | dict(depth=4, insert_every=2)
     module = build("mst", **options)

@@ -251,6 +251,7 @@ def test_published_number_of_parameters():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
 
 
+@pytest.mark.slow
 def test_layers_in_a_loop_give_equal_outputs_and_gradients(decoder_case):
     _, neck_outputs, disks = decoder_case
     sizes = NUM_QUERIES, 2 * len(LEVEL_SIZES), NUM_HEADS, MLP_HIDDEN

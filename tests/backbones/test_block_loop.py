@@ -42,7 +42,8 @@ def assert_close(actual, expected):
     leaves = jax.tree.leaves(expected)
     assert leaves
     for leaf, expected_leaf in zip(jax.tree.leaves(actual), leaves, strict=True):
-        atol = 1e-5 * max(float(np.abs(expected_leaf).max()), 1e-2)
+        # Gradients of key biases are 0 but for rounding errors of about 1e-7.
+        atol = 1e-5 * max(float(np.abs(expected_leaf).max()), 5e-2)
         np.testing.assert_allclose(leaf, expected_leaf, rtol=1e-4, atol=atol)
 
 

@@ -38,7 +38,8 @@ def mean_loss(loss_fn, logits, labels, where, axis_name=None):
         return values.mean()
     total, count = values.sum((-2, -1)), where.sum((-2, -1))
     if axis_name is not None:
-        total, count = jax.lax.psum((total, count), axis_name)
+        # One by one: jax 0.7.2 cannot differentiate the sum of a pair with integers.
+        total, count = jax.lax.psum(total, axis_name), jax.lax.psum(count, axis_name)
     return (total / count).mean()
 
 

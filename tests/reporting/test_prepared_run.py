@@ -1,14 +1,12 @@
 """A run is checked and described before anything is initialized or compiled."""
 
-import jax
 import pytest
 
 from mst_jax.reporting.prepared_run import final_line, prepare_run
 from mst_jax.reporting.training_progress import TrainingProgress
+from tests.helpers.compile_events import compile_events
 from tests.helpers.tiny_config import get_config
 from tests.helpers.tiny_run import draw_scenes
-
-COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
 
 def set_value(config, key, value):
@@ -26,25 +24,18 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def compile_events():
-    """Names of the programs that are compiled while a test runs."""
-    events = []
-
-    def record(name, *_, **__):
-        if name == COMPILE_EVENT:
-            events.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(record)
-    yield events
-    jax.monitoring.unregister_event_duration_listener(record)
+def compiled_programs():
+    """Events of the programs that are compiled while a test runs."""
+    with compile_events() as events:
+        yield events
 
 
 def test_nothing_is_compiled_and_the_lines_are_written(
-    config, tmp_path, capsys, compile_events
+    config, tmp_path, capsys, compiled_programs
 ):
     progress = TrainingProgress(is_shown=True)
     prepared = prepare_run(config, tmp_path / "run", progress, profile="2:4")
-    assert compile_events == []
+    assert compiled_programs == []
     assert prepared.profile_range == (2, 4) and prepared.start is None
     names = [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()]
     assert names[-6:] == ["devices", "data", "model", "start", "batch", "workdir"]
@@ -69,7 +60,7 @@ def test_nothing_is_compiled_and_the_lines_are_written(
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_compiled(
-    config, tmp_path, compile_events, key, value, sentence
+    config, tmp_path, compiled_programs, key, value, sentence
 ):
     with config.unlocked():
         set_value(config, key, value)
@@ -77,7 +68,7 @@ def test_what_is_wrong_is_named_before_anything_is_compiled(
         prepare_run(
             config, tmp_path / "run", TrainingProgress(is_shown=False), profile=None
         )
-    assert compile_events == []
+    assert compiled_programs == []
 
 
 def test_the_last_line_has_the_command_that_evaluates(config):

@@ -2,7 +2,6 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from mst_jax.models.load import TrainedModel, load
 from mst_jax.models.mst import mst
 from tests.helpers.analytic_network import analytic_model
 from tests.helpers.annotation_client import IMAGE, ZOOM
+from tests.helpers.compile_events import compile_events
 from tests.helpers.random_models import random_params
 from tests.helpers.small_checkpoint import write_checkpoint
 
@@ -102,14 +102,7 @@ def test_loaded_mask_is_corrected_as_by_the_predictor(engine):
 
 def test_no_click_waits_for_the_compiler(engine):
     engine.compile_sizes((60, 84))
-    compiled_events = []
-
-    def record_event(name: str, seconds: float, **options: object) -> None:
-        if "backend_compile" in name:
-            compiled_events.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(record_event)
-    try:
+    with compile_events() as events:
         device_images = [
             engine.load_image(np.roll(IMAGE, k, axis=0)) for k in range(11)
         ]
@@ -120,9 +113,10 @@ def test_no_click_waits_for_the_compiler(engine):
                     lambda image: make_clicks(engine, image, clicks), device_images
                 )
             )
-    finally:
-        jax.monitoring.unregister_event_duration_listener(record_event)
-    assert compiled_events == []
+        num_compiled = len(events)
+        # A program that is new shows that the list grows.
+        jax.jit(lambda x: x * 3)(len(IMAGE))
+    assert num_compiled == 0 and len(events) == 1
     for device_image, states in zip(device_images, concurrent_states, strict=True):
         expected_states = make_clicks(engine, device_image, clicks)
         for state, expected in zip(states, expected_states, strict=True):

@@ -19,7 +19,7 @@ from unit import measure_seconds
 
 import mst_jax
 from mst_jax import export
-from mst_jax.exporting.exportable_model import with_compute_dtype
+from mst_jax.models.load import with_compute_dtype
 
 FLAGS_OF_FILE = {
     "network.onnx": (),

@@ -121,3 +121,17 @@ def zoom_changes(options: argparse.Namespace) -> dict[str, Any]:
         flip_tta=options.flip_tta,
         max_growths=options.zoom_max_growths,
     )
+
+
+def add_dtype_flag(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the flag `--dtype` of a command that predicts; without it the value is None.
+
+    Args:
+        parser: Parser or group of flags to add it to.
+    """
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="compute dtype of the matrix products; default: as trained, but on a CPU "
+        "the faster one: bfloat16 with AMX or AVX512-BF16, else float32",
+    )

@@ -73,7 +73,7 @@ def evaluate(options: argparse.Namespace) -> list[Summary]:
     # 1. Everything that can be wrong is checked before the first session.
     check_flags(options)
     earlier_summaries = {path.stem: read_summaries(path) for path in options.compare}
-    model = load_model(options.checkpoint)
+    model = load_model(options.checkpoint, dtype=options.dtype)
     dataset_names = options.dataset.split(",")
     tasks = [make_task(options, model, dataset) for dataset in dataset_names]
     num_training_images = [warn_of_training_images(model, task) for task in tasks]
@@ -81,6 +81,7 @@ def evaluate(options: argparse.Namespace) -> list[Summary]:
     model_settings = {
         "checkpoint": str(options.checkpoint),
         "params_checksum": model_checksum(model),
+        "dtype": getattr(model, "compute_dtype", None),
     }
     log_path = options.out.with_suffix(".jsonl")
     if options.restart:

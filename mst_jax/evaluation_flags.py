@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mst_jax.atomic_io import check_writable
-from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.command_line import CommandParser, add_dtype_flag, add_zoom_flags
 from mst_jax.compilation_cache import add_cache_flag
 from mst_jax.evaluation.evaluation_task import PREFERRED_SPLITS
 from mst_jax.evaluation.simulation import NEVER_STOP
@@ -63,6 +63,7 @@ def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
         "outside the region of interest are dropped; default: as trained",
     )
     add_zoom_flags(flag_group, max_growths=0)
+    add_dtype_flag(flag_group)
     add(
         "--refine-steps",
         type=int,

@@ -20,7 +20,6 @@ from mst_jax.exporting.exportable_model import (
     check_parameter_bytes,
     network_size,
     store_parameters_as_float16,
-    with_compute_dtype,
     with_half_parameters,
 )
 from mst_jax.exporting.exported_model import ONNX_SUFFIX, STABLEHLO_SUFFIX
@@ -37,7 +36,7 @@ from mst_jax.interaction.inference_options import (
     override_zoom,
     zoom_options_of,
 )
-from mst_jax.models.load import load
+from mst_jax.models.load import load, with_compute_dtype
 from mst_jax.models.trained_model import TrainedModel
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130

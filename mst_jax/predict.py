@@ -19,7 +19,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mst_jax.atomic_io import atomic_write, check_writable
-from mst_jax.command_line import CommandParser, add_zoom_flags, zoom_changes
+from mst_jax.command_line import (
+    CommandParser,
+    add_dtype_flag,
+    add_zoom_flags,
+    zoom_changes,
+)
 from mst_jax.compilation_cache import add_cache_flag, enable_compilation_cache
 from mst_jax.data.formats import images
 from mst_jax.exporting.exported_model import load_model
@@ -126,6 +131,7 @@ def make_parser() -> CommandParser:
     )
     add("--tokens", type=Path, help="image with the tokens selected last: PNG or JPEG")
     add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
+    add_dtype_flag(parser)
     add_cache_flag(parser)
     return parser
 
@@ -153,7 +159,7 @@ def predict(options: argparse.Namespace) -> str:
     check_outputs(options)
     image = open_image(options.image)
     # 2. Predict.
-    model = load_model(options.checkpoint)
+    model = load_model(options.checkpoint, dtype=options.dtype)
     zoom = override_zoom(interactive_zoom_of(model), **zoom_changes(options))
     predictor = Predictor(model, zoom=zoom)
     predictor.set_image(image)
@@ -212,7 +218,7 @@ def predict_many(options: argparse.Namespace) -> str:
     for image_clicks in all_clicks:
         print_remarks(image_clicks.path, image_clicks.remarks)
     # 2. Predict and write.
-    model = load_model(options.checkpoint)
+    model = load_model(options.checkpoint, dtype=options.dtype)
     empty_masks = predict_images(
         model,
         override_zoom(interactive_zoom_of(model), **zoom_changes(options)),

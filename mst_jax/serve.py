@@ -166,7 +166,7 @@ def build_app(flags: argparse.Namespace) -> FastAPI:
         check_writable(flags.save / "labels.png")
         save_folder = SaveFolder(flags.save, database)
     # 3. The model; flags take precedence over the options it was trained for.
-    model = load_model(flags.checkpoint)
+    model = load_model(flags.checkpoint, dtype=flags.dtype)
     zoom = override_zoom(
         interactive_zoom_of(model),
         size=flags.zoom,

@@ -60,6 +60,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.heavy)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def models_in_float32():
+    """Let models compute in float32, also on a CPU with fast bfloat16 products."""
+    # Imported here: the hook must be installed first.
+    from mst_jax import compute_dtype
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compute_dtype, "CPU_INFO_FILE", Path(os.devnull))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def default_signals():
     """Restore the default handlers after tests of commands that install their own."""

@@ -16,7 +16,7 @@ LAYERS = (
     {"atomic_io", "name_choices"},
     {
         *("structs", "path_rules", "config_options", "collectives", "command_line"),
-        *("compilation_cache", "extras", "safe_pickle", "geometry"),
+        *("compilation_cache", "compute_dtype", "extras", "safe_pickle", "geometry"),
     },
     {"clicks", "layers", "losses", "data"},
     {"backbones", "tokens", "necks", "decoders", "interaction", "checkpoints"},

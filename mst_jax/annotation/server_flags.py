@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mst_jax.annotation.limits import Limits
 from mst_jax.annotation.middleware import LOOPBACK_HOSTS
-from mst_jax.command_line import CommandParser, add_zoom_flags
+from mst_jax.command_line import CommandParser, add_dtype_flag, add_zoom_flags
 from mst_jax.compilation_cache import CACHE_DIR, add_cache_flag
 from mst_jax.interaction.inference_options import INTERACTIVE_MAX_GROWTHS
 from mst_jax.models.load import DEFAULT_MODEL
@@ -25,6 +25,7 @@ def make_parser() -> CommandParser:
         f"{DEFAULT_MODEL}",
     )
     add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
+    add_dtype_flag(parser)
     _add_file_flags(parser)
     _add_network_flags(parser)
     _add_limit_flags(parser)

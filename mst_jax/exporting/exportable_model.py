@@ -1,7 +1,7 @@
 """Prepare a trained model for export: compute dtype, stored dtype, size of its images."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,27 +9,12 @@ import numpy as np
 
 from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.interaction.zoom_predict import ClickModelFn
-from mst_jax.models.build import build
 from mst_jax.models.trained_model import TrainedModel
 
 ExportDtype = Literal["float32", "float16", "bfloat16"]
 
 # An ONNX or StableHLO file stores all parameters in one buffer of at most 2 GiB.
 MAX_PARAMETER_BYTES = 2**31 - 2**26
-
-
-def with_compute_dtype(
-    model: TrainedModel, dtype: Literal["float32", "bfloat16"]
-) -> TrainedModel:
-    """Return the model with another compute dtype of the matrix products.
-
-    Args:
-        model: Model from `load`.
-        dtype: Compute dtype.
-    """
-    model_options: dict[str, Any] = model.config.to_dict()["model"]
-    module = build(**{**model_options, "dtype": dtype})
-    return dataclasses.replace(model, module=module)
 
 
 def with_half_parameters(model: TrainedModel) -> TrainedModel:

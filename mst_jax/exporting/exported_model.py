@@ -112,17 +112,26 @@ def load_exported(path: str | os.PathLike) -> ExportedModel:
     return ExportedModel(path, facts.config_with_zoom(), facts.size, compute_logits)
 
 
-def load_model(path: str | os.PathLike) -> TrainedModel | ExportedModel:
+def load_model(
+    path: str | os.PathLike, *, dtype: str | None = None
+) -> TrainedModel | ExportedModel:
     """Load an exported file, or whatever `mst_jax.load` takes.
 
     Args:
         path: Path of a file or folder, or the name of the bundled model.
+        dtype: Compute dtype, see `mst_jax.load`; an exported file has its own.
 
     Raises:
-        ValueError: There is no model at `path`.
+        ValueError: There is no model at `path`, or a dtype is given for an exported file.
     """
-    is_exported = Path(path).suffix in (ONNX_SUFFIX, STABLEHLO_SUFFIX)
-    return load_exported(path) if is_exported else load(path)
+    if Path(path).suffix not in (ONNX_SUFFIX, STABLEHLO_SUFFIX):
+        return load(path, dtype=dtype)
+    if dtype is not None:
+        raise ValueError(
+            f"--dtype is {dtype}, but the exported file {path} has a dtype of its own; "
+            "leave out --dtype, or export the model again"
+        )
+    return load_exported(path)
 
 
 def _load_onnx(path: Path) -> tuple[ExportFacts, LogitsFn]:

@@ -1,8 +1,10 @@
 """The two-layer perceptron of a transformer block."""
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -11,8 +13,14 @@ from mst_jax.layers.dense import Dense
 
 
 def exact_gelu(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-    """Compute GELU with the error function, as in every published ViT."""
-    return nn.gelu(x, approximate=False)
+    """Compute GELU with the error function, as in every published ViT.
+
+    `jax.nn.gelu` computes it with the complementary error function, which takes twice
+    the time on a CPU, and three times in bfloat16. It is computed in float32.
+    """
+    x_float32 = x.astype(jnp.float32)
+    normal_cdf = 0.5 * (1 + jax.lax.erf(x_float32 * math.sqrt(0.5)))
+    return (x_float32 * normal_cdf).astype(x.dtype)
 
 
 class MLP(nn.Module):

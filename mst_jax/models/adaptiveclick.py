@@ -8,9 +8,10 @@ import flax.linen as nn
 
 from mst_jax import config_options
 from mst_jax.backbones.vit_sizes import ViTSize, get_vit_size
+from mst_jax.compute_dtype import parse_compute_dtype
 from mst_jax.decoders.click_aware_decoder import ClickAwareMaskDecoder
 from mst_jax.models.click_model import ClickModel
-from mst_jax.models.encoder import make_encoder, parse_compute_dtype
+from mst_jax.models.encoder import make_encoder
 from mst_jax.necks.pixel_decoder import PixelDecoder
 from mst_jax.necks.simple_pyramid import SimplePyramid
 

@@ -1,28 +1,12 @@
 """The encoder that all models share: the embedding and the vision transformer."""
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from mst_jax.backbones.click_embed import ClickEmbed
 from mst_jax.backbones.vit import ViT
 from mst_jax.backbones.vit_sizes import ViTSize
+from mst_jax.compute_dtype import parse_compute_dtype
 from mst_jax.layers.remat import check_remat
-
-
-def parse_compute_dtype(dtype_name: str) -> jnp.dtype:
-    """Return the compute dtype of the matrix products.
-
-    Args:
-        dtype_name: "float32" or "bfloat16".
-
-    Raises:
-        ValueError: Another name.
-    """
-    if dtype_name not in ("float32", "bfloat16"):
-        raise ValueError(
-            f"model dtype is {dtype_name!r}, expected 'float32' or 'bfloat16'"
-        )
-    return jnp.dtype(dtype_name)
 
 
 def make_encoder(

@@ -33,6 +33,7 @@ from mst_jax.checkpoints.parameter_mapping import (
     params_from_arrays,
 )
 from mst_jax.checkpoints.pretrained_vit import find_pretrained_vit
+from mst_jax.compute_dtype import fastest_dtype
 from mst_jax.models.build import build
 from mst_jax.models.click_model import ClickModel
 from mst_jax.models.detect_architecture import detect_model_config
@@ -77,7 +78,7 @@ def _init_some_params(module: ClickModel, paths: tuple[str, ...]) -> dict[str, A
     return {path: flat_params[path] for path in paths}
 
 
-def load(path: str | os.PathLike) -> TrainedModel:
+def load(path: str | os.PathLike, *, dtype: str | None = None) -> TrainedModel:
     """Load a model to call.
 
     Args:
@@ -87,14 +88,40 @@ def load(path: str | os.PathLike) -> TrainedModel:
             file of weights of another program, see `weight_file.read_weight_file`. MAE's
             and DINOv2's become the plain model with all but the ViT initialized: for
             training, not for predictions.
+        dtype: Compute dtype of the matrix products, "float32" or "bfloat16"; None = the
+            faster one on a CPU, and on other devices that of the training, see
+            `compute_dtype.fastest_dtype`.
 
     Returns:
         `model(image, clicks, prev_mask) -> logits`, with `.params` and `.config`.
 
     Raises:
         ValueError: There is nothing at `path`, the parameters are those of another model,
-            or some are not finite.
+            some are not finite, or `dtype` is another one.
     """
+    model = _load_as_trained(path)
+    return with_compute_dtype(model, dtype or fastest_dtype(model.compute_dtype))
+
+
+def with_compute_dtype(model: TrainedModel, dtype: str) -> TrainedModel:
+    """Return the model with another compute dtype of the matrix products.
+
+    Args:
+        model: Model from `load`.
+        dtype: "float32" or "bfloat16".
+
+    Raises:
+        ValueError: Another dtype.
+    """
+    if dtype == model.compute_dtype:
+        return model
+    model_options: dict[str, Any] = model.config.to_dict()["model"]
+    module = build(**{**model_options, "dtype": dtype})
+    return dataclasses.replace(model, module=module)
+
+
+def _load_as_trained(path: str | os.PathLike) -> TrainedModel:
+    """Load a model with the compute dtype of its config; the arguments are `load`'s."""
     # 1. The bundled model.
     source_path = as_path(path)
     bundled_path = BUNDLED_DIR / f"{os.fspath(path).replace('-', '_')}.safetensors"
@@ -111,13 +138,13 @@ def load(path: str | os.PathLike) -> TrainedModel:
             source_path, read_weight_file(source_path)
         )
         for remark in report.changes:
-            warnings.warn(f"{source_path}: {remark}", stacklevel=2)
+            warnings.warn(f"{source_path}: {remark}", stacklevel=3)
         if report.reinitialized:
             warnings.warn(
                 f"{source_path} holds a ViT alone: the rest of the model is initialized "
                 "randomly, and its masks mean nothing; train it with "
                 "--config.init_from=FILE",
-                stacklevel=2,
+                stacklevel=3,
             )
         return model
     # 3. A folder.

@@ -8,10 +8,11 @@ from mst_jax import config_options
 from mst_jax.backbones.click_embed import ClickEmbed
 from mst_jax.backbones.vit import ViT
 from mst_jax.backbones.vit_sizes import ViTSize, get_vit_size
+from mst_jax.compute_dtype import parse_compute_dtype
 from mst_jax.decoders.mlp_head import MLPHead
 from mst_jax.layers.remat import with_remat
 from mst_jax.models.click_model import ClickModel
-from mst_jax.models.encoder import make_encoder, parse_compute_dtype
+from mst_jax.models.encoder import make_encoder
 from mst_jax.name_choices import list_choices
 from mst_jax.necks.simple_pyramid import SimplePyramid
 from mst_jax.tokens.selection import TOP_K_ESTIMATORS, TokenSelection

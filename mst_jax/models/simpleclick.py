@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from mst_jax.backbones.vit_sizes import get_vit_size
+from mst_jax.compute_dtype import parse_compute_dtype
 from mst_jax.decoders.mlp_head import MLPHead
 from mst_jax.models.click_model import ClickModel
-from mst_jax.models.encoder import make_encoder, parse_compute_dtype
+from mst_jax.models.encoder import make_encoder
 from mst_jax.necks.simple_pyramid import SimplePyramid
 
 

@@ -40,6 +40,11 @@ class TrainedModel:
     module: ClickModel
     config: FrozenConfigDict
 
+    @property
+    def compute_dtype(self) -> str:
+        """Compute dtype of the matrix products, "float32" or "bfloat16"."""
+        return jnp.dtype(self.module.backbone.dtype).name  # pyright: ignore[reportAttributeAccessIssue]
+
     def __call__(
         self,
         image: Array | np.ndarray,

@@ -10,19 +10,10 @@ from mst_jax.exporting.exportable_model import (
     check_parameter_bytes,
     network_size,
     store_parameters_as_float16,
-    with_compute_dtype,
     with_half_parameters,
 )
 from mst_jax.interaction.inference_options import ZoomOptions
 from tests.helpers.exported_models import small_model
-
-
-def test_compute_dtype_is_replaced_and_parameters_stay():
-    model = small_model("simpleclick")
-    changed = with_compute_dtype(model, "bfloat16")
-    assert changed.module.backbone.dtype == jnp.bfloat16
-    assert changed.params is model.params
-    assert with_compute_dtype(changed, "float32").module == model.module
 
 
 def test_half_parameters_are_rounded_once():

@@ -90,6 +90,12 @@ def test_commands_load_both_kinds(exported_folder):
     assert loaded.config["zoom"]["size"] == SIDE
 
 
+def test_exported_files_have_a_dtype_of_their_own(exported_folder):
+    path = exported_folder / "network.onnx"
+    with pytest.raises(ValueError, match="--dtype is float32, but the exported file"):
+        load_model(path, dtype="float32")
+
+
 def test_wrong_files_are_one_sentence(exported_folder, tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         mst_jax.load_exported(tmp_path / "no.onnx")

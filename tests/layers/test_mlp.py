@@ -1,9 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import erf
+import pytest
+from scipy.special import erf, ndtr
 
-from mst_jax.layers.mlp import MLP
+from mst_jax.layers.mlp import MLP, exact_gelu
 
 IDENTITY = {"kernel": jnp.eye(3), "bias": jnp.zeros(3)}
 IDENTITY_LAYERS = {"params": {"hidden": IDENTITY, "out": IDENTITY}}
@@ -14,6 +15,24 @@ def test_activation_is_exact_gelu():
     actual = MLP(hidden_width=3).apply(IDENTITY_LAYERS, x)
     expected = np.asarray(x) * 0.5 * (1 + erf(np.asarray(x) / np.sqrt(2)))
     np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rounding"), [(jnp.float32, 2**-23), (jnp.bfloat16, 2**-8)]
+)
+def test_gelu_and_its_gradient_are_exact_to_rounding(dtype, rounding):
+    x = jnp.linspace(-12, 12, 4801).astype(dtype)
+    value, pull_back = jax.vjp(exact_gelu, x)
+    (gradient,) = pull_back(jnp.ones_like(x))
+    exact_x = np.asarray(x, float)
+    density = np.exp(-(exact_x**2) / 2) / np.sqrt(2 * np.pi)
+    bound = rounding * np.maximum(np.abs(exact_x), 2)
+    assert value.dtype == gradient.dtype == dtype
+    for actual, expected in (
+        (value, exact_x * ndtr(exact_x)),
+        (gradient, ndtr(exact_x) + exact_x * density),
+    ):
+        assert (np.abs(np.asarray(actual, float) - expected) <= 2 * bound).all()
 
 
 def test_activation_can_be_replaced():

@@ -10,7 +10,11 @@ import mst_jax
 from mst_jax.checkpoints import model_folder, packed_model
 from mst_jax.checkpoints.formats.weight_file import read_weight_file
 from mst_jax.checkpoints.parameter_mapping import flatten_params
-from mst_jax.models.load import build_published_model, parameter_shapes
+from mst_jax.models.load import (
+    build_published_model,
+    parameter_shapes,
+    with_compute_dtype,
+)
 from mst_jax.structs import Clicks
 from tests.helpers.pretrained_vit_file import WIDE_HEAD_SIZES, write_vit_file
 from tests.helpers.published_checkpoint import write_published_file
@@ -51,6 +55,27 @@ def test_saved_model_is_loaded(saved_model, loaded_model):
     np.testing.assert_allclose(loaded_model(*inputs), expected, atol=1e-6)
     outputs = loaded_model.forward(*inputs)
     np.testing.assert_array_equal(outputs.logits, loaded_model(*inputs))
+
+
+def test_compute_dtype_is_chosen_and_parameters_stay(saved_model, loaded_model):
+    assert loaded_model.compute_dtype == "float32"
+    model = mst_jax.load(saved_model[0], dtype="bfloat16")
+    assert model.compute_dtype == "bfloat16" and model.config == loaded_model.config
+    jax.tree.map(np.testing.assert_array_equal, model.params, loaded_model.params)
+    inputs = random_inputs(64, 96)
+    logits, exact_logits = model(*inputs), loaded_model(*inputs)
+    difference = float(jnp.abs(logits - exact_logits).max())
+    assert 0 < difference < 0.05 * float(jnp.abs(exact_logits).max())
+    assert with_compute_dtype(model, "float32").module == loaded_model.module
+    with pytest.raises(ValueError, match="dtype is 'float16', expected 'float32' or"):
+        mst_jax.load(saved_model[0], dtype="float16")
+
+
+def test_run_in_bfloat16_is_predicted_in_float32_by_a_cpu_without_it(tmp_path):
+    config = {**CONFIG, "model": {**CONFIG["model"], "dtype": "bfloat16"}}
+    params = random_params(mst_jax.build(**CONFIG["model"]))
+    model_folder.write_model_folder(tmp_path / "run", params, config)
+    assert mst_jax.load(tmp_path / "run").compute_dtype == "float32"
 
 
 def test_any_batch_and_image_size_is_predicted(loaded_model):

@@ -25,8 +25,9 @@ def add_cache_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compilation-cache",
         metavar="DIR|off",
-        help="folder of compiled programs, which the next start loads instead of "
-        f"compiling; default: JAX_COMPILATION_CACHE_DIR or {PROGRAMS_DIR}",
+        help="folder in which compiled programs are stored, so that the next start loads "
+        "them; off: nothing is stored; default: JAX_COMPILATION_CACHE_DIR or "
+        f"{PROGRAMS_DIR}",
     )
 
 

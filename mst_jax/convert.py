@@ -1,4 +1,4 @@
-"""Convert weights: published PyTorch files to our checkpoints and back.
+"""Convert published PyTorch weights to checkpoints of mst_jax, and back.
 
 python -m mst_jax.convert mst.pth models/mst
 python -m mst_jax.convert runs/mine models/mine.safetensors --half
@@ -76,22 +76,23 @@ def make_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m mst_jax.convert",
         description=(__doc__ or "").splitlines()[0],
-        epilog="Weights to start training from, such as MAE's or DINOv2's, become the "
-        "plain model, the rest of it initialized randomly; config.init_from takes them "
-        "unconverted, too.",
+        epilog="Pretrained backbones, such as MAE or DINOv2, are converted to the plain "
+        "model; its other parameters are initialized randomly. config.init_from also "
+        "accepts these files without conversion.",
     )
     parser.add_argument(
         "source",
         type=Path,
         metavar="SRC",
-        help=f"{', '.join(WEIGHT_SUFFIXES)}, a run, or a checkpoint of ours",
+        help=f"{', '.join(WEIGHT_SUFFIXES)}, a training run, or a checkpoint of "
+        "mst_jax",
     )
     parser.add_argument(
         "destination",
         type=Path,
         metavar="DST",
-        help="folder to make, or NAME.safetensors (a NAME.json is written beside it); "
-        "with --to-torch a .safetensors",
+        help="folder to create, or NAME.safetensors (NAME.json is written beside it); "
+        "with --to-torch: a .safetensors file",
     )
     parser.add_argument(
         "--mean",
@@ -99,27 +100,30 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="SRC",
-        help="more models of the same architecture, usually runs from one start: the "
-        "mean of all parameters is written, with the first one's config",
+        help="further models of the same architecture, usually runs that start from the "
+        "same parameters; the mean of all parameters is written, with the config of the "
+        "first model",
     )
     parser.add_argument(
         "--card",
         type=Path,
         metavar="FILE",
-        help="JSON with facts about the model (name, license ...), copied into "
-        "NAME.json",
+        help="JSON file with facts about the model (name, license ...), which are copied "
+        "to NAME.json",
     )
     # A file for PyTorch is float32 always.
     format_flags = parser.add_mutually_exclusive_group()
     format_flags.add_argument(
         "--half",
         action="store_true",
-        help="write float16, half the size; it is float32 again when it is loaded",
+        help="store the parameters as float16 (half the size); they are converted to "
+        "float32 when they are loaded",
     )
     format_flags.add_argument(
         "--to-torch",
         action="store_true",
-        help="write the names of the published program, for its load_state_dict",
+        help="write the parameter names of the published program, for its "
+        "load_state_dict",
     )
     return parser
 

@@ -63,40 +63,47 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = CommandParser(
         prog="python -m mst_jax.prepare",
-        description="Prepare a dataset: from the files its authors publish to "
+        description="Convert a dataset from the files that its authors publish to "
         "array_record files.",
     )
     add_flag = parser.add_argument
     builder_names = ", ".join(sorted(BUILDERS))
     add_flag("name", help=f"{builder_names}; your own: folder/NAME, coco_json/NAME")
-    add_flag("--source", help="folder as its authors publish it; not for shapes")
+    add_flag("--source", help="folder of the published files; not for shapes")
     add_flag("--data-dir", required=True, type=Path, help="folder of prepared datasets")
     add_flag("--overwrite", action="store_true", help="replace a prepared dataset")
     # None where it is not given: shapes must refuse it.
     add_flag(
-        "--skip-bad", action="store_true", default=None, help="leave bad files out"
+        "--skip-bad",
+        action="store_true",
+        default=None,
+        help="leave out bad files instead of failing",
     )
     add_flag(
         "--page",
         type=int,
         metavar="N",
-        help="page or frame to read of images and masks with several, from 1",
+        help="page or frame to read from files that have several, counted from 1",
     )
     add_flag(
         "--binarize",
         action="store_true",
         default=None,
-        help="read masks with soft edges as one object: what is above half of white",
+        help="read a mask with soft edges as one object: all pixels brighter than half "
+        "of white",
     )
     add_flag(
-        "--preview", type=Path, metavar="FILE", help="PNG: some images and objects"
+        "--preview",
+        type=Path,
+        metavar="FILE",
+        help="PNG file to write: some images with their objects",
     )
     add_flag("--num-train", type=int, help="shapes only: number of training images")
     add_flag(
         "--num-validation", type=int, help="shapes only: number of validation images"
     )
     add_flag("--size", type=int, help="shapes only: height and width in pixels")
-    add_flag("--seed", type=int, help="shapes only: another seed draws other images")
+    add_flag("--seed", type=int, help="shapes only: random seed of the scenes")
     return parser
 
 

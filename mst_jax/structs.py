@@ -1,4 +1,4 @@
-"""Dataclasses of arrays that cross folders; each is a JAX pytree.
+"""Dataclasses of arrays that several folders share; each is a JAX pytree.
 
 They can be jitted, vmapped, scanned and sharded like arrays. Arrays of several examples
 have leading axes.

@@ -227,17 +227,25 @@ def make_parser() -> CommandParser:
         "--config.steps=100 or --config.data.data_dir=DIR.",
     )
     parser.add_argument(
-        "--config", required=True, metavar="FILE", help="such as configs/quickstart.py"
+        "--config",
+        required=True,
+        metavar="FILE",
+        help="config file, with its arguments if it has any, such as "
+        "configs/sbd.py:model=mst,size=base",
     )
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="folder of this run, or gs://BUCKET/DIR; default: runs/NAME of the config "
-        "and its arguments",
+        help="folder of this run, or gs://BUCKET/DIR; default: runs/ and the name of the "
+        "config with its arguments, such as runs/sbd-mst-base",
     )
-    parser.add_argument("--profile", metavar="START:STOP", help="trace these steps")
     parser.add_argument(
-        "--wandb", metavar="PROJECT", help="report to Weights & Biases as well"
+        "--profile",
+        metavar="START:STOP",
+        help="trace the steps START + 1 to STOP, in the folder profile of the run",
+    )
+    parser.add_argument(
+        "--wandb", metavar="PROJECT", help="also report to Weights & Biases"
     )
     add_cache_flag(parser)
     distributed.add_distributed_flags(parser)

@@ -103,7 +103,7 @@ def mean_ious(
 def seconds_per_click(
     session_seconds: Sequence[float], session_clicks: Sequence[int]
 ) -> float:
-    """Compute SPC: the seconds of all sessions divided by all clicks.
+    """Compute the seconds per click (SPC): time of all sessions divided by all clicks.
 
     It is not the mean of the sessions' own means.
 

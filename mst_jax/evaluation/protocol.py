@@ -35,7 +35,7 @@ ProtocolName = Literal["literature", "mst"]
 
 @dataclasses.dataclass(frozen=True)
 class UserOptions:
-    """How the simulated user clicks; the defaults are the click literature's.
+    """How the simulated user clicks; the defaults are those of the click literature.
 
     Attributes:
         click_spread: Standard deviation of the clicks around the best pixel, relative to
@@ -64,11 +64,11 @@ class UserOptions:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationProtocol:
-    """How sessions run; the defaults are the click literature's.
+    """How sessions run; the defaults are those of the click literature.
 
-    The published programs run a second forward pass after the first prediction. With
-    these options it never happens, because the first region of interest is the whole
-    image; it does not happen here either.
+    The published programs can run a second forward pass after the first prediction. With
+    these options they never do, because the first region of interest is the whole image.
+    So it is left out here.
 
     Attributes:
         max_clicks: Number of clicks after which a session ends.

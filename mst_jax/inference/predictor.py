@@ -28,13 +28,13 @@ from mst_jax.interaction.zoom_predict import ClickModelFn, as_pytree
 class Predictor:
     """Predict masks of the objects of one image from the clicks of one user.
 
-    A mask is where the probability is above 0.49, as in the evaluation; the same clicks
-    give the same masks as there if the zoom options are the same. One program is compiled
-    for each model, zoom options and size of image (rounded up, see
-    `interaction.padding`), at the first click; all predictors share it. The number of
-    clicks needs no other program, except that the 25th, 49th, 97th ... click on one
-    object doubles the slots. A model that is a pytree can be replaced by one with other
-    parameters without a new compilation.
+    A mask consists of the pixels whose probability is above 0.49. The evaluation uses the
+    same threshold, so the same clicks give the same masks there if the zoom options are
+    the same. At the first click, one program is compiled for each model, zoom options and
+    size of image (rounded up, see `interaction.padding`); all predictors share it. It has
+    slots for 24 clicks on an object. The 25th, 49th, 97th ... click doubles the slots, and
+    another program is compiled. A model that is a pytree can be replaced by one with
+    other parameters without a new compilation.
 
     All coordinates are pixels; the center of the first pixel is (0, 0). Methods raise
     ValueError with one sentence for invalid input, and then nothing has changed.
@@ -87,8 +87,8 @@ class Predictor:
         """Open an image; the state of the previous image is discarded.
 
         Args:
-            image: [h w 3] uint8; it may be changed afterwards. An image of Pillow in
-                mode RGB is taken as its pixels are stored, without EXIF rotation.
+            image: [h w 3] uint8; it may be changed afterwards. A Pillow image in
+                mode RGB is read without EXIF rotation.
             image_format: "RGB" or "BGR" (OpenCV), order of the channels.
 
         Raises:

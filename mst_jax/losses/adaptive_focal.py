@@ -1,4 +1,4 @@
-"""Adaptive focal loss (AFL): a focal loss whose exponent follows the mask's quality."""
+"""Adaptive focal loss (AFL): the exponent adapts to the quality of the mask."""
 
 import jax
 import jax.numpy as jnp
@@ -44,13 +44,14 @@ def adaptive_focal_loss(
         omega   = N / ((1 + delta * gamma_a) * sum((1 - pt)^gamma_a))               (AGR)
         loss    = omega * (1 - pt)^gamma_a * (-log pt) + alpha * (1 - pt)^(gamma_a + 1)
 
-    times `epsilon` for labels 1 and `1 - epsilon` for labels 0. No gradient flows
-    through gamma_a and omega. Hard examples get the larger exponent; omega restores the
-    gradient of their few hard pixels, which many easy ones would outweigh.
+    This loss is multiplied by `epsilon` for labels 1 and by `1 - epsilon` for labels 0.
+    No gradient flows through gamma_a and omega. Hard examples have a larger exponent;
+    omega restores the gradient of their few hard pixels, which many easy pixels would
+    outweigh.
 
     The paper's ADA is the option `adaptive_gamma`, its AGR is `gradient_correction`.
-    Take `epsilon=-1`: with both off it is the poly loss. With `alpha=0` in addition, it
-    is the focal loss. With `gamma=0` as well, it is the cross-entropy.
+    With `epsilon=-1` and both options off, the loss is the poly loss. With `alpha=0` in
+    addition, it is the focal loss. With `gamma=0` as well, it is the cross-entropy.
 
     Source: Lin et al., AdaptiveClick, TNNLS 2024 (arXiv 2305.04276), as in the published
     program.
@@ -58,12 +59,12 @@ def adaptive_focal_loss(
     underflows to 0 in float32.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
-        axis: Axes over which the pixels of one example lie, such as (-2, -1); needed if
-            `logits` have several axes.
+            Labels on such pixels may have any value, such as 255.
+        axis: Axes of the pixels of one example, such as (-2, -1); required if `logits`
+            have several axes.
         axis_name: Mesh axes over which the pixels of one example are sharded, inside
             `jax.shard_map`; None: each example is whole.
         gamma: Minimum focal exponent; the larger, the smaller the weight of pixels that

@@ -28,10 +28,10 @@ def binary_cross_entropy_loss(
     """Compute -log pt of each pixel (BCE), pt the probability of the true class.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
+            Labels on such pixels may have any value, such as 255.
 
     Returns:
         The loss of each pixel, 0 where it does not count.
@@ -53,10 +53,10 @@ def weighted_cross_entropy_loss(
     """Compute the cross-entropy, times `object_weight` for labels 1 (WBCE).
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
+            Labels on such pixels may have any value, such as 255.
         object_weight: Weight of labels 1; labels 0 have 1. Above 1 it penalizes missed
             objects more, below 1 false alarms.
 
@@ -88,12 +88,12 @@ def balanced_cross_entropy_loss(
     Source: Xie and Tu, Holistically-Nested Edge Detection, ICCV 2015, Eq. 2.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
-        axis: Axes over which the pixels of one example lie, such as (-2, -1); needed if
-            `logits` have several axes.
+            Labels on such pixels may have any value, such as 255.
+        axis: Axes of the pixels of one example, such as (-2, -1); required if `logits`
+            have several axes.
         axis_name: Mesh axes over which the pixels of one example are sharded, inside
             `jax.shard_map`; None: each example is whole.
 

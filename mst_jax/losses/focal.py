@@ -33,10 +33,10 @@ def focal_loss(
     Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, Eq. 4 and 5.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
+            Labels on such pixels may have any value, such as 255.
         gamma: Focal exponent; 0 gives the cross-entropy.
         alpha: Weight of labels 1; labels 0 have 1 - alpha; None: no class weights.
 
@@ -71,10 +71,10 @@ def poly_loss(
     Source: Leng et al., PolyLoss, ICLR 2022, Poly-1 of the focal loss.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
+            Labels on such pixels may have any value, such as 255.
         gamma: Focal exponent; 0 gives the cross-entropy as the first term.
         alpha: Weight of the added leading term; not a class weight.
 
@@ -112,12 +112,12 @@ def normalized_focal_loss(
     the normalizer, as in the published programs.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
-        axis: Axes over which the pixels of one example lie, such as (-2, -1); needed if
-            `logits` have several axes.
+            Labels on such pixels may have any value, such as 255.
+        axis: Axes of the pixels of one example, such as (-2, -1); required if `logits`
+            have several axes.
         axis_name: Mesh axes over which the pixels of one example are sharded, inside
             `jax.shard_map`; None: each example is whole.
         gamma: Focal exponent; 0 gives the cross-entropy.

@@ -46,7 +46,7 @@ def compute_pixel_errors(
     """Compute the negative margin of each pixel from the arguments of a loss.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
 

@@ -27,12 +27,12 @@ def soft_iou_loss(
     ISVC 2016, with the union as the larger of both, as in the published programs.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
-        axis: Axes over which the pixels of one example lie, such as (-2, -1); needed if
-            `logits` have several axes.
+            Labels on such pixels may have any value, such as 255.
+        axis: Axes of the pixels of one example, such as (-2, -1); required if `logits`
+            have several axes.
         axis_name: Mesh axes over which the pixels of one example are sharded, inside
             `jax.shard_map`; None: each example is whole.
 
@@ -64,12 +64,12 @@ def dice_loss(
     added to both sums, as in the published programs.
 
     Args:
-        logits: Logits of any shape; float16 and bfloat16 are raised to float32.
+        logits: Logits of any shape; float16 and bfloat16 are converted to float32.
         labels: Labels 0 or 1, any dtype, same shape as `logits`; above 0.5 is the object.
         where: False on pixels that do not count, broadcasts to `logits`; None: all count.
-            Labels on such pixels may hold anything, such as 255.
-        axis: Axes over which the pixels of one example lie, such as (-2, -1); needed if
-            `logits` have several axes.
+            Labels on such pixels may have any value, such as 255.
+        axis: Axes of the pixels of one example, such as (-2, -1); required if `logits`
+            have several axes.
         axis_name: Mesh axes over which the pixels of one example are sharded, inside
             `jax.shard_map`; None: each example is whole.
 

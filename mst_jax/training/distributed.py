@@ -46,8 +46,8 @@ def add_distributed_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for the arguments of `join_processes`."""
     flag_group = parser.add_argument_group(
         "several processes",
-        "found automatically on Cloud TPU and under Slurm; otherwise give all three, "
-        f"or {', '.join(ENV_VARIABLES)}",
+        "On Cloud TPU and under Slurm the processes connect automatically. Otherwise give "
+        f"all three flags, or set {', '.join(ENV_VARIABLES)}.",
     )
     flag_group.add_argument(
         "--coordinator", metavar="HOST:PORT", help="address of process 0"

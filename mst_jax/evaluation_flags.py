@@ -22,15 +22,27 @@ def make_parser() -> CommandParser:
     )
     add = parser.add_argument
     # What is evaluated, and where the results go.
-    add("--checkpoint", required=True, help="a training run, or published weights")
-    add("--dataset", required=True, help="prepared datasets, such as grabcut,berkeley")
+    add(
+        "--checkpoint",
+        required=True,
+        help="a training run, a converted model, published weights or an exported file",
+    )
+    add(
+        "--dataset",
+        required=True,
+        help="names of prepared datasets, separated by commas, such as grabcut,berkeley",
+    )
     add("--data-dir", required=True, type=Path, help="folder of the prepared datasets")
     add("--out", required=True, type=Path, help="JSON file to write")
-    add("--csv", type=Path, help="file to write, one row for each object")
+    add("--csv", type=Path, help="CSV file to write, one row for each object and user")
     add("--markdown", type=Path, help="file to write the printed tables to")
     add("--report", type=Path, metavar="DIR", help="write DIR/index.html with images")
     add(
-        "--compare", type=Path, nargs="+", default=[], help="earlier JSON, for the plot"
+        "--compare",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="JSON files of earlier evaluations, for the plot of --report",
     )
     # Which objects are evaluated, and how the command runs.
     add(
@@ -42,11 +54,19 @@ def make_parser() -> CommandParser:
         "--min-area-fraction",
         type=float,
         default=0.0,
-        help="minimum area of an object relative to its image's, 0 to 1",
+        help="minimum area of an object as a fraction of the image, 0 to 1",
     )
     add("--limit", type=int, help="maximum number of objects of a dataset")
-    add("--batch-size", type=int, help="objects side by side; affects the speed only")
-    add("--restart", action="store_true", help="discard the results of a killed run")
+    add(
+        "--batch-size",
+        type=int,
+        help="number of objects that are evaluated side by side; affects the speed only",
+    )
+    add(
+        "--restart",
+        action="store_true",
+        help="discard the results of an interrupted evaluation and start again",
+    )
     add_cache_flag(parser)
     _add_prediction_flags(parser.add_argument_group("prediction"))
     _add_user_flags(parser.add_argument_group("simulated user"))
@@ -59,8 +79,9 @@ def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
     add(
         "--protocol",
         choices=("literature", "mst"),
-        help="zoom as published: 448 (DAVIS: 672), minimum side 200; mst: 20, and clicks "
-        "outside the region of interest are dropped; default: as trained",
+        help="literature: zoom 448 (DAVIS: 672), minimum side 200, flip test-time "
+        "augmentation; mst: the same with minimum side 20, and clicks outside the region "
+        "of interest are dropped; default: as trained",
     )
     add_zoom_flags(flag_group, max_growths=0)
     add_dtype_flag(flag_group)
@@ -71,15 +92,20 @@ def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="cascade-forward refinement: N more forward passes after each click",
     )
-    add("--refine-max-clicks", type=int, metavar="N", help="refine up to click N only")
+    add(
+        "--refine-max-clicks",
+        type=int,
+        metavar="N",
+        help="refine the first N clicks only",
+    )
     add(
         "--refine-convergence-pixels",
         type=int,
         nargs="?",
         const=CONVERGENCE_PIXELS,
         metavar="PIXELS",
-        help="stop refining after a step that changed at most so many pixels "
-        f"(without a number: {CONVERGENCE_PIXELS})",
+        help="stop refining after a step that changed at most PIXELS pixels "
+        f"({CONVERGENCE_PIXELS} if PIXELS is not given)",
     )
 
 
@@ -91,7 +117,8 @@ def _add_user_flags(flag_group: argparse._ArgumentGroup) -> None:
         "--stop-iou",
         type=float,
         default=NEVER_STOP,
-        help="end a session at this IoU: faster, the same NoC up to it, no mIoU",
+        help="end a session at this IoU, which is faster; NoC and NoF up to this IoU are "
+        "the same, and mIoU is not reported",
     )
     add(
         "--click-spread",
@@ -104,13 +131,13 @@ def _add_user_flags(flag_group: argparse._ArgumentGroup) -> None:
         "--first-click",
         choices=("center", "random"),
         default="center",
-        help="first click in the center of the object, or anywhere on it",
+        help="first click in the center of the object, or on a random pixel of it",
     )
     add(
         "--num-users",
         type=int,
         default=1,
-        help="repeat with so many users whose random clicks differ",
+        help="repeat with this number of users whose random clicks differ",
     )
 
 

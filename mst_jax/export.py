@@ -75,21 +75,25 @@ def make_parser() -> CommandParser:
         prog="python -m mst_jax.export",
         description="Export a model to a file that runs elsewhere, ONNX or StableHLO, or "
         "to a click page that needs no server.",
-        epilog="docs/export.md shows programs that use the files, docs/web-page.md the "
-        "page.",
+        epilog="docs/export.md shows programs that use the files; docs/web-page.md "
+        "describes the click page.",
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="mst-small, a run, or any other checkpoint")
+    add(
+        "model",
+        metavar="MODEL",
+        help="mst-small, a training run, or any other checkpoint",
+    )
     add(
         "out",
         metavar="OUT",
         type=Path,
-        help="file to write: .onnx or .stablehlo; web: folder",
+        help="file to write: .onnx or .stablehlo; with --format web: a folder",
     )
     add(
         "--format",
         choices=tuple(DTYPES),
-        help="default: by the extension of OUT; web: static files of a click page",
+        help="web: static files of a click page; default: by the extension of OUT",
     )
     add(
         "--whole-click",
@@ -112,8 +116,8 @@ def make_parser() -> CommandParser:
     add(
         "--half",
         action="store_true",
-        help="store the parameters as float16, half the size; they are float32 again "
-        "when the file runs",
+        help="store the parameters as float16 (half the size); they are converted to "
+        "float32 when the file runs",
     )
     add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
     return parser

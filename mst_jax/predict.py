@@ -86,7 +86,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m mst_jax.predict",
         description="Predict the mask of an object from clicks on an image.",
-        epilog="Clicks are applied in the order given, positive and negative mixed.",
+        epilog="Clicks are applied in the order of the flags, positive and negative mixed.",
     )
     add = parser.add_argument
     add(
@@ -101,7 +101,7 @@ def make_parser() -> CommandParser:
         dest="click_file",
         metavar="FILE",
         help="CSV file of clicks on many images: image, row, column, positive, object; "
-        "the images are in the folder given, or in that of the file",
+        "the images are in the given folder of images, or in the folder of FILE",
     )
     add(
         "--checkpoint",
@@ -109,7 +109,10 @@ def make_parser() -> CommandParser:
         help="a training run, a converted model, published weights or an exported file; "
         f"default: {DEFAULT_MODEL}, the bundled model",
     )
-    for name, where in (("positive", "on the object"), ("negative", "not on it")):
+    for name, where in (
+        ("positive", "on the object"),
+        ("negative", "not on the object"),
+    ):
         add(
             f"--{name}",
             metavar="ROW,COL",
@@ -129,7 +132,11 @@ def make_parser() -> CommandParser:
         type=Path,
         help="image with mask and clicks: PNG or JPEG; a folder for many images",
     )
-    add("--tokens", type=Path, help="image with the tokens selected last: PNG or JPEG")
+    add(
+        "--tokens",
+        type=Path,
+        help="image with the tokens of the last token selection: PNG or JPEG",
+    )
     add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
     add_dtype_flag(parser)
     add_cache_flag(parser)

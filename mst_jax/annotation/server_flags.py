@@ -21,8 +21,8 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--checkpoint",
         default=DEFAULT_MODEL,
-        help="training run or published weights; default: the bundled model "
-        f"{DEFAULT_MODEL}",
+        help="a training run, a converted model, published weights or an exported file; "
+        f"default: {DEFAULT_MODEL}, the bundled model",
     )
     add_zoom_flags(parser, max_growths=INTERACTIVE_MAX_GROWTHS)
     add_dtype_flag(parser)
@@ -36,15 +36,18 @@ def make_parser() -> CommandParser:
 def _add_file_flags(parser: CommandParser) -> None:
     """Add the flags of the folders and files that the server reads and writes."""
     add_flag = parser.add_argument
-    add_flag("--folder", type=Path, metavar="DIR", help="folder of images to offer")
+    add_flag("--folder", type=Path, metavar="DIR", help="folder of images to annotate")
     add_flag(
-        "--save", type=Path, metavar="DIR", help="output folder of their finished masks"
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="output folder for the finished masks of --folder",
     )
     add_flag(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="text file with one label a line, from which users choose; default: they "
+        help="text file with one label per line, from which users choose; default: users "
         "add labels themselves",
     )
     add_flag(
@@ -58,8 +61,8 @@ def _add_file_flags(parser: CommandParser) -> None:
         "--sessions",
         type=Path,
         metavar="DIR",
-        help="folder of the database with all work; default: DIR/.mst_jax in the folder "
-        f"of --save, without it {CACHE_DIR / 'sessions'}",
+        help="folder of the database with all work; default: .mst_jax in the folder of "
+        f"--save, or {CACHE_DIR / 'sessions'} without --save",
     )
 
 
@@ -67,7 +70,10 @@ def _add_network_flags(parser: CommandParser) -> None:
     """Add the flags of the address and of access to it."""
     add_flag = parser.add_argument
     add_flag(
-        "--host", default="127.0.0.1", help="address to bind to; others need --token"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; default: %(default)s; one that other machines can "
+        "reach requires --token",
     )
     add_flag("--port", type=int, default=8000, help="default: %(default)s")
     add_flag(
@@ -111,7 +117,7 @@ def _add_limit_flags(parser: CommandParser) -> None:
         type=float,
         metavar="DAYS",
         help="delete uploaded images without finished objects that were not changed for "
-        "so many days; default: never",
+        "DAYS days; default: never",
     )
 
 

@@ -12,6 +12,8 @@ endif
 BIN := .venv/bin
 # Training on a CPU: small memory pages cost a sixth of a step, see docs/training.md.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+# Container images often set it; every process would compile all modules to bytecode anew.
+unexport PYTHONDONTWRITEBYTECODE
 # The model of `demo` and `pictures`.
 CHECKPOINT ?= mst-small
 

@@ -26,11 +26,12 @@ OTHER_MODELS = ("mst", "adaptiveclick", "mst_adaptive")
 OBJECT_LOSSES = ("adaptive", "bce+dice", "scores")
 ARGUMENTS = [
     *(path.stem for path in CONFIGS),
-    *(f"objects:model={model}" for model in OTHER_MODELS),
+    "objects:model=mst_adaptive",  # has the parts of the other models
     "coco_lvis:release=224",
     *(
         pytest.param(f"{name}:{argument}", marks=pytest.mark.slow)
         for name, argument in (
+            *(("objects", f"model={model}") for model in ("mst", "adaptiveclick")),
             *(("objects", f"model=mst,loss={loss}") for loss in OBJECT_LOSSES),
             *(("sbd", f"model={model}") for model in OTHER_MODELS),
             *(("coco_lvis", f"model={model}") for model in OTHER_MODELS),

@@ -26,7 +26,21 @@ PLATFORMS = ("tpu", "cuda")
 IMAGE_SIDE = 64
 ZOOM = ZoomOptions(size=IMAGE_SIDE, min_side=16, flip_tta=True, max_growths=1)
 
-recipes = pytest.mark.parametrize("recipe", TINY_MODELS)
+# It has the parts of all others but the head of SimpleClick.
+LARGEST_RECIPE = "mst_adaptive"
+
+
+def recipes(*in_default_suite):
+    """Run a test with every recipe, all but the named ones in the slow tests."""
+    return pytest.mark.parametrize(
+        "recipe",
+        [
+            pytest.param(
+                name, marks=() if name in in_default_suite else pytest.mark.slow
+            )
+            for name in TINY_MODELS
+        ],
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +74,7 @@ def shape_of(*shape, dtype=jnp.bool_):
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
-@recipes
+@recipes(LARGEST_RECIPE, "simpleclick")
 def test_training_step_can_be_lowered(recipe):
     config = get_config()
     with config.unlocked():
@@ -74,7 +88,7 @@ def test_training_step_can_be_lowered(recipe):
     check_lowering(trace_train_step(plan, plan_state(plan)))
 
 
-@recipes
+@recipes(LARGEST_RECIPE)
 def test_evaluation_program_can_be_lowered(recipe):
     protocol = EvaluationProtocol(max_clicks=2, zoom=ZOOM)
     image_shape = (1, IMAGE_SIDE, IMAGE_SIDE)
@@ -90,7 +104,7 @@ def test_evaluation_program_can_be_lowered(recipe):
     check_lowering(traced)
 
 
-@recipes
+@recipes(LARGEST_RECIPE)
 def test_predictor_program_can_be_lowered(recipe):
     image_shape = (1, IMAGE_SIDE, IMAGE_SIDE)
     traced = predict_prob.trace(

@@ -59,7 +59,8 @@ RECIPES = [
 def bfloat16_model(request):
     """Name of a recipe and its module in bfloat16."""
     name = request.param
-    return name, build(name, dtype="bfloat16", **TINY_MODELS[name])
+    options = TINY_MODELS[name] | {"depth": 1}
+    return name, build(name, dtype="bfloat16", **options)
 
 
 def test_products_are_bfloat16_and_exact_operations_are_float32(bfloat16_model):

@@ -59,7 +59,8 @@ def parameter_shapes(module: ClickModel) -> dict[str, Any]:
     Returns:
         Tree of `jax.ShapeDtypeStruct`.
     """
-    return jax.eval_shape(partial(_init_params, module))
+    # Equal modules are traced once, since `jit` finds them in its cache.
+    return _jitted_init_params.eval_shape(module)
 
 
 def _init_params(module: ClickModel) -> dict[str, Any]:
@@ -69,6 +70,9 @@ def _init_params(module: ClickModel) -> dict[str, Any]:
     prev_mask = jnp.zeros((1, image_side, image_side))
     clicks = Clicks.empty(1, num_slots=1)
     return dict(module.init(jax.random.key(0), image, clicks, prev_mask)["params"])
+
+
+_jitted_init_params = jax.jit(_init_params, static_argnums=0)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -7,8 +7,13 @@ import pytest
 
 from mst_jax.interaction import zoom_predict
 from mst_jax.interaction.inference_options import ZoomOptions
-from mst_jax.interaction.zoom_predict import grow_rois, predict_with_zoom
+from mst_jax.interaction.zoom_predict import grow_rois
 from mst_jax.structs import Clicks
+
+# One program for each case compiles faster than its operations one by one.
+predict_with_zoom = jax.jit(
+    zoom_predict.predict_with_zoom, static_argnums=0, static_argnames="zoom"
+)
 
 
 def brightness(image, clicks, prev_mask):
@@ -156,7 +161,7 @@ def test_clicks_move_into_the_crop(scene):
         click_yx.append(clicks.yx)
         return brightness(image, clicks, prev_mask)
 
-    predict_with_zoom(
+    zoom_predict.predict_with_zoom(
         recording_model, image, size, clicks, prev_mask, roi, zoom=ZoomOptions(size=16)
     )
     unflipped, flipped = click_yx[0][0, 0], click_yx[0][1, 0]

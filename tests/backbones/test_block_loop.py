@@ -91,8 +91,9 @@ def test_insertions_in_a_loop_draw_different_numbers(grid):
     variables = jax.jit(module.init)(jax.random.key(0), grid, jnp.float32(1))
     zero_variables = jax.tree.map(jnp.zeros_like, variables)
     rngs = {"token_selection": jax.random.key(1)}
-    _, (first, second) = module.apply(zero_variables, grid, 0.0 * grid, rngs=rngs)
-    _, (other, _) = module.apply(
+    apply = jax.jit(module.apply)
+    _, (first, second) = apply(zero_variables, grid, 0.0 * grid, rngs=rngs)
+    _, (other, _) = apply(
         zero_variables, grid, 0.0 * grid, rngs={"token_selection": jax.random.key(2)}
     )
     assert len({float(first), float(second), float(other)}) == 3

@@ -202,11 +202,11 @@ def test_noise_needs_a_key(selection_case):
     apply, variables = make_selection()
     expected = apply(variables, grid, multi_scale)[0]
     for top_k in ("perturbed", "gumbel"):
-        module = TokenSelection(**SELECTION_OPTIONS | {"top_k": top_k})
-        without_key = module.apply(variables, grid, multi_scale)[0]
+        apply = jax.jit(TokenSelection(**SELECTION_OPTIONS | {"top_k": top_k}).apply)
+        without_key = apply(variables, grid, multi_scale)[0]
         np.testing.assert_allclose(without_key, expected, atol=1e-5)
         first, second = (
-            module.apply(
+            apply(
                 variables,
                 grid,
                 multi_scale,

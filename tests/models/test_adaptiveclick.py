@@ -62,16 +62,22 @@ def test_model_matches_the_golden_file():
     np.testing.assert_allclose(norms, expected["norms"], rtol=5e-3, atol=1e-6)
 
 
-def test_mask_decoder_attends_to_the_clicks():
-    inputs = random_inputs(64, 96)
+def apply_small_model(**changes):
+    """Return the outputs of a small model, with parameters that no change affects."""
     params = random_params_near_unit_norms(adaptiveclick(**SMALL_ADAPTIVECLICK))
+    module = adaptiveclick(**SMALL_ADAPTIVECLICK | changes)
+    return jax.jit(module.apply)({"params": params}, *random_inputs(64, 96))
+
+
+@pytest.fixture(scope="module")
+def small_outputs():
+    return apply_small_model()
+
+
+def test_mask_decoder_attends_to_the_clicks(small_outputs):
     mask_decoder = SMALL_ADAPTIVECLICK["mask_decoder"] | {"attend_to_clicks": False}
-    aware_outputs, blind_outputs = (
-        jax.jit(adaptiveclick(**SMALL_ADAPTIVECLICK | changes).apply)(
-            {"params": params}, *inputs
-        )
-        for changes in ({}, {"mask_decoder": mask_decoder})
-    )
+    aware_outputs = small_outputs
+    blind_outputs = apply_small_model(mask_decoder=mask_decoder)
     assert np.abs(aware_outputs.logits - blind_outputs.logits).max() > 1e-4
     # The heads before the first layer have attended to nothing yet.
     np.testing.assert_allclose(
@@ -113,14 +119,9 @@ def test_every_size_has_the_published_number_of_parameters(
     assert num_params == expected_count
 
 
-def test_bfloat16_is_close_to_float32():
-    inputs = random_inputs(64, 64)
-    float32_model = adaptiveclick(**SMALL_ADAPTIVECLICK)
-    params = {"params": random_params_near_unit_norms(float32_model)}
-    expected = jax.jit(float32_model.apply)(params, *inputs).logits
-    result = jax.jit(adaptiveclick(**SMALL_ADAPTIVECLICK, dtype="bfloat16").apply)(
-        params, *inputs
-    ).logits
+def test_bfloat16_is_close_to_float32(small_outputs):
+    expected = small_outputs.logits
+    result = apply_small_model(dtype="bfloat16").logits
     assert result.dtype == jnp.float32
     assert 0 < np.linalg.norm(result - expected) / np.linalg.norm(expected) < 0.1
 

@@ -178,7 +178,7 @@ def test_config_of_a_run_is_kept(tmp_path):
     model_folder.write_model_folder(run, zeros, config)
     # Flags accept underscores as well.
     convert.main([str(run), str(torch_path), "--to_torch"])
-    loaded = mst_jax.load(torch_path)
+    loaded = mst_jax.load(torch_path, dtype="bfloat16")
     assert loaded.module == module and loaded.config.zoom.size == 32
     convert.main([str(torch_path), str(tmp_path / "again")])
     assert model_folder.read_config_json(tmp_path / "again") == config

@@ -64,7 +64,6 @@ def bfloat16_model(request):
 
 
 def test_products_are_bfloat16_and_exact_operations_are_float32(bfloat16_model):
-    """Of the loss, not of its gradient: the slope of GELU in bfloat16 has an exp."""
     name, module = bfloat16_model
     batch = tiny_batch(2)
     image = batch.image / 255.0

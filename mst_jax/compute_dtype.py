@@ -9,12 +9,14 @@ import jaxlib
 
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
-# Instructions for bfloat16 products, as Linux names them: AMX on x86 servers since 2023,
-# AVX512-BF16 on AMD's Zen 4 and later.
+# Where Linux lists the features of the CPU.
 CPU_INFO_FILE = Path("/proc/cpuinfo")
+
+# Features with instructions for bfloat16 products: AMX on Intel's servers since 2023,
+# AVX512-BF16 on AMD's Zen 4 and later.
 BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 
-# Earlier releases compute most of these products slower than in float32.
+# Earlier releases compute many bfloat16 products more slowly than float32 products.
 MIN_JAXLIB_VERSION = (0, 11)
 
 

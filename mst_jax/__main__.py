@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         import_command(words[0]).main(words[1:])
     else:
         print(
-            f"mst-jax: unknown command {words[0]!r}; expected one of "
+            f"error: unknown command {words[0]!r}; expected one of "
             f"{', '.join(COMMANDS)}, --help or --version",
             file=sys.stderr,
         )

@@ -2,9 +2,12 @@
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from mst_jax.name_choices import closest_names
+
+EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+"""Exit codes of the commands: wrong input, and Ctrl-C as shells report it."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -43,6 +46,23 @@ class CommandParser(argparse.ArgumentParser):
                 f"{closest_names([word], self.flag_names())}"
             )
         return values
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the usage and the line `error: ...`.
+
+        Args:
+            message: One sentence about the command line.
+        """
+        self.print_usage(sys.stderr)
+        self.exit_with_error(message)
+
+    def exit_with_error(self, message: object) -> NoReturn:
+        """End the program with the line `error: ...` and the exit code of wrong input.
+
+        Args:
+            message: Sentence, or an error that has one.
+        """
+        self.exit(EXIT_BAD_INPUT, f"error: {message}\n")
 
     def flag_names(self) -> list[str]:
         """Return the flags, such as "--data-dir"."""

@@ -6,7 +6,6 @@ python -m mst_jax.convert runs/one models/both --mean runs/other
 python -m mst_jax.convert runs/mine mine.safetensors --to-torch
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,10 @@ from mst_jax.checkpoints.formats.weight_file import (
     write_safetensors,
 )
 from mst_jax.checkpoints.parameter_mapping import arrays_from_params, flatten_params
-from mst_jax.command_line import CommandParser
+from mst_jax.command_line import EXIT_INTERRUPTED, CommandParser
 from mst_jax.models.load import build_published_model, load
 from mst_jax.models.published_mapping import published_parameter_mapping
 from mst_jax.models.trained_model import TrainedModel
-
-# Exit code after Ctrl-C, as shells expect it.
-INTERRUPTED_CODE = 130
-
 
 # Suffixes of files; a folder of such a name would be a surprise.
 OTHER_SUFFIXES = (".pth", ".pt", ".npz", ".onnx", ".ckpt", ".bin", ".h5")
@@ -48,11 +43,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     # Combinations that argparse cannot express.
     if options.to_torch and options.mean:
-        parser.error("--mean makes a model of ours; convert that with --to-torch")
+        parser.error(
+            "--mean writes a model of mst_jax; convert its result with --to-torch"
+        )
     if options.card and (
         options.to_torch or options.destination.suffix != SAFETENSORS_SUFFIX
     ):
-        parser.error("--card needs a .safetensors of ours as DST")
+        parser.error("--card needs NAME.safetensors as DST, without --to-torch")
     try:
         if options.to_torch:
             print(convert_to_torch(options.source, options.destination))
@@ -66,12 +63,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             print(report)
     except (ValueError, OSError) as error:
-        parser.exit(2, f"convert: {error}\n")
+        parser.exit_with_error(error)
     except KeyboardInterrupt:
-        parser.exit(INTERRUPTED_CODE, "convert: interrupted; nothing was written\n")
+        parser.exit(EXIT_INTERRUPTED, "stopped; nothing was written\n")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(
         prog="python -m mst_jax.convert",

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 
 from mst_jax.atomic_io import atomic_write
-from mst_jax.command_line import zoom_changes
+from mst_jax.command_line import EXIT_INTERRUPTED, zoom_changes
 from mst_jax.compilation_cache import enable_compilation_cache
 from mst_jax.evaluation.evaluation_task import (
     EvaluationTask,
@@ -34,9 +34,6 @@ from mst_jax.interaction.inference_options import override_zoom, zoom_options_of
 from mst_jax.interaction.refine import RefinementOptions
 from mst_jax.models.trained_model import TrainedModel
 
-# Exit codes of the command.
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the evaluation command: print the tables and write the files.
@@ -50,11 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         enable_compilation_cache(options.compilation_cache)
         summaries = evaluate(options)
     except (ValueError, OSError) as error:
-        parser.exit(EXIT_BAD_INPUT, f"evaluate: {error}\n")
+        parser.exit_with_error(error)
     except KeyboardInterrupt:
-        parser.exit(
-            EXIT_INTERRUPTED, "evaluate: stopped; the same command resumes it\n"
-        )
+        parser.exit(EXIT_INTERRUPTED, "stopped; the same command resumes it\n")
     print(to_markdown(summaries))
 
 

@@ -14,7 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mst_jax.atomic_io import check_writable
-from mst_jax.command_line import CommandParser, add_zoom_flags, zoom_changes
+from mst_jax.command_line import (
+    EXIT_INTERRUPTED,
+    CommandParser,
+    add_zoom_flags,
+    zoom_changes,
+)
 from mst_jax.exporting.export_facts import ExportFacts, config_as_json
 from mst_jax.exporting.exportable_model import (
     check_parameter_bytes,
@@ -39,9 +44,6 @@ from mst_jax.interaction.inference_options import (
 from mst_jax.models.load import load, with_compute_dtype
 from mst_jax.models.trained_model import TrainedModel
 
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
-"""Exit codes of the command."""
-
 FORMAT_OF_SUFFIX = {ONNX_SUFFIX: "onnx", STABLEHLO_SUFFIX: "stablehlo"}
 """Name of the format by the extension of the file."""
 
@@ -64,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         print(export(options))
     except (ValueError, OSError) as error:
-        parser.exit(EXIT_BAD_INPUT, f"error: {error}\n")
+        parser.exit_with_error(error)
     except KeyboardInterrupt:
-        parser.exit(EXIT_INTERRUPTED, "export: stopped; nothing was written\n")
+        parser.exit(EXIT_INTERRUPTED, "stopped; nothing was written\n")
 
 
 def make_parser() -> CommandParser:

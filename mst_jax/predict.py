@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 
 from mst_jax.atomic_io import atomic_write, check_writable
 from mst_jax.command_line import (
+    EXIT_INTERRUPTED,
     CommandParser,
     add_dtype_flag,
     add_zoom_flags,
@@ -45,9 +46,6 @@ from mst_jax.interaction.inference_options import (
     override_zoom,
 )
 from mst_jax.models.load import DEFAULT_MODEL
-
-EXIT_INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells report it."""
 
 ENCODERS: dict[str, Callable[[UInt8[np.ndarray, "h w *c"]], bytes]] = {
     ".png": images.encode_png,
@@ -76,9 +74,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         enable_compilation_cache(options.compilation_cache)
         print(predict(options))
     except (ValueError, OSError) as error:
-        parser.exit(2, f"predict: {error}\n")
+        parser.exit_with_error(error)
     except KeyboardInterrupt:
-        parser.exit(EXIT_INTERRUPTED, "predict: stopped\n")
+        parser.exit(EXIT_INTERRUPTED, "stopped\n")
 
 
 def make_parser() -> CommandParser:
@@ -86,14 +84,14 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m mst_jax.predict",
         description="Predict the mask of an object from clicks on an image.",
-        epilog="Clicks are applied in the order of the flags, positive and negative mixed.",
+        epilog="Clicks are applied in the order in which the flags are given.",
     )
     add = parser.add_argument
     add(
         "image",
         type=Path,
         nargs="?",
-        help="JPEG, PNG, BMP, TIFF or WebP; or a folder of images",
+        help="an image (JPEG, PNG, BMP, TIFF or WebP), or a folder of images",
     )
     add(
         "--clicks",
@@ -218,7 +216,7 @@ def predict_many(options: argparse.Namespace) -> str:
         if flag_clicks or not image_folder.is_dir():
             raise ValueError(
                 f"--clicks {options.click_file} needs the folder of its images and no "
-                f"further clicks, got {image_folder} and {len(flag_clicks)} clicks"
+                f"further clicks, got {image_folder} and {len(flag_clicks)} of them"
             )
         all_clicks = read_click_table(options.click_file, image_folder)
     check_output_files(all_clicks, options.out, options.overlay)
@@ -253,10 +251,7 @@ def parse_click(flag: ClickFlag) -> Click:
 
 
 def open_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Read an image as 8-bit RGB, rotated according to its EXIF orientation.
-
-    What was decided about the file, such as that transparency is composed on white, is
-    printed to stderr.
+    """Read an image as upright 8-bit RGB, and print remarks about the file to stderr.
 
     Raises:
         ValueError: The file cannot be read or is not an image.
@@ -272,7 +267,7 @@ def open_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def print_remarks(path: Path, remarks: Sequence[str]) -> None:
-    """Print what was decided about an image to stderr."""
+    """Print to stderr how an unusual image was read."""
     for remark in remarks:
         print(f"remark: {path}: {remark}", file=sys.stderr)
 

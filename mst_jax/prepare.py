@@ -20,7 +20,7 @@ import cv2
 from tqdm import tqdm
 
 from mst_jax.atomic_io import atomic_write, check_writable
-from mst_jax.command_line import CommandParser
+from mst_jax.command_line import EXIT_INTERRUPTED, CommandParser
 from mst_jax.data import dataset
 from mst_jax.data.builders import BUILDERS
 from mst_jax.data.builders.folder_dataset import FolderDatasetBuilder
@@ -33,7 +33,6 @@ from mst_jax.extras import needs_extra
 with needs_extra("data"):
     import tensorflow_datasets as tfds
 
-EXIT_INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 _NUM_PREVIEW_IMAGES = 20  # in a preview, of all splits together
 _SHAPES_OPTIONS = ("num_train", "num_validation", "size", "seed")
 _FOLDER_OPTIONS = ("source", "skip_bad", "page", "binarize")
@@ -54,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         prepare_dataset(options)
     except (ValueError, OSError) as error:
-        parser.exit(2, f"prepare: {error}\n")
+        parser.exit_with_error(error)
     except KeyboardInterrupt:
-        parser.exit(EXIT_INTERRUPTED, "prepare: stopped; no partial dataset is left\n")
+        parser.exit(EXIT_INTERRUPTED, "stopped; no partial dataset is left\n")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(
         prog="python -m mst_jax.prepare",

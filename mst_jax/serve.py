@@ -31,6 +31,7 @@ from mst_jax.annotation.sessions.save_folder import SaveFolder
 from mst_jax.annotation.store.database import DATABASE_NAME, Database
 from mst_jax.annotation.store.labels import LabelList, read_label_file
 from mst_jax.atomic_io import check_writable
+from mst_jax.command_line import EXIT_INTERRUPTED
 from mst_jax.compilation_cache import enable_compilation_cache
 from mst_jax.exporting.exported_model import load_model
 from mst_jax.extras import needs_extra
@@ -65,9 +66,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         with open_socket(flags.host, flags.port) as server_socket:
             run_server(build_app(flags), server_socket, flags)
     except RequestRejected as error:  # the database cannot be written
-        parser.exit(2, f"serve: {error.detail}\n")
+        parser.exit_with_error(error.detail)
     except (ValueError, OSError) as error:
-        parser.exit(2, f"serve: {error}\n")
+        parser.exit_with_error(error)
+    except KeyboardInterrupt:  # before the server runs
+        parser.exit(EXIT_INTERRUPTED, "stopped\n")
 
 
 def export_annotations(flags: argparse.Namespace) -> None:

@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     # Errors of users and machines are one sentence; bugs have a traceback.
     except ValueError as error:
-        parser.error(str(error))
+        parser.exit_with_error(error)
     except KeyboardInterrupt:
         sys.stderr.write(
             "stopped at once, without saving; the same command resumes from the newest "
@@ -182,15 +182,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_CODES[signal.SIGINT])
     except OSError as error:
         sys.stderr.write(
-            f"the run in {workdir} failed: {error}; when that is put right the same "
-            "command resumes it\n"
+            f"error: the run in {workdir} failed: {error}; after that is corrected, the "
+            "same command resumes the run\n"
         )
         sys.exit(EXIT_FAILED)
     except DivergedError as error:
         sys.stderr.write(
-            f"{error}; the checkpoints before it are kept in {workdir}; lower "
-            "config.optimizer.learning_rate or set clip_norm and start again, from an "
-            "earlier checkpoint if you remove the newest\n"
+            f"error: {error}; the checkpoints before it are kept in {workdir}; lower "
+            "config.optimizer.learning_rate or set clip_norm, and start the command "
+            "again; to resume from an earlier checkpoint, remove the newest\n"
         )
         sys.exit(EXIT_FAILED)
     # Ended early: the exit code informs a launch script whether to restart.

@@ -202,8 +202,8 @@ def test_config_of_a_run_is_kept(tmp_path):
         (["windows", "new.safetensors", "--to-torch"], "windows of 224 pixels, this"),
         (["good.pth"], "the following arguments are required: DST"),
         (["good.pth", "new", "--to_flax"], "unknown argument --to-flax"),
-        (["good.pth", "new", "--mean", "a", "--to-torch"], "--mean makes a model of"),
-        (["good.pth", "new", "--card", "a"], r"--card needs a \.safetensors of ours"),
+        (["good.pth", "new", "--mean", "a", "--to-torch"], "--mean writes a model of"),
+        (["good.pth", "new", "--card", "a"], r"--card needs NAME\.safetensors"),
         (["good.pth", "new.safetensors", "--card", "a"], "a cannot be read as JSON"),
     ],
 )

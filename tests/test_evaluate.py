@@ -245,7 +245,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     with pytest.raises(SystemExit) as exit_info:
         evaluate.main(command(**replaced))
     assert exit_info.value.code == 2
-    error = capsys.readouterr().err.split("evaluate: ")[-1]
+    error = capsys.readouterr().err.split("error: ")[-1]
     assert error.count("\n") == 1
     assert re.search(message, error), error
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -217,7 +217,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(
 ):
     workdir = small_disk / "run"
     message = exit_message(capsys, command(workdir), EXIT_FAILED)
-    assert "checkpoints: the disk is full; when that is put right the same" in message
+    assert "checkpoints: the disk is full; after that is corrected, the same" in message
     larger_disk = shutil.copytree(workdir, tmp_path / "run")
     train.main(command(larger_disk))
     check_equal(larger_disk, uninterrupted)

@@ -143,7 +143,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
         predict.main(command(**replaced))
     assert raised.value.code == 2
     error = capsys.readouterr().err
-    assert error.startswith("predict: ") and error.count("\n") == 1
+    assert error.startswith("error: ") and error.count("\n") == 1
     assert re.search(message, error), error
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
@@ -157,7 +157,7 @@ def test_ctrl_c_leaves_one_line_and_no_file(command, monkeypatch, tmp_path, caps
     with pytest.raises(SystemExit) as raised:
         predict.main(command(overlay="{}/new/overlay.png"))
     assert raised.value.code == 130
-    assert capsys.readouterr().err == "predict: stopped\n"
+    assert capsys.readouterr().err == "stopped\n"
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
 

@@ -117,7 +117,7 @@ def test_ctrl_c_prints_one_line_and_leaves_no_data_set(tmp_path, monkeypatch, ca
         main([*argv, "--data-dir", str(tmp_path / "data")])
     assert error_info.value.code == 130
     message = capsys.readouterr().err
-    assert message == "prepare: stopped; no partial dataset is left\n"
+    assert message == "stopped; no partial dataset is left\n"
     assert not list((tmp_path / "data").glob("[!.]*"))
 
 
@@ -143,6 +143,6 @@ def test_ctrl_c_prints_one_line_and_leaves_no_data_set(tmp_path, monkeypatch, ca
 )
 def test_user_errors_are_one_sentence(argv, message, tmp_path, capsys):
     error_text = run_failing(capsys, *argv, "--data-dir", tmp_path / "data")
-    assert message in error_text and error_text.startswith("prepare: ")
+    assert message in error_text and error_text.startswith("error: ")
     assert error_text.count("\n") == 1
     assert not list((tmp_path / "data").glob("[!.]*"))

@@ -54,7 +54,7 @@ def run_rejected(argv, capsys) -> str:
 def test_invalid_flags_are_one_sentence(checkpoint, tmp_path, capsys, flags, message):
     argv = ["--checkpoint", checkpoint, "--sessions", tmp_path, *flags]
     line = run_rejected(argv, capsys)
-    assert line.startswith("serve: ") and message in line
+    assert line.startswith("error: ") and message in line
 
 
 def test_output_among_the_images_is_one_sentence(checkpoint, tmp_path, capsys):

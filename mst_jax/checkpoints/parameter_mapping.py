@@ -91,13 +91,10 @@ class ConversionReport:
 
     def __str__(self) -> str:
         subtrees = ", ".join(self._reinitialized_subtrees())
+        unused_examples = _name_examples(self.unused_arrays)
         counted_names = (
             ("arrays used", self.used_arrays, ""),
-            (
-                "not used, as expected",
-                self.unused_arrays,
-                _name_examples(self.unused_arrays),
-            ),
+            ("not used, as expected", self.unused_arrays, unused_examples),
             ("parameters filled", self.filled_params, ""),
             ("reinitialized", self.reinitialized, f": {subtrees}"),
         )
@@ -119,11 +116,9 @@ class ConversionReport:
         # The shortest prefix that is not such a prefix is a wholly reinitialized subtree.
         subtrees = set()
         for path in self.reinitialized:
-            path_steps = path.split("/")
-            path_prefixes = [
-                "/".join(path_steps[: n + 1]) for n in range(len(path_steps))
-            ]
-            subtrees.add(next(p for p in path_prefixes if p not in partly_filled))
+            steps = path.split("/")
+            prefixes = ["/".join(steps[: n + 1]) for n in range(len(steps))]
+            subtrees.add(next(p for p in prefixes if p not in partly_filled))
         return sorted(subtrees)
 
 
@@ -161,7 +156,7 @@ def params_from_arrays(
     if unknown_names:
         raise ValueError(
             f"{len(unknown_names)} of its arrays do not belong to this model"
-            f"{_name_examples(unknown_names)}; it is another model"
+            f"{_name_examples(unknown_names)}; it holds another model"
         )
     # 2. Rearrange the axes; what the checkpoint holds twice must be equal.
     flat_params: dict[str, np.ndarray] = {}
@@ -251,7 +246,7 @@ def _array_to_params(
     if not np.isfinite(float_array).all():
         raise ValueError(
             f"its array {rule.array_name} holds numbers that are not finite (NaN or "
-            "infinity); take an earlier checkpoint"
+            "infinity); use an earlier checkpoint"
         )
     value = rearrange(float_array, rule.axes, **axis_sizes)
     # A published (x, y) becomes (row, column).

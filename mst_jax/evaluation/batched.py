@@ -238,9 +238,7 @@ class SlotPool:
     def run_until_session_ends(self) -> list[EndedSession]:
         """Continue until at least one session ends, and return those that ended."""
         # 1. Run the program on all devices.
-        is_occupied = np.array(
-            [slot_content is not None for slot_content in self._contents]
-        )
+        is_occupied = np.array([content is not None for content in self._contents])
         slot_sharding = NamedSharding(self._mesh, SHARDED)
         replicated_sharding = NamedSharding(self._mesh, REPLICATED)
         program_arguments = (

@@ -213,9 +213,9 @@ def abort_all_on_error(workdir: PathLike) -> Iterator[None]:
         error_summary = next(iter(str(error).splitlines()), type(error).__name__)
         process_index, process_count = process_shard()
         sys.stderr.write(
-            f"\nprocess {process_index} of {process_count} ends: {error_summary}; if "
-            "this is about the connection, another process was lost: see its log. "
-            "Start all of them again: they resume from the newest checkpoint in "
+            f"\nerror: process {process_index} of {process_count} ends: {error_summary}; "
+            "if this is about the connection, another process was lost: see its log; "
+            "start all processes again to resume from the newest checkpoint in "
             f"{workdir}\n"
         )
         sys.stderr.flush()

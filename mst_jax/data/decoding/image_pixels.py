@@ -22,10 +22,10 @@ from mst_jax.data.decoding.image_pages import is_webp
 from mst_jax.data.decoding.tiff_header import TiffPage
 
 _ORIENTATION_TAG = 0x0112
+_GRAY_PHOTOMETRIC = (tiff_header.WHITE_IS_ZERO, tiff_header.BLACK_IS_ZERO)
 # Photometric interpretations that OpenCV converts, if the values have 8 bits.
 _READABLE_PHOTOMETRIC = (
-    tiff_header.WHITE_IS_ZERO,
-    tiff_header.BLACK_IS_ZERO,
+    *_GRAY_PHOTOMETRIC,
     tiff_header.RGB,
     tiff_header.PALETTE,
     tiff_header.CMYK,
@@ -71,7 +71,7 @@ def read_pixels(data: bytes, *, page_index: int = 0) -> ImagePixels:
         The pixels, rotated as the EXIF orientation says.
 
     Raises:
-        ValueError: The file is damaged, no image, or of a kind that is not read.
+        ValueError: The file is damaged, not an image, or of a kind that is not read.
     """
     if tiff_header.is_tiff(data):
         return _read_tiff(data, page_index)
@@ -87,10 +87,9 @@ def read_pixels(data: bytes, *, page_index: int = 0) -> ImagePixels:
     values = _bgr_to_rgb(pixels)
     # OpenCV rotates only what it converts to 8 bits itself.
     orientation = _read_orientation(data)
-    return ImagePixels(
-        _orient(values, orientation),
-        None if alpha is None else _orient(alpha, orientation),
-    )
+    if alpha is not None:
+        alpha = _orient(alpha, orientation)
+    return ImagePixels(_orient(values, orientation), alpha)
 
 
 def decode_pixels(data: bytes, imread_flags: int) -> np.ndarray:
@@ -209,10 +208,7 @@ def _check_tiff_page(page: TiffPage) -> None:
             "TIFF with colors of a kind that is not read (such as CIELab, CFA or 16-bit "
             "CMYK); save it as RGB"
         )
-    if page.num_samples > 2 and page.photometric in (
-        tiff_header.WHITE_IS_ZERO,
-        tiff_header.BLACK_IS_ZERO,
-    ):
+    if page.num_samples > 2 and page.photometric in _GRAY_PHOTOMETRIC:
         raise ValueError(
             f"TIFF with {page.num_samples} channels that are not marked as colors; save "
             "three of them as RGB"
@@ -235,11 +231,8 @@ def _check_tiff_page(page: TiffPage) -> None:
 
 def _read_frame(data: bytes, frame_index: int) -> ImagePixels:
     """Decode a later frame of an animated PNG, WebP or GIF."""
-    format_name = "GIF"
-    if data.startswith(PNG_SIGNATURE):
-        format_name = "PNG"
-    elif is_webp(data):
-        format_name = "WEBP"
+    is_png = data.startswith(PNG_SIGNATURE)
+    format_name = "PNG" if is_png else "WEBP" if is_webp(data) else "GIF"
     rgba = np.asarray(open_with_pillow(data, format_name, frame_index).convert("RGBA"))
     return ImagePixels(rgba[..., :3], _to_opacity(rgba[..., 3]))
 
@@ -249,15 +242,15 @@ def _read_gray_color_key(
 ) -> Float32[np.ndarray, "h w"] | None:
     """Return the opacity of a gray PNG in which one gray value is transparent."""
     png_header = read_png_header(data)
-    key_chunk = next(
-        (chunk for chunk in read_png_chunks(data) if chunk.chunk_type == b"tRNS"), None
-    )
+    keys = [
+        chunk.body for chunk in read_png_chunks(data) if chunk.chunk_type == b"tRNS"
+    ]
     # OpenCV decodes the transparency of all other kinds of PNG.
-    if png_header.color_type != PNG_GRAY or key_chunk is None or pixels.ndim != 2:
+    if png_header.color_type != PNG_GRAY or not keys or pixels.ndim != 2:
         return None
-    if len(key_chunk.body) < 2:
+    if len(keys[0]) < 2:
         raise ValueError("PNG is damaged (short transparency)")
-    (key_value,) = struct.unpack_from(">H", key_chunk.body)
+    (key_value,) = struct.unpack_from(">H", keys[0])
     # OpenCV spreads 1, 2 and 4 bits over 0..255.
     if png_header.bit_depth < 8:
         key_value *= 255 // (2**png_header.bit_depth - 1)
@@ -266,13 +259,14 @@ def _read_gray_color_key(
 
 def _read_orientation(data: bytes) -> int:
     """Return the EXIF orientation, 1 to 8, of a PNG or WebP file; others have 1."""
-    format_name = "PNG" if data.startswith(PNG_SIGNATURE) else "WEBP"
-    if not (data.startswith(PNG_SIGNATURE) or is_webp(data)) or (
-        b"eXIf" not in data and b"EXIF" not in data and b"Raw profile type" not in data
-    ):
+    is_png = data.startswith(PNG_SIGNATURE)
+    markers = (b"eXIf", b"EXIF", b"Raw profile type")
+    if not (is_png or is_webp(data)) or not any(marker in data for marker in markers):
         return 1
     try:
-        with Image.open(io.BytesIO(data), formats=[format_name]) as image:
+        with Image.open(
+            io.BytesIO(data), formats=["PNG" if is_png else "WEBP"]
+        ) as image:
             return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # damaged EXIF data, which decoders ignore
         return 1

@@ -173,7 +173,7 @@ def make_forward_pass(checkpoint: str) -> Callable[[], float]:
     model = mst_jax.load(checkpoint)
     zoom = zoom_options_of(model)
     if zoom.size is None:
-        raise SystemExit(f"{checkpoint} has no zoom, so no fixed size of its input")
+        raise SystemExit(f"{checkpoint} has no zoom, so its input has no fixed size")
     crop = jax.random.uniform(jax.random.key(0), (1, zoom.size, zoom.size, 4))
     network_input = NetworkInput(crop, to_click_slots((Click(10.0, 10.0, True),)))
     network = as_pytree(model)

@@ -109,7 +109,8 @@ class Backend:
         image = self._studio.get(full_url)
         if image.status_code != 200:
             raise HTTPException(
-                400, f"Label Studio answers {image.status_code}: {image_url}"
+                400,
+                f"Label Studio responds with status {image.status_code} to {image_url}",
             )
         headers = {"content-type": image.headers.get("content-type", "image/*")}
         opened_session = self._call_server(

@@ -149,7 +149,7 @@ def convert_to_model(
     Raises:
         ValueError: A source is not a checkpoint of a model that we know, the other models
             have another architecture, a number is too large for float16, or the
-            destination exists already or has the suffix of another format.
+            destination already exists or has the suffix of another format.
     """
     _check_free(destination)
     if destination.suffix in OTHER_SUFFIXES:
@@ -171,7 +171,9 @@ def convert_to_model(
     if half:
         params = jax.tree.map(lambda x: np.asarray(x).astype(np.float16), params)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
-            raise ValueError(f"{source} has numbers too large for float16; no --half")
+            raise ValueError(
+                f"{source} has numbers too large for float16; leave out --half"
+            )
     # 3. Write.
     if destination.suffix == SAFETENSORS_SUFFIX:
         flat_params = flatten_params(params)
@@ -209,9 +211,9 @@ def average_params(
     for path, other_model in zip(averaged_with, other_models, strict=True):
         if other_model.module != model.module:
             raise ValueError(
-                f"{path} ({_describe_model(other_model.config.to_dict())}) has not the "
-                f"architecture of {source} ({_describe_model(model.config.to_dict())}); "
-                "average runs of one model"
+                f"{path} ({_describe_model(other_model.config.to_dict())}) does not have "
+                f"the architecture of {source} "
+                f"({_describe_model(model.config.to_dict())}); average runs of one model"
             )
 
     def mean_of_leaves(*leaves: Array) -> np.ndarray:
@@ -238,10 +240,10 @@ def convert_to_torch(source: Path, destination: Path) -> str:
 
     Raises:
         ValueError: There is no model at the source, no published program for it, or the
-            destination exists already or has another suffix.
+            destination already exists or has another suffix.
     """
     if destination.suffix != SAFETENSORS_SUFFIX:
-        raise ValueError(f"{destination} has another suffix than {SAFETENSORS_SUFFIX}")
+        raise ValueError(f"{destination} does not end in {SAFETENSORS_SUFFIX}")
     _check_free(destination)
     model = load(source)
     config = config_options.as_json(model.config.to_dict())
@@ -258,7 +260,7 @@ def convert_to_torch(source: Path, destination: Path) -> str:
 def _check_free(path: Path) -> None:
     """Raise ValueError before the long work; what writes checks again."""
     if path.exists():
-        raise ValueError(f"{path} exists already; choose another path or remove it")
+        raise ValueError(f"{path} already exists; choose another path or remove it")
 
 
 def _describe_model(config: dict[str, Any]) -> str:

@@ -34,7 +34,11 @@ def make_parser() -> CommandParser:
     )
     add("--data-dir", required=True, type=Path, help="folder of the prepared datasets")
     add("--out", required=True, type=Path, help="JSON file to write")
-    add("--csv", type=Path, help="CSV file to write, one row for each object and user")
+    add(
+        "--csv",
+        type=Path,
+        help="CSV file to write: one row for each object and simulated user",
+    )
     add("--markdown", type=Path, help="file to write the printed tables to")
     add("--report", type=Path, metavar="DIR", help="write DIR/index.html with images")
     add(
@@ -47,8 +51,9 @@ def make_parser() -> CommandParser:
     # Which objects are evaluated, and how the command runs.
     add(
         "--split",
-        help="default: the split of this dataset that the model was validated on, else "
-        f"the first of {', '.join(PREFERRED_SPLITS)} that the dataset has",
+        help="split, or a part of it such as train[80%%:]; default: the split of this "
+        "dataset that the model was validated on, else the first of "
+        f"{', '.join(PREFERRED_SPLITS)} that the dataset has",
     )
     add(
         "--min-area-fraction",
@@ -56,7 +61,7 @@ def make_parser() -> CommandParser:
         default=0.0,
         help="minimum area of an object as a fraction of the image, 0 to 1",
     )
-    add("--limit", type=int, help="maximum number of objects of a dataset")
+    add("--limit", type=int, help="evaluate only the first LIMIT objects of a dataset")
     add(
         "--batch-size",
         type=int,
@@ -112,7 +117,12 @@ def _add_prediction_flags(flag_group: argparse._ArgumentGroup) -> None:
 def _add_user_flags(flag_group: argparse._ArgumentGroup) -> None:
     """Add the flags of the simulated user."""
     add = flag_group.add_argument
-    add("--max-clicks", type=int, default=20, help="maximum number of clicks")
+    add(
+        "--max-clicks",
+        type=int,
+        default=20,
+        help="maximum number of clicks on an object; default: 20",
+    )
     add(
         "--stop-iou",
         type=float,
@@ -124,8 +134,8 @@ def _add_user_flags(flag_group: argparse._ArgumentGroup) -> None:
         "--click-spread",
         type=float,
         default=0.0,
-        help="standard deviation of the clicks around the best pixel, relative to its "
-        "distance to the edge of the error region",
+        help="standard deviation of the clicks around the center of the largest error, "
+        "relative to the distance from the center to the edge of the error",
     )
     add(
         "--first-click",

@@ -101,7 +101,8 @@ def test_parameters_of_several_models_are_averaged(tmp_path, capsys):
     with pytest.raises(SystemExit):
         convert.main([first, str(tmp_path / "new"), "--mean", str(tmp_path / "wide")])
     sentence = (
-        r"wide \(simpleclick: .*window 64\) has not the architecture of .*window 32"
+        r"wide \(simpleclick: .*window 64\) does not have the architecture of "
+        r".*window 32"
     )
     assert re.search(sentence, capsys.readouterr().err)
     assert not (tmp_path / "new").exists()
@@ -189,13 +190,13 @@ def test_config_of_a_run_is_kept(tmp_path):
     [
         (["gone.pth", "new"], r"gone\.pth is not there"),
         (["ours", "new"], r"no checkpoint in .*ours"),
-        (["good.pth", "ours"], "ours exists already"),
+        (["good.pth", "ours"], "ours already exists"),
         (
             ["good.pth", "new", "--to-torch"],
-            r"new has another suffix than \.safetensors",
+            r"new does not end in \.safetensors",
         ),
-        (["good.pth", "taken.safetensors", "--to-torch"], "exists already"),
-        (["good.pth", "taken.safetensors"], "exists already"),
+        (["good.pth", "taken.safetensors", "--to-torch"], "already exists"),
+        (["good.pth", "taken.safetensors"], "already exists"),
         (["good.pth", "new.onnx"], r"new\.onnx has the suffix of another format"),
         (["mae.pth", "new"], r"mae\.pth: it lacks the array patch_embed"),
         (["text.pth", "new"], "not an intact zip archive"),

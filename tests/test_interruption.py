@@ -260,7 +260,7 @@ def test_a_second_training_in_a_workdir_is_refused(
 
     monkeypatch.setattr(train_loop, "run_train_loop", run_second_training)
     train.main(command(uninterrupted))
-    assert f"another training is at work in {uninterrupted}" in messages[0]
+    assert f"another training runs in {uninterrupted}" in messages[0]
     assert (uninterrupted / "metrics.jsonl").read_text() == before
     assert model_folder.read_config_json(uninterrupted)["seed"] == 0
 

@@ -75,7 +75,7 @@ def _add_network_flags(parser: CommandParser) -> None:
         help="address to listen on; default: %(default)s; one that other machines can "
         "reach requires --token",
     )
-    add_flag("--port", type=int, default=8000, help="default: %(default)s")
+    add_flag("--port", type=int, default=8000, help="port number; default: %(default)s")
     add_flag(
         "--token",
         default=os.environ.get("MST_JAX_TOKEN"),
@@ -134,10 +134,10 @@ def check_flags(flags: argparse.Namespace) -> None:
         raise ValueError(f"--export is {flags.export}, expected FILE.json or FILE.zip")
     if flags.host not in LOOPBACK_HOSTS and not flags.token:
         raise ValueError(
-            f"--host is {flags.host}, which others can reach; give a --token too"
+            f"--host is {flags.host}, which other machines can reach; also give a --token"
         )
     if flags.save is not None and flags.folder is None and flags.export is None:
-        raise ValueError("--save is the output of --folder; give both")
+        raise ValueError("--save is for the masks of --folder; give both")
     if flags.save is not None and flags.folder is not None:
         check_separate(flags.folder, flags.save)
     # `Limits` checks this too, but names its fields, not the flags.

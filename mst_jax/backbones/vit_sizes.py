@@ -94,6 +94,6 @@ def _check_values(values: Mapping[str, Any]) -> None:
     if num_levels != 4 or values["width"] % values["num_heads"]:
         raise ValueError(
             f"the model has {num_levels} pyramid widths, and {values['num_heads']} "
-            f"heads for width {values['width']}; expected 4, and heads that divide the "
-            "width"
+            f"heads for width {values['width']}; expected 4 pyramid widths, and a number "
+            "of heads that divides the width"
         )

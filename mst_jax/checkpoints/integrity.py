@@ -159,7 +159,7 @@ def check_finite(tree: Any, source: PathLike | str) -> None:
         if not np.isfinite(np.asarray(leaf)).all():
             raise ValueError(
                 f"{source} cannot be used: its parameter {leaf_path(path)} holds numbers "
-                "that are not finite (NaN or infinity); take an earlier checkpoint"
+                "that are not finite (NaN or infinity); use an earlier checkpoint"
             )
 
 

@@ -94,12 +94,12 @@ def find_model_folders(path: PathLike) -> tuple[PathLike, PathLike]:
         if damage is None:
             for damage_warning in damage_warnings:
                 sys.stderr.write(
-                    f"{damage_warning}; taking {candidate_folder.name}, the one before\n"
+                    f"{damage_warning}; using the earlier {candidate_folder.name}\n"
                 )
             return config_folder, candidate_folder / PARAMS_FOLDER
         damage_warnings.append(f"checkpoint {candidate_folder} is damaged ({damage})")
     raise ValueError(
-        f"{damage_warnings[0]}; take an earlier one"
+        f"{damage_warnings[0]}; use an earlier one"
         if damage_warnings
         else f"no checkpoint in {path}; train first: "
         "python -m mst_jax.train --config FILE --workdir DIR"
@@ -125,7 +125,7 @@ def read_params(folder: PathLike, expected: dict) -> dict:
     params_handler = ocp.StandardCheckpointHandler()
     params_directory = epath.Path(folder).absolute()
     damaged_error = ValueError(
-        f"the params in {folder} are damaged; take an earlier checkpoint of the run"
+        f"the params in {folder} are damaged; use an earlier checkpoint of the run"
     )
     # 1. Compare the shapes: Orbax would only say that something differs.
     try:
@@ -160,7 +160,7 @@ def write_model_folder(folder: Path, params: dict, config: dict) -> None:
         ValueError: There is something at `folder` already.
     """
     if folder.exists():
-        raise ValueError(f"{folder} exists already; choose another folder or remove it")
+        raise ValueError(f"{folder} already exists; choose another folder or remove it")
     # Beside the destination, so that the rename stays on one file system.
     unfinished_folder = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:

@@ -98,14 +98,14 @@ def write_packed_model(
         facts: More keys of the JSON, such as "name" and "license".
 
     Raises:
-        ValueError: One of the files exists already, or cannot be written.
+        ValueError: One of the files already exists, or cannot be written.
     """
     json_path = path.with_suffix(".json")
     # Neither file of another model is replaced.
     for new_path in (path, json_path):
         if new_path.exists():
             raise ValueError(
-                f"{new_path} exists already; choose another file or remove it"
+                f"{new_path} already exists; choose another file or remove it"
             )
     # safetensors writes the memory of an array, so views must become arrays first.
     arrays = {name: np.ascontiguousarray(value) for name, value in flat_params.items()}
@@ -136,7 +136,9 @@ def read_facts(json_path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ValueError(f"{json_path} cannot be read as JSON ({error})") from None
     if not isinstance(model_card, dict):
-        raise ValueError(f"{json_path} holds no JSON object, expected facts by name")
+        raise ValueError(
+            f"{json_path} is not a JSON object, expected pairs of a name and a fact"
+        )
     return {key: value for key, value in model_card.items() if key not in WRITTEN_KEYS}
 
 

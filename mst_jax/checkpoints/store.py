@@ -176,9 +176,9 @@ def restore_checkpoint(
     # Orbax raises Exception itself for an array that it cannot read.
     except Exception as error:
         raise ValueError(
-            f"checkpoint {step} in {manager.directory} was not made by this config: its "
-            "parameters or its optimizer are others, or it is damaged; use the config of "
-            "that run or another --workdir"
+            f"checkpoint {step} in {manager.directory} does not belong to this config: it "
+            "has other parameters or another optimizer, or it is damaged; use the config "
+            "of that run or another --workdir"
         ) from error
     return restored_parts["params"], restored_parts["training"]
 

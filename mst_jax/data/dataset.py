@@ -51,8 +51,7 @@ class PreparedDataset(Sequence[Example]):
             )
             raise ValueError(
                 f"cannot read split {split!r} of {name}, which does not exist or is "
-                f"empty; there are {known_splits}; write one of them or a part of it, "
-                "such as 'train[:95%]'"
+                f"empty; choose one of {known_splits}, or a part such as 'train[:95%]'"
             ) from error
 
     def __reduce__(self) -> tuple[type[PreparedDataset], tuple[str, str, str]]:

@@ -16,7 +16,7 @@ def read_text_lines(path: Path) -> list[str]:
             end as on any system.
 
     Raises:
-        ValueError: The file is no text of these encodings; the message names it.
+        ValueError: The file is not text in one of these encodings; the message names it.
         OSError: The file cannot be read.
     """
     data = path.read_bytes()

@@ -53,7 +53,7 @@ class ExportFacts:
             text: JSON text.
 
         Raises:
-            ValueError: The text is no JSON, or lacks a fact.
+            ValueError: The text is not JSON, or lacks a fact.
         """
         try:
             facts = json.loads(text)

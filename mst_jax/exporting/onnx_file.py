@@ -41,8 +41,8 @@ class OnnxNetwork:
         except Exception as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(
-                f"{path} is no ONNX file that onnxruntime can load ({reason}); export it "
-                "again"
+                f"{path} is not an ONNX file that onnxruntime can load ({reason}); "
+                "export it again"
             ) from None
         metadata = self._session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:

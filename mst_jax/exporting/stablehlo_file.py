@@ -61,6 +61,6 @@ def read_stablehlo_file(path: Path) -> tuple[jax_export.Exported, ExportFacts]:
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"{path} is no StableHLO file that this JAX can load ({reason}); export the "
+            f"{path} is not a StableHLO file that this JAX can load ({reason}); export the "
             "model again"
         ) from None

@@ -77,7 +77,7 @@ def detect_model_config(weight_file: WeightFile) -> dict[str, Any]:
         QUERY_ARRAY,
     }:
         raise ValueError(
-            "it holds no model that we know; we know SimpleClick, MST, AdaptiveClick, "
+            "it holds no known model; known are SimpleClick, MST, AdaptiveClick, "
             "MAE and DINOv2"
         )
     sizes = _vit_sizes(weight_file, infer_vit_shape(arrays, "backbone."))

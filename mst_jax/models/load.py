@@ -146,7 +146,7 @@ def _load_as_trained(path: str | os.PathLike) -> TrainedModel:
         if report.reinitialized:
             warnings.warn(
                 f"{source_path} holds a ViT alone: the rest of the model is initialized "
-                "randomly, and its masks mean nothing; train it with "
+                "randomly, and its masks are meaningless; train it with "
                 "--config.init_from=FILE",
                 stacklevel=3,
             )

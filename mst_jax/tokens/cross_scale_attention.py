@@ -54,7 +54,7 @@ class CrossScaleAttention(nn.Module):
         if min(h, w) < self.pool_size:
             raise ValueError(
                 f"the image has {h}x{w} patches, token selection needs "
-                f"{self.pool_size}x{self.pool_size} or more; take a larger image"
+                f"{self.pool_size}x{self.pool_size} or more; use a larger image"
             )
         # 1. Keys: the base tokens, pooled to shorten the attention.
         base_tokens = LayerNorm(PYTORCH_EPS, name="norm_grid")(grid)

@@ -136,7 +136,7 @@ def top_k_index(scores: Float[Array, " n"], num_selected: int) -> Int[Array, " m
     if num_selected > scores.size:
         raise ValueError(
             f"num_selected is {num_selected}, but there are {scores.size} tokens; "
-            "select fewer or take a larger image"
+            "select fewer or use a larger image"
         )
     # The compiler for TPUs sorts all scores.
     index = jax.lax.platform_dependent(

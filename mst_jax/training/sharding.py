@@ -123,7 +123,7 @@ def make_sharding_layout(
     if num_examples % len(sorted_devices):
         raise ValueError(
             f"config.batch / config.grad_accum_steps is {num_examples}, which "
-            f"{len(sorted_devices)} devices cannot share evenly; take a multiple of "
+            f"{len(sorted_devices)} devices cannot share evenly; choose a multiple of "
             f"{len(sorted_devices)}"
         )
     # Neighboring devices, the fastest axis, form a `model` group.

@@ -54,7 +54,7 @@ def claim_workdir(workdir: PathLike, config: ConfigDict) -> Iterator[None]:
         config: Config of this run.
 
     Raises:
-        ValueError: Another run is at work there, or all its checkpoints are damaged.
+        ValueError: Another training runs there, or all checkpoints are damaged.
         OSError: It cannot be written to.
     """
     # The main process works while the others wait: one lock, one report.
@@ -86,7 +86,7 @@ def lock_workdir(workdir: PathLike) -> Iterator[None]:
         workdir: Workdir of the run, created if it is missing.
 
     Raises:
-        ValueError: Another run is at work there.
+        ValueError: Another training runs there.
         OSError: It cannot be written to.
     """
     workdir.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def lock_workdir(workdir: PathLike) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(
-                f"another training is at work in {workdir}; wait for its end, stop it, "
+                f"another training runs in {workdir}; wait until it ends, stop it, "
                 "or choose another --workdir"
             ) from None
         except OSError:

@@ -48,7 +48,7 @@ def test_model_is_written_whole_or_not_at_all(tmp_path):
         model_folder.write_model_folder(path, params, {"a": Unwritable()})
     assert list(tmp_path.iterdir()) == []
     model_folder.write_model_folder(path, params, {})
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         model_folder.write_model_folder(path, {"a": jnp.zeros(2)}, {})
     found = model_folder.read_params(path / "params", {"a": jnp.zeros(2)})
     np.testing.assert_array_equal(found["a"], [1, 1])

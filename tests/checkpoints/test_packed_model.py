@@ -94,7 +94,7 @@ def test_existing_files_are_not_replaced(path):
         )
         new_path = path.with_name("x.safetensors")
         new_path.with_suffix(other).unlink()
-        with pytest.raises(ValueError, match=rf"x\{existing} exists already"):
+        with pytest.raises(ValueError, match=rf"x\{existing} already exists"):
             packed_model.write_packed_model(new_path, FLAT_PARAMS, {})
         new_path.with_suffix(existing).unlink()
 
@@ -103,5 +103,5 @@ def test_facts_must_be_a_json_object(tmp_path):
     with pytest.raises(ValueError, match=r"gone\.json cannot be read as JSON"):
         packed_model.read_facts(tmp_path / "gone.json")
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"list\.json holds no JSON object"):
+    with pytest.raises(ValueError, match=r"list\.json is not a JSON object"):
         packed_model.read_facts(tmp_path / "list.json")

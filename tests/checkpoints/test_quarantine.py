@@ -118,7 +118,10 @@ def test_reader_takes_the_checkpoint_before_and_warns(workdir, damage, capsys):
     damage(largest_file(newest))
     assert find_model_folders(workdir)[1].parent.name == "4"
     (warning,) = capsys.readouterr().err.splitlines()
-    assert "checkpoints/8 is damaged (params/" in warning and "taking 4" in warning
-    with pytest.raises(ValueError, match=r"8 is damaged .*take an earlier one"):
+    assert (
+        "checkpoints/8 is damaged (params/" in warning
+        and "using the earlier 4" in warning
+    )
+    with pytest.raises(ValueError, match=r"8 is damaged .*use an earlier one"):
         find_model_folders(newest.parent)
     assert store.list_steps(workdir) == [4, 8]

@@ -67,7 +67,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
             params, training_state = small_trees(0)
             params[name] = jnp.zeros(4)
             with pytest.raises(
-                ValueError, match=r"checkpoint 5 .* was not made by this"
+                ValueError, match=r"checkpoint 5 .* does not belong to this"
             ):
                 store.restore_checkpoint(
                     manager, 5, params, training_state, shuffled_batches()

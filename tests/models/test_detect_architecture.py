@@ -136,9 +136,9 @@ def test_number_of_heads_is_in_the_config_or_follows_from_the_width():
 def test_other_files_are_one_clear_error():
     with pytest.raises(ValueError, match=r"lacks the array patch_embed\.proj\.weight"):
         detect(zero_arrays({"blocks.0.attn.qkv.weight": (6, 2)}))
-    with pytest.raises(ValueError, match="no model that we know"):
+    with pytest.raises(ValueError, match="no known model"):
         detect(zero_arrays({"click_aware_decoder.query_feat.weight": (6, 2)}))
-    with pytest.raises(ValueError, match="no model that we know; we know SimpleClick"):
+    with pytest.raises(ValueError, match="no known model; known are SimpleClick"):
         detect(zero_arrays({"layer.weight": (3,)}))
     with pytest.raises(ValueError, match="its config names no model"):
         detect({}, config={"crop": 3})

@@ -222,7 +222,7 @@ def test_damaged_parameters_are_refused(tmp_path, saved_model, name, damage):
     files = [damaged] if damaged.is_file() else sorted(damaged.iterdir())
     for path in files:
         path.write_bytes(b"") if damage == "empty" else path.unlink()
-    with pytest.raises(ValueError, match="are damaged; take an earlier checkpoint"):
+    with pytest.raises(ValueError, match="are damaged; use an earlier checkpoint"):
         mst_jax.load(folder)
 
 
@@ -291,7 +291,7 @@ def test_pretrained_vit_gets_the_rest_of_the_plain_model(tmp_path):
         assert found == expected if expected else found[1] > 0.01, name
     assert "reinitialized: decoder, embed/hints, neck" in str(report)
     with pytest.warns(
-        UserWarning, match="holds a ViT alone: .* its masks mean nothing"
+        UserWarning, match="holds a ViT alone: .* its masks are meaningless"
     ):
         mst_jax.load(path)
 

@@ -129,7 +129,7 @@ def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path):
     workdir = tmp_path / "new" / "run"
     with lock_workdir(workdir):
         with (
-            pytest.raises(ValueError, match=r"another training is at work in .*run"),
+            pytest.raises(ValueError, match=r"another training runs in .*run"),
             lock_workdir(workdir),
         ):
             pass

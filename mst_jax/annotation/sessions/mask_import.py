@@ -70,7 +70,7 @@ def import_coco(
         request_key: Key of the client's request; None = it has none.
 
     Raises:
-        RequestRejected: The file is no COCO file (400).
+        RequestRejected: The file is not a COCO file (400).
     """
     try:
         coco_tree = json.loads(data)
@@ -81,7 +81,7 @@ def import_coco(
         images = [(item["id"], str(item["file_name"])) for item in coco_tree["images"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestRejected(
-            f"the body is no COCO file ({error!r}); expected JSON with images, "
+            f"the body is not a COCO file ({error!r}); expected JSON with images, "
             "annotations and categories"
         ) from None
 
@@ -126,13 +126,13 @@ def import_label_maps(
         binarize: True reads maps with soft edges as one object above half of white.
 
     Raises:
-        RequestRejected: The file is no zip file (400).
+        RequestRejected: The file is not a zip file (400).
     """
     try:
         zip_archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, OSError, ValueError):
         raise RequestRejected(
-            "the body is no zip file; expected a zip file of label maps"
+            "the body is not a zip file; expected a zip file of label maps"
         ) from None
     name_of_stem = {
         without_suffix(name): name for name in reversed(sorted(image_names))

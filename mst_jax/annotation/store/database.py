@@ -127,8 +127,8 @@ class Database:
         except sqlite3.Error as error:
             self._lock_file.close()
             raise ValueError(
-                f"{self.path} cannot be opened: {error}; move it away to start anew, "
-                "or restore it from a backup"
+                f"{self.path} cannot be opened: {error}; move it away to start with a "
+                "new one, or restore it from a backup"
             ) from None
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version != _SCHEMA_VERSION:

@@ -82,7 +82,7 @@ class LabelList:
                 return known_ids[name]
             if self.is_fixed:
                 raise RequestRejected(
-                    f"{name[:100]!r} is no label, expected one of "
+                    f"{name[:100]!r} is not a label, expected one of "
                     f"{', '.join(list(known_ids)[:20])}"
                 )
             if len(known_ids) >= MAX_LABELS:
@@ -164,7 +164,7 @@ class LabelList:
         taken_names = hidden_names & {name for label_id, name in new_labels if label_id}
         if taken_names:
             raise RequestRejected(
-                f"the label {min(taken_names)!r} exists already; choose another name"
+                f"the label {min(taken_names)!r} already exists; choose another name"
             )
         removed_ids = offered_ids - set(given_ids)
         used_names = [
@@ -176,7 +176,7 @@ class LabelList:
         ]
         if used_names:
             raise RequestRejected(
-                f"objects carry the label {used_names[0]!r}; give them another one "
+                f"objects have the label {used_names[0]!r}; give them another label "
                 "first",
                 409,
             )

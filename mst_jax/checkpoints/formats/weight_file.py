@@ -124,7 +124,7 @@ def write_safetensors(
         ValueError: There is something at `path` already, or it cannot be written.
     """
     if path.exists():
-        raise ValueError(f"{path} exists already; choose another file or remove it")
+        raise ValueError(f"{path} already exists; choose another file or remove it")
     # safetensors writes the memory of an array, so views must become arrays first.
     contiguous_arrays = {
         name: np.ascontiguousarray(array) for name, array in arrays.items()

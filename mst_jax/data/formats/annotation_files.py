@@ -66,7 +66,7 @@ def read_annotated_layers(path: Path) -> list[UInt16[np.ndarray, "h w"]]:
         )
     image = coco_images[0]
     if image.height is None or image.width is None:
-        raise ValueError("does not say the height and width of the image")
+        raise ValueError("does not state the height and width of the image")
     masks: dict[int, Bool[np.ndarray, "h w"]] = {}
     for annotation in image.annotations:
         label = annotation.get("id")
@@ -119,6 +119,6 @@ def _check_label_map(
         is_same = np.array_equal(covered, has_own_label) and not labels[~covered].any()
     if not is_same:
         raise ValueError(
-            f"has other objects than {png_name} beside it, but both are written with "
-            "the same ones; delete the file that is out of date"
+            f"has other objects than {png_name} beside it, although the server writes "
+            "the same objects to both; delete the outdated file"
         )

@@ -90,9 +90,9 @@ def test_coco_file_becomes_finished_objects(registry):
     "data", [b"", b"[]", b"{}", b"[" * 10_000, make_coco(images=[{}])]
 )
 def test_other_files_are_one_sentence(registry, data):
-    with pytest.raises(RequestRejected, match="no COCO file"):
+    with pytest.raises(RequestRejected, match="not a COCO file"):
         import_coco(registry, data, None)
-    with pytest.raises(RequestRejected, match="no zip file"):
+    with pytest.raises(RequestRejected, match="not a zip file"):
         import_label_maps(registry, data, [], SMALL_LIMITS, None)
 
 

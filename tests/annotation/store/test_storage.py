@@ -65,7 +65,7 @@ def test_failed_change_leaves_nothing(storage, database):
     mask_id = storage.stage_mask(np.ones((2, 2), bool))
     snapshot = ObjectSnapshot(initial_mask_id=mask_id, area=4)
     changed = OBJECT.append_snapshot(snapshot, max_snapshots=9)
-    # The key is written last, and it exists already.
+    # The key is written last, and it already exists.
     with pytest.raises(sqlite3.IntegrityError):
         storage.commit(SessionChange(revision=2, objects=[changed], request_key="key"))
     assert storage.read_objects() == {} and storage.read_row()["revision"] == 1

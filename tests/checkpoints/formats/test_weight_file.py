@@ -113,7 +113,7 @@ def test_safetensors_round_trip_with_a_config(tmp_path):
     weight_file = read_weight_file(path)
     np.testing.assert_array_equal(weight_file.arrays["a"], [[0, 3], [1, 4], [2, 5]])
     assert weight_file.config == config and weight_file.published_config is None
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         write_safetensors(path, arrays, config)
     assert os.listdir(path.parent) == ["x.safetensors"]
 

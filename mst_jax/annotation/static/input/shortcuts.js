@@ -6,7 +6,7 @@ const SHORTCUTS = [
   [["Space"], "finish the object; the next click starts another", "finishObject"],
   [["D", "PageDown"], "next image", "openNextImage"],
   [["A", "PageUp"], "previous image", "openPreviousImage"],
-  [["1", "2", "3", "4", "5", "6", "7", "8", "9"], "label", "applyLabel"],
+  [["1", "2", "3", "4", "5", "6", "7", "8", "9"], "set the label", "applyLabel"],
   [["Z", "Ctrl+Z", "Backspace"], "undo, also a deletion", "undo"],
   [["Y", "Ctrl+Y", "Ctrl+Shift+Z"], "redo", "redo"],
   [["Delete"], "delete this object", "deleteObject"],
@@ -15,7 +15,7 @@ const SHORTCUTS = [
   [["C"], "click tool", "useClickTool"],
   [["B"], "brush; the right button erases", "useBrush"],
   [["E"], "eraser; the right button paints", "useEraser"],
-  [["H"], "hand, while held or until another tool", "useHand"],
+  [["H"], "hand tool; also while the key is held", "useHand"],
   [["N"], "switch between positive and negative clicks", "toggleClickSign"],
   [["[", "]"], "smaller, larger brush", "resizeBrush"],
   [["M"], "filled masks", "showFilledMasks"],
@@ -33,14 +33,14 @@ const SHORTCUTS = [
 
 /** What the mouse and the keys of the canvas do, for the same dialog. */
 const CANVAS_INPUT = [
-  [["Click"], "on the object"],
-  [["Right click", "Shift+click"], "not on the object"],
+  [["Click"], "positive click: on the object"],
+  [["Right click", "Shift+click"], "negative click: not on the object"],
   [["Alt+click"], "on a click: delete it"],
   [["Ctrl+click"], "select the object below the pointer"],
   [["Wheel", "pinch"], "zoom"],
   [["Middle button", "two fingers"], "move the image"],
   [["Arrows"], "move the cross; with Shift by one pixel"],
-  [["Enter", "Shift+Enter"], "click on the cross: on, not on the object"],
+  [["Enter", "Shift+Enter"], "positive, negative click at the cross"],
 ];
 
 /** Actions that repeat while their key is held. */

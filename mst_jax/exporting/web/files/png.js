@@ -51,7 +51,7 @@ export async function encodeGrayPng(values, { width, height }) {
  */
 export async function decodeValuesPng(data) {
   if (!SIGNATURE.every((byte, index) => data[index] === byte)) {
-    throw new LocalError(`The file is no PNG; ${EXPECTED}.`, 415);
+    throw new LocalError(`The file is not a PNG; ${EXPECTED}.`, 415);
   }
   try {
     const { header, imageData } = readChunks(data);

@@ -89,7 +89,7 @@ export class LabelStore {
     const removed = record.labels.find(({ id }) => !keptIds.has(id) && usedIds.has(id));
     if (removed) {
       throw new LocalError(
-        `Objects carry the label "${removed.name}"; give them another one first.`, 409);
+        `Objects have the label "${removed.name}"; give them another label first.`, 409);
     }
     let { nextId } = record;
     const labels = newLabels.map(({ id, name }) => ({ id: id ?? nextId++, name }));

@@ -69,7 +69,7 @@ def atomic_write(path: PathLike, data: bytes, *, durable: bool = False) -> None:
         OSError: The disk is full, or writing is not permitted.
     """
     if not isinstance(path, Path):
-        # An object in a bucket appears as a whole without further effort.
+        # Buckets write an object completely or not at all.
         path.write_bytes(data)
         return
     check_writable(path)

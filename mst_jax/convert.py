@@ -29,7 +29,7 @@ from mst_jax.models.load import build_published_model, load
 from mst_jax.models.published_mapping import published_parameter_mapping
 from mst_jax.models.trained_model import TrainedModel
 
-# Suffixes of files; a folder of such a name would be a surprise.
+# Suffixes of files; a folder with such a name would be unexpected.
 OTHER_SUFFIXES = (".pth", ".pt", ".npz", ".onnx", ".ckpt", ".bin", ".h5")
 
 
@@ -133,7 +133,7 @@ def convert_to_model(
     averaged_with: Sequence[Path] = (),
     card_path: Path | None = None,
 ) -> str:
-    """Write a published model, or that of one of our runs, as a model of ours.
+    """Write a published model, or the model of a run, as a model of mst_jax.
 
     Args:
         source: Whatever `load` takes.
@@ -147,7 +147,7 @@ def convert_to_model(
         The report on a published file's arrays, and what was written.
 
     Raises:
-        ValueError: A source is not a checkpoint of a model that we know, the other models
+        ValueError: A source is not a checkpoint of a known model, the other models
             have another architecture, a number is too large for float16, or the
             destination already exists or has the suffix of another format.
     """

@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             should_stop=exit_code,
             profile=command_flags.profile,
             wandb_project=command_flags.wandb,
-            # A default workdir may belong to a run that the user does not think of.
+            # A default workdir may contain another run that the user has forgotten.
             resume_changed=bool(command_flags.workdir),
         )
     # Errors of users and machines are one sentence; bugs have a traceback.

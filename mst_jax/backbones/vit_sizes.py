@@ -36,7 +36,7 @@ class ViTSize:
 
 # Base, large, huge: Liu et al., SimpleClick, ICCV 2023. Tiny and small have the widths
 # of Touvron et al., DeiT, ICML 2021, and a pyramid in the proportions of base. Nano is
-# our own: it trains in minutes on two CPU cores.
+# not published: it trains in minutes on two CPU cores.
 VIT_SIZES = {
     "nano": ViTSize(96, 6, 3, 8, (32, 48, 64, 96), 64),
     "tiny": ViTSize(192, 12, 3, 16, (32, 64, 128, 256)),

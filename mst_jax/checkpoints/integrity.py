@@ -116,7 +116,7 @@ def quarantine_damaged(checkpoint_folders: Sequence[PathLike]) -> list[str]:
             f"{newest_message}, and there is no other; restore it, or start again with "
             "another --workdir"
         )
-    # 2. Rename the damaged ones; one of the same step may lie aside already.
+    # 2. Rename the damaged ones; one of the same step may exist already.
     for folder in damage_messages:
         quarantine_folder = folder.with_name(f"{folder.name}.damaged")
         shutil.rmtree(quarantine_folder, ignore_errors=True)

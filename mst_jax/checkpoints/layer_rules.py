@@ -1,7 +1,7 @@
 """Parameter rules of single PyTorch layers: linear, convolution, norm, attention.
 
 In each function `name` is the name of the layer in the published program and `path` the
-path of its parameters in our model. PyTorch stores kernels [out in ...], Flax [... in out].
+path of its parameters here. PyTorch stores kernels [out in ...], Flax [... in out].
 """
 
 from mst_jax.checkpoints.parameter_mapping import ParameterRule

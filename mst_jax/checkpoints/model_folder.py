@@ -127,7 +127,7 @@ def read_params(folder: PathLike, expected: dict) -> dict:
     damaged_error = ValueError(
         f"the params in {folder} are damaged; use an earlier checkpoint of the run"
     )
-    # 1. Compare the shapes: Orbax would only say that something differs.
+    # 1. Compare the shapes: Orbax would only report that something differs.
     try:
         saved_shapes = flat_shapes(params_handler.metadata(params_directory).tree)
     except READ_ERRORS:

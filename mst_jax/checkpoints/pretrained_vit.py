@@ -18,7 +18,7 @@ class PretrainedViT(NamedTuple):
 
     Attributes:
         vit_shape: Sizes of the ViT.
-        mapping: Mapping of its arrays to our parameters.
+        mapping: Mapping of its arrays to the parameters of this package.
     """
 
     vit_shape: ViTShape

@@ -75,6 +75,6 @@ def query_attention_mask(
     # 2. Click attention: the clicked cells, for queries that are of class 1.
     is_clicked_query = class_logits.argmax(-1) == 1
     on_clicks = is_clicked_query[..., None, None] & clicked_cells[:, None]
-    # 3. A query with nothing to attend to attends everywhere: no softmax over nothing.
+    # 3. A query with nothing to attend to attends everywhere, so that no softmax is empty.
     may_attend = on_own_mask | on_clicks
     return may_attend | ~may_attend.any((-2, -1), keepdims=True)

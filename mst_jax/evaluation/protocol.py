@@ -140,7 +140,7 @@ def run_sessions(
     num_examples, height, width = target.shape
     predict_once = make_predict_fn(model, image, size, protocol=protocol)
     add_click = make_add_click_fn(target, valid, seed, protocol=protocol)
-    # The first click answers an empty prediction.
+    # The first click is computed from an empty prediction.
     no_clicks = Clicks.empty(num_examples, num_slots=protocol.max_clicks)
     no_prediction = empty_prediction(target.shape)
     first_clicks = add_click(no_prediction, no_clicks, jnp.int32(0))
@@ -183,7 +183,7 @@ def make_predict_fn(
         size: [b 2] height and width without padding.
         protocol: Its zoom and refinement options are used.
     """
-    # The image crosses to the device as uint8, a quarter of the bytes.
+    # The image is sent to the device as uint8, a quarter of the bytes.
     float_image = image.astype(jnp.float32) / 255.0
 
     def predict_once(clicks: Clicks, prob: Array, roi: Array) -> tuple[Array, Array]:

@@ -217,7 +217,7 @@ def _write_parts(page_dir: Path, name: str, data: bytes) -> dict[str, Any]:
     for index, start in enumerate(range(0, len(data), PART_BYTES)):
         part = data[start : start + PART_BYTES]
         digest = hashlib.sha256(part).hexdigest()
-        # The hash in the name: a browser may keep the file for good.
+        # The hash in the name: a browser may cache the file forever.
         path = f"parts/{name}-{index}-{digest[:12]}.bin"
         (page_dir / path).write_bytes(part)
         parts.append({"path": path, "size": len(part), "sha256": digest})

@@ -1,4 +1,4 @@
-"""Masks of callers as boolean arrays; what is no mask of one object is refused."""
+"""Convert masks of callers to boolean arrays; refuse all but masks of one object."""
 
 from typing import Any
 

@@ -193,7 +193,7 @@ def _check_rows(
             )
         task.objects.setdefault(row.object_number, []).append(click)
     good_tasks = [task for task in tasks.values() if task is not None]
-    # Without a click on it the network has nothing to look for.
+    # Without a positive click the network does not know the object.
     errors += [
         f"{task.name}{'' if number is None else f', object {number}'} has no positive "
         "click"

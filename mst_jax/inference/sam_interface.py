@@ -189,7 +189,7 @@ def parse_mask_input(
             f"mask_input is {logit_array.dtype} {list(logit_array.shape)}, expected "
             "finite logits [1 h w], such as those of an earlier prediction"
         )
-    # True and False are certain; a probability or a label map is no logits.
+    # True and False are certain; probabilities and label maps are not logits.
     if logit_map.dtype == bool:
         logit_map = _logit(logit_map)
     elif logit_map.min() >= 0 and (

@@ -24,7 +24,7 @@ def get_wide_vit_size(size: str, **size_changes: int | Sequence[int]) -> ViTSize
     """Return a published size with the wider pyramid of AdaptiveClick.
 
     Source: the released configs: twice the pyramid widths of SimpleClick for base, twice
-    those for huge. The widths of the other sizes are our own.
+    those for huge. The widths of the other sizes were not published.
 
     Args:
         size: Name of a size in `backbones.vit_sizes.VIT_SIZES`.

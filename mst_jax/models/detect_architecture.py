@@ -60,7 +60,7 @@ def detect_model_config(weight_file: WeightFile) -> dict[str, Any]:
             never published.
     """
     arrays = weight_file.arrays
-    # 1. Our own file.
+    # 1. A file of mst_jax.
     if weight_file.config is not None:
         model_config = weight_file.config.get("model")
         if not isinstance(model_config, dict) or "name" not in model_config:
@@ -148,7 +148,7 @@ def _mst_config(
     """Return the arguments of `mst` besides its name."""
     first_block = selection_blocks[0]
     release = _detect_release(arrays, f"backbone.blocks.{first_block}")
-    # Selections stand before the first or before the last block of each group of blocks.
+    # Selections are before the first or before the last block of each group of blocks.
     # The group length is the distance of two selections, or the first index + 1.
     group_boundaries = [*selection_blocks, sizes["depth"]]
     if MST_RELEASES[release].insert_first:

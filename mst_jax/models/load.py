@@ -134,7 +134,7 @@ def _load_as_trained(path: str | os.PathLike) -> TrainedModel:
         # A test compares its shapes with those of its config: tracing the model for that
         # would take 0.7 s each time.
         return _load_packed(bundled_path, is_bundled=True)
-    # 2. A single file: ours, or a published one.
+    # 2. A single file of mst_jax, or a published one.
     if is_packed_model(source_path):
         return _load_packed(Path(source_path), is_bundled=False)
     if is_weight_file(source_path):

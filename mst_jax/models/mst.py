@@ -183,7 +183,7 @@ def make_mst_encoder(
     insert_at = insertion_options.block_indices(size_config.depth)
     # 2. One module for each index: modules used twice would share their parameters.
     selection_fields = dataclasses.asdict(release_fields)
-    # It says where a module stands, not what it computes.
+    # It describes the position of a module, not its computation.
     del selection_fields["insert_first"]
     selection_class = with_remat(TokenSelection, remat, in_loop=scan)
     insertions = tuple(

@@ -149,7 +149,7 @@ def _read_source(
     path: PathLike, flat_params: Mapping[str, Any]
 ) -> tuple[FlatParams, ConversionReport]:
     """Read a checkpoint as flat parameters whose blocks have the sizes of the model's."""
-    # 1. Our own models: runs, converted and bundled ones.
+    # 1. Models of mst_jax: runs, converted and bundled ones.
     if not is_weight_file(path) or is_packed_model(path):
         return _match_model(path, flat_params, load(path), ())
     # 2. A pretrained ViT; the model need not be built.

@@ -135,7 +135,7 @@ def check_config(config: ConfigDict) -> TrainingOptions:
         ValueError: An unknown or missing key, or a wrong value; the message names it.
     """
     set_steps(config)
-    # Blocks that are missing or no mappings are reported by the outer check.
+    # Blocks that are missing or not mappings are reported by the outer check.
     values = config.to_dict()
     for name, options_class in OPTION_CLASSES.items():
         if isinstance(values.get(name), Mapping):

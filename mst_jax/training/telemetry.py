@@ -143,7 +143,7 @@ def _equation_flops(equation: Any) -> float:
         num_zeros = params["batch_group_count"] * math.prod(params["lhs_dilation"])
         terms = kernel.size / kernel.shape[features_axis[0]] / num_zeros
         return 2.0 * equation.outvars[0].aval.size * terms
-    # A kernel stands in a branch for its platform; the other branch is counted.
+    # A kernel is in a branch for its platform; the other branch is counted.
     if name == "pallas_call":
         return 0.0
     values = (

@@ -55,6 +55,7 @@ HEAVY_FILES = (
     "reporting/test_prepared_run.py",
     "reporting/test_training_monitor.py",
     "reporting/test_training_preview.py",
+    "test_command_errors.py",
     "test_compilation_cache.py",
     "test_configs.py",
     "test_convert.py",

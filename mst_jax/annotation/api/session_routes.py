@@ -240,7 +240,7 @@ def export_session(
 ) -> Response:
     """Return the objects as a file: label map, COCO JSON, NumPy, or all of them."""
     session_export = make_session_export(session, session.read_image().data)
-    # Without the lock of the session: other users go on meanwhile.
+    # Without the lock of the session, so that other users need not wait.
     exported_file = EXPORT_FORMATS[format](session_export)
     # The name of the image with the suffix of the format, as the browser saves it.
     # Percent-encoded, because header values cannot hold names in all scripts.

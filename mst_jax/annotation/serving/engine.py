@@ -85,7 +85,7 @@ class InferenceEngine:
         return True
 
     def compile_required(self, height: int, width: int) -> None:
-        """Compile the programs that clicks on images of this size cannot do without."""
+        """Compile the programs that every click on an image of this size needs."""
         self.programs.compile_all(self._required_programs((height, width)))
 
     def request_sizes(self, *sizes: ImageSize) -> None:

@@ -159,7 +159,7 @@ class AnnotationSession:
                 "color": annotated_object.color if color is None else color,
                 "finished": annotated_object.finished if finished is None else finished,
             }
-            # The default name is no label.
+            # The default name is not a label.
             if name is not None and name != self.display_name(annotated_object):
                 changes["label_id"] = self.labels.choose(name)
             return self.store.store_object(

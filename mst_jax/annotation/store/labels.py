@@ -125,7 +125,7 @@ class LabelList:
                     connection.execute(
                         "DELETE FROM labels WHERE label_id = ?", (label_id,)
                     )
-                # Names may be exchanged, so all of them make way first.
+                # Labels may exchange their names, so all get temporary names first.
                 connection.executemany(
                     "UPDATE labels SET name = char(1) || label_id WHERE label_id = ?",
                     [(label_id,) for label_id in kept_ids],
@@ -160,7 +160,8 @@ class LabelList:
             raise RequestRejected(
                 "a label has an unknown id; leave out the id of a new label"
             )
-        # A new label may have the name of one that is not offered; it is that one.
+        # A new label may have the name of a known label that is not offered: it becomes
+        # that label.
         taken_names = hidden_names & {name for label_id, name in new_labels if label_id}
         if taken_names:
             raise RequestRejected(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Archives that expand more are no weights: random numbers compress little.
+# Archives that expand more are not weights, which compress little.
 _MAX_EXPANSION = 50
 
 

@@ -38,7 +38,7 @@ _WRAPPERS = re.compile(
 )
 _PREFIX = re.compile(r"(?:(?:module|model|ema|ema_model|model_ema|net|network)\.)*")
 
-# State of modules that is no parameter, such as that of quantizers.
+# State of modules that is not a parameter, such as that of quantizers.
 _EXTRA_STATE = "_extra_state"
 
 # Smallest part of the parameters' names that an average must have to replace them.
@@ -100,7 +100,7 @@ def read_state_dict(
     remarks = found.remarks
     if plain_names:
         names = ", ".join(plain_names[:3])
-        remarks = (*remarks, f"{len(plain_names)} entries are no arrays: {names}")
+        remarks = (*remarks, f"{len(plain_names)} entries are not arrays: {names}")
     return TorchArrays(arrays, found.config, remarks)
 
 

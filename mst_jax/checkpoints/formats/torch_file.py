@@ -74,7 +74,7 @@ def _read_member(archive: zipfile.ZipFile, name: str, num_bytes: int) -> bytes:
         member_info.file_size,
         member_info.compress_type == zipfile.ZIP_STORED,
     )
-    # A size that lies would allocate far more than the file is long.
+    # A false size would allocate far more memory than the file has bytes.
     if not is_stored or size != member_info.compress_size or size > num_bytes:
         raise ValueError(
             f"{name} claims {size} bytes, stored in {member_info.compress_size}, in an "

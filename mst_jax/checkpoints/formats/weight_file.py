@@ -30,7 +30,7 @@ WEIGHT_SUFFIXES = (
 # Key of the metadata of a .safetensors that holds the config as JSON.
 CONFIG_KEY = "mst_jax"
 
-# First bytes of files that are no weights -> what they are and what to do.
+# First bytes of files that are not weights -> what they are and what to do.
 _OTHER_FILES = {
     b"\x89HDF": "an HDF5 file; save the weights as .safetensors",
     b"\x1f\x8b": "a compressed file; unpack it first",
@@ -41,7 +41,7 @@ _OTHER_FILES = {
 }
 _NUM_FIRST_BYTES = 512
 
-# Place of the word in a tar archive, of PyTorch before version 0.2 or of other files.
+# Offset of this word in a tar archive, from PyTorch before 0.2 or another program.
 _TAR_WORD, _TAR_OFFSET = b"ustar", 257
 
 

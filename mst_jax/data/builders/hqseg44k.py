@@ -89,7 +89,7 @@ class Hqseg44k(FolderDatasetBuilder):
 
     def _find_split(self, part_sets: tuple[_PartSet, ...]) -> list[SourceItem] | None:
         """List the images of a split, None if none of its datasets is there."""
-        # No dataset: the split was not downloaded. Some: it is incomplete, an error.
+        # No dataset: the split was not downloaded. Only some: an incomplete download.
         has_images = [
             (self.source_dir / part_set.image_folder).is_dir() for part_set in part_sets
         ]

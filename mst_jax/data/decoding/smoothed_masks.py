@@ -1,4 +1,4 @@
-"""Detect masks that are no label maps: soft edges, interpolated labels, JPEG.
+"""Detect masks that are not label maps: soft edges, interpolated labels, JPEG.
 
 In a label map every value is an object. After anti-aliasing, resizing with interpolation or
 JPEG compression, most values are only thin rims between two others, or specks.
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int32, Integer, Num
 # Measured on 4,216 published label maps and masks, 2026-11, and on the same after blurring
 # (sigma 0.7 to 10), JPEG (quality 50 to 100) and resizing (bilinear, bicubic, area; 0.5 to
 # 4 times). The docs of each test below state what separates the two groups.
-_MIN_VALUES = 3  # fewer values are as well an object with an unsure border
+_MIN_VALUES = 3  # fewer may be an object with an uncertain border
 _MIN_STRAY_PIXELS = 32
 _MIN_STRAY_VALUES = 0.5  # of all values; label maps: at most 0.37
 _MIN_STRAY_FRACTION = 0.015  # of the pixels on borders; label maps: at most 0.008

@@ -129,5 +129,5 @@ def _parse_no_data(tag_value: str | None) -> float | None:
         no_data = float(str(tag_value).strip(" \0"))
     except ValueError:
         return None
-    # Pixels that are not finite are no data in any case.
+    # Pixels that are not finite always count as no data.
     return no_data if math.isfinite(no_data) else None

@@ -18,7 +18,7 @@ def find_value_range(values: Num[np.ndarray, "*shape"]) -> tuple[float, float]:
     Args:
         values: Finite intensities of any shape.
     """
-    # Zero is the air around a body or the border of a scan, which would pull both down.
+    # Zero is the air around a body or the border of a scan, which lowers the percentiles.
     nonzero_values = values[values != 0]
     if not nonzero_values.size:
         return 0.0, 1.0

@@ -179,7 +179,7 @@ def _unpack_counts(packed_text: str) -> Iterator[int]:
         # Bit 16 of the last digit is the sign.
         if digit_bits & 16:
             run_value -= 1 << bit_shift
-        # Runs alternate between background and object: the one before last is alike.
+        # Background and object alternate: a run resembles the one before last.
         if len(unpacked_lengths) > 2:
             run_value += unpacked_lengths[-2]
         unpacked_lengths.append(run_value)

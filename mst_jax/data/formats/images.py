@@ -24,8 +24,8 @@ from mst_jax.data.decoding.value_range import stretch_present_values
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
-# 16-bit values below this bound are of 10, 12 or 14 bits; the percentile leaves hot
-# pixels of a camera out.
+# 16-bit values below this bound are of 10, 12 or 14 bits; the percentile
+# excludes hot pixels of a camera.
 _MAX_PARTIAL_VALUE, _FULL_RANGE_PERCENTILE = 2**14, 99.5
 _STRETCH_REMARK = (
     "values of more than 8 bits are stretched: the 0.5th to the 99.5th percentile "
@@ -70,7 +70,7 @@ def decode_image(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
         [h w 3] uint8 RGB pixels.
 
     Raises:
-        ValueError: The bytes are no image, or have several pages.
+        ValueError: The bytes are not an image, or have several pages.
     """
     # The images of prepared datasets and of the annotation server are all of this kind.
     if is_plain_rgb(data):

@@ -232,6 +232,6 @@ def _is_soft(stored: MaskValues) -> bool:
     values = stored.values.max(-1)
     if values.dtype.kind == "f":
         return bool((values != np.round(values)).any())
-    # Numbers that are no labels have an error of their own.
+    # Numbers that are not labels have a separate error.
     has_labels = bool(values.min() >= 0 and values.max() <= IGNORE_LABEL)
     return has_labels and is_smoothed(values)

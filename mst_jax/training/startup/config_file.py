@@ -87,7 +87,7 @@ def _list_configs(path: Path) -> str:
     """Return the end of an error message: the config files beside a wrong path.
 
     Args:
-        path: Path that is no config.
+        path: Path that is not a config.
     """
     folders = [path.parent, path.parent / "configs", Path("configs")]
     # Configs only; the folder also has files that they import.

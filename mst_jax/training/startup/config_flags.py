@@ -117,7 +117,7 @@ def find_annotation(config: Any, key: str, schema: Any) -> Any:
 def unknown_flags_sentence(
     words: Sequence[str], schema: ConfigSchema, command_flags: Sequence[str]
 ) -> str:
-    """Return the error message of words that are no flags.
+    """Return the error message of words that are not flags.
 
     Args:
         words: Words of the command line that nobody has read.

@@ -50,7 +50,7 @@ export class SessionActions {
   async updateObject(session, objectId, { name, color, finished }) {
     const before = await this.store.getObject(session.sessionId, objectId);
     const after = { ...before };
-    // The default name is no label.
+    // The default name is not a label.
     if (name && name !== `object ${objectId}`) {
       after.labelId = await this.labels.choose(name);
     }

@@ -254,7 +254,7 @@ def _flat_name(name: str) -> str:
 def _install_dataset(
     written_folder: Path, destination_folder: Path, staging_folder: Path
 ) -> Path:
-    """Move a written dataset to its destination; an older one is removed with the staging."""
+    """Move a written dataset to its destination; an older one is removed."""
     # Renaming within one file system is atomic.
     destination_folder.parent.mkdir(parents=True, exist_ok=True)
     if destination_folder.exists():

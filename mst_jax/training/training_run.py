@@ -1,6 +1,7 @@
 """Build what a config describes: the first state and the compiled step."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -144,7 +145,10 @@ def plan_state(plan: RunPlan) -> StatePlan:
     if options.teacher is not None:
         teacher = _load_teacher(options.teacher, options.crop)
 
-    # The teacher is an argument; as a constant it would be compiled into the program.
+    # Under `jit`: the trace for the shapes below is also that of the program that
+    # computes the state, into which it is inlined. The teacher is an argument; as a
+    # constant it would be compiled into the program.
+    @functools.partial(jax.jit, inline=True)
     def init_state_and_outputs(
         init_key: PRNGKeyArray, run_key: PRNGKeyArray, teacher: TrainedModel | None
     ) -> tuple[TrainState, Any]:
@@ -161,9 +165,7 @@ def plan_state(plan: RunPlan) -> StatePlan:
         return init_state_and_outputs(*args)[0]
 
     key_shape = jax.eval_shape(jax.random.key, 0)
-    shapes, outputs = jax.eval_shape(
-        init_state_and_outputs, key_shape, key_shape, teacher
-    )
+    shapes, outputs = init_state_and_outputs.eval_shape(key_shape, key_shape, teacher)
     check_loss_inputs(options.losses, outputs)
     shardings = state_shardings(plan.layout, shapes)
     return StatePlan(init_state, shapes, shardings, teacher)

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
+from mst_jax.models.click_model import ClickModel
 from mst_jax.models.load import load
 from mst_jax.training.config import check_config
 from mst_jax.training.sharding import shard_batch
@@ -46,6 +48,20 @@ def test_the_plan_of_a_run_computes_nothing():
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), state_plan.shapes
     )
+
+
+def test_the_model_is_traced_once_for_shapes_and_first_state():
+    calls = []
+
+    def count_calls(next_fn, args, kwargs, context):
+        if isinstance(context.module, ClickModel) and context.method_name == "__call__":
+            calls.append(context.module)
+        return next_fn(*args, **kwargs)
+
+    config = get_config()
+    with nn.intercept_methods(count_calls):
+        build_run(config)
+    assert len(calls) == 1
 
 
 @pytest.mark.slow

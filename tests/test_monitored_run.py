@@ -1,11 +1,13 @@
 """A run with validation, moving average, images, curves and a trace; also resumed."""
 
+import dataclasses
 import json
 
 import cv2
 import jax
 import numpy as np
 import pytest
+from ml_collections import FrozenConfigDict
 
 import mst_jax
 from mst_jax import train
@@ -14,6 +16,7 @@ from mst_jax.data.dataset import open_dataset
 from mst_jax.data.targets import evaluation_targets
 from mst_jax.evaluation import EvaluationProtocol, simulate_batched
 from mst_jax.interaction.inference_options import ZoomOptions
+from mst_jax.training.config import check_config
 from mst_jax.training.telemetry import MACHINE_METRICS
 from tests.helpers.tensorboard_events import read_scalars
 from tests.helpers.tiny_config import get_config
@@ -26,6 +29,7 @@ def monitored_config(data_dir):
     config.update(keep_checkpoints=1)
     config.data.data_dir = str(data_dir)
     config.summaries.images_every = 3
+    config.clicks.max_rounds = 0  # half the time to compile; other runs have rounds
     with config.unlocked():
         config.validation.update(
             name="shapes", limit=2, every=2, max_clicks=3, iou_percent=80
@@ -59,7 +63,9 @@ def test_validation_has_its_own_lines_and_uses_the_moving_average(workdir, confi
     targets = list(evaluation_targets(source))[:2]
     zoom = ZoomOptions(size=32, min_side=40)
     protocol = EvaluationProtocol(max_clicks=3, zoom=zoom)
-    model = mst_jax.load(workdir)
+    # The config of the validation: the same program runs.
+    model_config = FrozenConfigDict({"model": dict(check_config(config).model)})
+    model = dataclasses.replace(mst_jax.load(workdir), config=model_config)
     sessions = simulate_batched(model, targets, batch_size=1, protocol=protocol)
     iou1 = np.mean([session.ious[0] for _, session in sessions])
     np.testing.assert_allclose(rows[-1]["validation_iou1"], iou1, atol=1e-5)

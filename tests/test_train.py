@@ -1,6 +1,5 @@
 """The training command: to the end, stopped and resumed, and with wrong input."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,13 @@ from mst_jax.checkpoints import model_folder, store
 from mst_jax.training import train_loop
 from mst_jax.training.config import read_config
 from mst_jax.training.preemption import EXIT_FAILED
-from tests.helpers.tiny_run import draw_scenes, make_command, read_metrics
+from tests.helpers.tiny_run import (
+    assert_equal_runs,
+    draw_scenes,
+    exit_message,
+    make_command,
+    read_metrics,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,8 +29,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
     data_dir = draw_scenes(tmp_path_factory.mktemp("data"))
-    # As many steps as in test_interruption, so that both share the compiled step.
-    return lambda workdir, *more: make_command(data_dir, workdir, "steps=24", *more)
+    changes = ("steps=12", "checkpoint_every=2")
+    return lambda workdir, *more: make_command(data_dir, workdir, *changes, *more)
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +42,12 @@ def finished(command, tmp_path_factory):
 
 def test_the_log_has_one_line_for_each_step_with_all_metrics(finished):
     rows = read_metrics(finished)
-    assert [row["step"] for row in rows] == list(range(1, 25))
+    assert [row["step"] for row in rows] == list(range(1, 13))
     expected = {"loss", "normalized_focal", "iou", "learning_rate", "gradient_norm"}
     assert expected < set(rows[0])
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     steps = {int(path.name) for path in (finished / "checkpoints").iterdir()}
-    assert steps == {8, 12, 16, 20, 24}
+    assert steps == {4, 6, 8, 10, 12}
 
 
 def test_the_workdir_is_a_model(finished):
@@ -53,8 +58,8 @@ def test_the_workdir_is_a_model(finished):
         np.full((1, 32, 40, 3), 0.5, np.float32), batched, np.zeros((1, 32, 40))
     )
     assert np.isfinite(logits).all()
-    assert model.config.steps == 24
-    earlier_model = mst_jax.load(finished / "checkpoints" / "8")
+    assert model.config.steps == 12
+    earlier_model = mst_jax.load(finished / "checkpoints" / "4")
     assert not np.array_equal(
         model.params["decoder"]["logits"]["kernel"],
         earlier_model.params["decoder"]["logits"]["kernel"],
@@ -68,13 +73,13 @@ def test_a_finished_run_is_not_changed(finished, command, capsys):
 
 
 def test_ctrl_c_saves_and_the_same_command_resumes(finished, command, tmp_path):
-    """Ctrl-C between checkpoints: step 6 is saved, and nothing is lost or repeated."""
+    """Ctrl-C between checkpoints: step 5 is saved, and nothing is lost or repeated."""
     flag, path, _, _, *changes = command(tmp_path)
     config = read_config([flag, path, *changes])
     num_calls = iter(range(1, 100))
-    state = train.train(config, tmp_path, should_stop=lambda: next(num_calls) == 6)
-    assert int(state.step) == 6
-    assert [row["step"] for row in read_metrics(tmp_path)] == list(range(1, 7))
+    state = train.train(config, tmp_path, should_stop=lambda: next(num_calls) == 5)
+    assert int(state.step) == 5 and max(store.list_steps(tmp_path)) == 5
+    assert [row["step"] for row in read_metrics(tmp_path)] == list(range(1, 6))
     train.main(command(tmp_path))
     assert read_metrics(tmp_path) == read_metrics(finished)
 
@@ -91,53 +96,6 @@ def test_a_second_ctrl_c_is_one_sentence(command, tmp_path, capsys, monkeypatch)
         "stopped at once, without saving; the same command resumes from the newest "
         f"checkpoint in {tmp_path / 'run'}\n"
     )
-
-
-COUNT_COMPILATIONS = """
-import sys
-import jax
-from mst_jax import train
-from mst_jax.training import train_loop
-counts = dict.fromkeys(("cache_misses", "cache_hits"), 0)
-def count(name, **_):
-    name = name.rpartition("/")[2]
-    if name in counts:
-        counts[name] += 1
-jax.monitoring.register_event_listener(count)
-if sys.argv[1] == "stop":  # after step 6
-    run_train_loop, steps = train_loop.run_train_loop, iter(range(1, 100))
-    train_loop.run_train_loop = lambda *args, **options: run_train_loop(
-        *args, **(options | {"should_stop": lambda: next(steps) == 6})
-    )
-try:
-    train.main(sys.argv[2:])
-except SystemExit as error:
-    assert sys.argv[1] == "stop" and error.code == 75, error.code
-print(counts["cache_misses"], counts["cache_hits"])
-"""
-
-
-@pytest.mark.slow
-def test_a_resumed_run_compiles_nothing(command, tmp_path):
-    """In a new process every program comes from the cache of the interrupted run."""
-    environment = os.environ | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    counts = []
-    for mode in ("stop", "resume"):
-        # Without rounds the step compiles in half the time.
-        words = command(tmp_path / "run", "clicks.max_rounds=0")
-        words += ["--compilation-cache", str(tmp_path / "cache")]
-        process = subprocess.run(
-            [sys.executable, "-c", COUNT_COMPILATIONS, mode, *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert process.returncode == 0, process.stderr
-        counts.append([int(number) for number in process.stdout.split()])
-    (first_misses, _), (misses, hits) = counts
-    assert first_misses > 5 and hits > 5
-    assert misses == 0
-    assert [row["step"] for row in read_metrics(tmp_path / "run")][-1] == 24
 
 
 def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(
@@ -166,12 +124,7 @@ def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(
 
 def rejected_message(capsys, arguments):
     """Run the command with wrong input; return its one-sentence error."""
-    with pytest.raises(SystemExit) as exit_:
-        train.main(arguments)
-    assert exit_.value.code == 2
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    return error.splitlines()[-1]
+    return exit_message(capsys, arguments, 2)
 
 
 @pytest.mark.parametrize(
@@ -214,22 +167,8 @@ def test_a_run_without_workdir_does_not_resume_another_one(
     assert "holds a run with other values: config.batch was 2 and is 4; give" in message
     train.main([flag, path, *changes])
     error = capsys.readouterr().err
-    assert "start: resumes runs/tiny_config after step 24" in error
+    assert "start: resumes runs/tiny_config after step 12" in error
     assert error.splitlines()[-1].startswith("saved in runs/tiny_config, evaluate with")
-
-
-@pytest.mark.slow
-def test_a_run_resumes_with_another_dtype_and_remat(
-    finished, command, tmp_path, capsys
-):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    changes = ["model.dtype=bfloat16", "model.remat=blocks", "steps=25", "log_every=2"]
-    train.main(command(workdir, *changes))
-    error = capsys.readouterr().err
-    assert "config.model.dtype was None and is 'bfloat16'" in error
-    assert "remark: config.log_every was 1 and is 2, config.model.remat was" in error
-    assert read_metrics(workdir)[-1]["step"] == 25
 
 
 @pytest.mark.parametrize(
@@ -244,20 +183,10 @@ def test_another_optimizer_state_in_the_workdir_is_refused(
     finished, command, capsys, change, text
 ):
     before = model_folder.read_config_json(finished)
-    message = rejected_message(capsys, command(finished, "steps=25", change))
+    message = rejected_message(capsys, command(finished, "steps=13", change))
     assert f"hold another optimizer state than this config needs ({text}" in message
     assert "config.steps" not in message
     assert model_folder.read_config_json(finished) == before
-
-
-@pytest.mark.slow
-def test_another_learning_rate_resumes(finished, command, tmp_path, capsys):
-    """It changes no array of the optimizer."""
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    train.main(command(workdir, "steps=25", "optimizer.learning_rate=1e-4"))
-    assert "learning_rate was" in capsys.readouterr().err
-    assert read_metrics(workdir)[-1]["step"] == 25
 
 
 def test_another_model_in_the_workdir_is_refused(finished, command, capsys):
@@ -295,3 +224,47 @@ def test_a_config_is_found_from_the_repository_and_from_elsewhere(
     assert process.returncode == 2
     assert "mst_jax.prepare grabcut" in process.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_steps_of_damaged_checkpoints_are_repeated(finished, command, tmp_path, capfd):
+    """The last is truncated, the one before empty: both are named, nothing is lost."""
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    *_, empty, cut = (
+        workdir / "checkpoints" / str(step) for step in store.list_steps(workdir)
+    )
+    shutil.rmtree(empty)
+    empty.mkdir()
+    position = next((cut / "data").glob("process*"))
+    position.write_bytes(position.read_bytes()[:-4])
+    train.main(command(workdir))
+    errors = capfd.readouterr().err
+    for folder in (empty, cut):
+        assert f"checkpoint {folder} is damaged" in errors
+        assert (folder.with_name(f"{folder.name}.damaged")).exists()
+    assert_equal_runs(workdir, finished)
+
+
+def test_a_second_training_in_a_workdir_is_refused(
+    finished, command, capsys, monkeypatch
+):
+    """The second ends at once and changes nothing of the first."""
+    before = (finished / "metrics.jsonl").read_text()
+    messages = []
+
+    def run_second_training(_train_step, state, *_args, **_kwargs):
+        messages.append(exit_message(capsys, command(finished, "seed=9"), 2))
+        return state
+
+    monkeypatch.setattr(train_loop, "run_train_loop", run_second_training)
+    train.main(command(finished))
+    assert f"another training runs in {finished}" in messages[0]
+    assert (finished / "metrics.jsonl").read_text() == before
+    assert model_folder.read_config_json(finished)["seed"] == 0
+
+
+def test_a_changed_seed_is_named(finished, command, tmp_path, capfd):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    train.main(command(workdir, "seed=9"))
+    errors = capfd.readouterr().err
+    assert "config.seed was 0 and is 9: the run in" in errors
+    assert "not as it would have without the change" in errors

@@ -8,6 +8,7 @@ from ml_collections import FrozenConfigDict
 from mst_jax.evaluation import validation
 from mst_jax.evaluation.ahead_of_time import _compile_for_shapes
 from mst_jax.evaluation.batched import simulate_batched
+from mst_jax.evaluation.evaluation_task import default_batch_size
 from mst_jax.evaluation.metrics import clicks_needed
 from mst_jax.evaluation.protocol import EvaluationProtocol
 from mst_jax.evaluation.validation import ValidationOptions, make_validation_task
@@ -49,7 +50,11 @@ def test_the_sums_are_those_of_the_evaluation(task, model):
     sums = validation.validation_sums(model, task)
     targets = list(task.iterate_targets(task.open_dataset()))
     protocol = EvaluationProtocol(max_clicks=4, zoom=ZOOM)
-    sessions = simulate_batched(model, targets, batch_size=2, protocol=protocol)
+    # The batch size of the validation: the same program runs.
+    batch_size = default_batch_size()
+    sessions = simulate_batched(
+        model, targets, batch_size=batch_size, protocol=protocol
+    )
     curves = [session.ious for _, session in sessions]
     assert sums["objects"] == len(targets) == 5
     for percent in (80, 85):

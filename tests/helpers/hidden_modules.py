@@ -1,5 +1,6 @@
 """Python processes in which only some of the project's dependencies can be imported."""
 
+import functools
 import os
 import tomllib
 from importlib import metadata
@@ -55,6 +56,21 @@ def installed_closure(requirements: list[Requirement]) -> set[str]:
     return {name for name, _ in closure}
 
 
+@functools.cache
+def _modules_without(*extras: str) -> list[str]:
+    """Return the installed modules that neither the base nor these extras need."""
+    present = installed_closure(requirements_of(*extras))
+    all_names = installed_closure(requirements_of("all"))
+    # Reads the metadata of every installed package, which takes a second.
+    hidden = {
+        module
+        for module, names in metadata.packages_distributions().items()
+        if all(canonicalize_name(name) in all_names - present for name in names)
+    }
+    assert "jax" not in hidden
+    return sorted(hidden)
+
+
 def environment_with(folder: Path, *extras: str) -> dict[str, str]:
     """Return the environment of a process that has the base and these extras only.
 
@@ -62,14 +78,6 @@ def environment_with(folder: Path, *extras: str) -> dict[str, str]:
         folder: Empty folder for the file that hides the other modules.
         *extras: Names in `pyproject.toml`.
     """
-    present = installed_closure(requirements_of(*extras))
-    all_names = installed_closure(requirements_of("all"))
-    hidden = {
-        module
-        for module, names in metadata.packages_distributions().items()
-        if all(canonicalize_name(name) in all_names - present for name in names)
-    }
-    assert "jax" not in hidden
-    text = _HIDE_MODULES.format(names=sorted(hidden))
+    text = _HIDE_MODULES.format(names=_modules_without(*extras))
     (folder / "sitecustomize.py").write_text(text)
     return os.environ | {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))}

@@ -3,7 +3,12 @@
 import json
 from pathlib import Path
 
-from mst_jax import prepare
+import jax
+import numpy as np
+import pytest
+
+import mst_jax
+from mst_jax import prepare, train
 from mst_jax.training.telemetry import MACHINE_METRICS
 
 CONFIG = Path(__file__).with_name("tiny_config.py")
@@ -34,3 +39,28 @@ def read_metrics(workdir: Path) -> list[dict]:
         }
         for line in lines
     ]
+
+
+def exit_message(capsys, arguments: list[str], code: int) -> str:
+    """Run the training command in this process; return the last line of stderr.
+
+    Args:
+        capsys: Fixture that captures stderr.
+        arguments: Words of the command.
+        code: Exit code that the command must have.
+    """
+    with pytest.raises(SystemExit) as exit_:
+        train.main(arguments)
+    assert exit_.value.code == code
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error.splitlines()[-1]
+
+
+def assert_equal_runs(workdir: Path, expected: Path) -> None:
+    """Assert that two runs have the same metrics and the same parameters."""
+    assert read_metrics(workdir) == read_metrics(expected)
+    actual_params, expected_params = (
+        mst_jax.load(path).params for path in (workdir, expected)
+    )
+    jax.tree.map(np.testing.assert_array_equal, actual_params, expected_params)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from mst_jax.inference.click_session import to_click_slots
+from mst_jax.inference.click_session import Click, to_click_slots
 from mst_jax.inference.predictor import Predictor
 from mst_jax.inference.selected_tokens import (
     COARSE_COLOR,
@@ -17,7 +17,7 @@ from mst_jax.interaction.inference_options import ZoomOptions
 from mst_jax.models.load import TrainedModel
 from mst_jax.models.mst import mst
 from mst_jax.models.simpleclick import simpleclick
-from mst_jax.structs import Clicks, SelectedTokens, TokenSelectionOutput
+from mst_jax.structs import SelectedTokens, TokenSelectionOutput
 from tests.helpers.random_models import random_params
 
 SMALL = dict(
@@ -159,15 +159,16 @@ def test_the_tokens_are_those_of_the_next_forward_pass(model):
 
 
 def test_forward_returns_the_logits_of_a_call_and_the_selections(model):
-    image, prev_mask = jnp.full((1, 32, 32, 3), 0.5), jnp.zeros((1, 32, 32))
-    clicks = Clicks(yx=jnp.full((1, 1, 2), 9.0), label=jnp.ones((1, 1), int))
+    # The size and the slots of the test above: one program runs in both.
+    image, prev_mask = jnp.full((1, 32, 64, 3), 0.5), jnp.zeros((1, 32, 64))
+    clicks = to_click_slots((Click(9.0, 9.0, True),))
     outputs = model.forward(image, clicks, prev_mask)
     np.testing.assert_array_equal(outputs.logits, model(image, clicks, prev_mask))
     assert len(outputs.selections) == 2
 
 
 def test_a_model_without_token_selection_is_refused():
-    module = simpleclick(**SMALL, window=0)
+    module = simpleclick(**SMALL | {"depth": 1}, window=0)
     model = TrainedModel(random_params(module), module, FrozenConfigDict({}))
     predictor = Predictor(model, zoom=ZoomOptions(32, 8, flip_tta=False))
     predictor.set_image(np.zeros((32, 32, 3), np.uint8))

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,13 +9,16 @@ from mst_jax.layers.deformable_attention import (
     DeformableAttention,
     cell_centers,
     initial_sampling_offsets,
-    sample_levels,
     split_levels,
 )
+from mst_jax.layers.deformable_attention import sample_levels as sample_levels_eagerly
 from tests.helpers.deformable_reference import sample_levels_slowly
 
 SMALL_MAP = jnp.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
 LEVEL_SIZES = ((2, 3), (1, 2), (3, 1))
+
+# Compiled as a whole: op by op, each test compiles dozens of programs.
+sample_levels = jax.jit(sample_levels_eagerly, static_argnames="level_sizes")
 
 
 def sample_map(points_yx, *, values=SMALL_MAP, level_sizes=((2, 3),)):
@@ -78,9 +83,9 @@ def test_each_level_has_its_own_points():
 
 def test_samples_match_slow_loops(rng):
     inputs = random_inputs(rng)
-    sample = jax.jit(lambda *x: sample_levels(*x, level_sizes=LEVEL_SIZES))
+    actual = sample_levels(*inputs, level_sizes=LEVEL_SIZES)
     expected = sample_levels_slowly(*inputs, level_sizes=LEVEL_SIZES)
-    np.testing.assert_allclose(sample(*inputs), expected, atol=2e-6)
+    np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
 def test_gradients_match_differences_of_slow_loops(rng):
@@ -114,7 +119,7 @@ def test_vmap_equals_batch(rng):
         return sample_levels(*batch, level_sizes=LEVEL_SIZES)[0]
 
     np.testing.assert_allclose(
-        jax.vmap(sample_example)(*inputs),
+        jax.jit(jax.vmap(sample_example))(*inputs),
         sample_levels(*inputs, level_sizes=LEVEL_SIZES),
         atol=1e-6,
     )
@@ -140,14 +145,13 @@ def test_eight_heads_start_at_the_eight_neighbors():
 
 def init_params(attention, level_sizes, width):
     """Parameters of a module whose value and output projections are the identity."""
-    cells = jnp.zeros((1, sum(h * w for h, w in level_sizes), width))
-    params = attention.init(
-        jax.random.key(0),
-        cells,
-        cells,
+    cells = np.zeros((1, sum(h * w for h, w in level_sizes), width), np.float32)
+    init = partial(
+        attention.init,
         reference_points_yx=cell_centers(level_sizes),
         level_sizes=level_sizes,
-    )["params"]
+    )
+    params = jax.jit(init)(jax.random.key(0), cells, cells)["params"]
     identity = np.eye(width, dtype=np.float32)
     params["value"]["kernel"] = identity.reshape(params["value"]["kernel"].shape)
     params["out"]["kernel"] = identity.reshape(params["out"]["kernel"].shape)
@@ -157,13 +161,10 @@ def init_params(attention, level_sizes, width):
 def apply_attention(attention, params, inputs_q, inputs_v, level_sizes):
     """Attention of queries at the centers of the first cells."""
     reference_points = cell_centers(level_sizes)[: inputs_q.shape[1]]
-    return attention.apply(
-        {"params": params},
-        inputs_q,
-        inputs_v,
-        reference_points_yx=reference_points,
-        level_sizes=level_sizes,
+    apply = partial(
+        attention.apply, reference_points_yx=reference_points, level_sizes=level_sizes
     )
+    return jax.jit(apply)({"params": params}, inputs_q, inputs_v)
 
 
 def test_new_module_samples_the_neighbor_of_each_head():

@@ -87,7 +87,7 @@ def test_rows_that_are_not_selected_have_no_gradient(name, key):
         weights = TOP_K_ESTIMATORS[name](scores, **options).weights
         return (weights[2] * jnp.arange(1.0, 6.0)).sum()
 
-    gradient = jax.grad(last_row)(jnp.array([0.5, 0.4, 0.3, 0.2, 0.1]))
+    gradient = jax.jit(jax.grad(last_row))(np.float32([0.5, 0.4, 0.3, 0.2, 0.1]))
     np.testing.assert_array_equal(gradient, np.zeros(5))
 
 
@@ -117,8 +117,9 @@ def test_batches_under_jit_and_bfloat16_scores(name):
         return *estimator(scores, key=key), weights.sum(1), slope
 
     batch_results = estimate_batch(scores, keys)
+    estimate = jax.jit(estimator)
     for i in range(3):
-        example_results = estimator(scores[i], key=keys[i])
+        example_results = estimate(scores[i], key=keys[i])
         for a, b in zip(example_results, batch_results, strict=False):
             np.testing.assert_allclose(a, b[i], atol=1e-6)
     weights, index, selected, sums, slope = estimate_batch(
@@ -195,20 +196,26 @@ def test_gathered_rows_have_the_dtype_and_values_of_the_tokens():
     )
 
 
-@given(
-    scores=st.lists(
-        st.sampled_from([0.0, -0.0, 1.0, 0.5, -0.5, 1e-30, -1e-30, np.inf, -np.inf])
-        | st.floats(-1, 1, width=32, allow_subnormal=False),
-        min_size=1,
-        max_size=12,
-    ),
-    fraction=st.floats(0, 1),
+SOME_SCORES = st.lists(
+    st.sampled_from([0.0, -0.0, 1.0, 0.5, -0.5, 1e-30, -1e-30, np.inf, -np.inf])
+    | st.floats(-1, 1, width=32, allow_subnormal=False),
+    min_size=12,
+    max_size=12,
 )
-def test_counting_finds_the_indices_that_sorting_finds(scores, fraction):
-    num_selected = 1 + int(fraction * (len(scores) - 1))
-    scores = jnp.asarray(scores, jnp.float32)
-    index = top_k._top_k_by_counting(scores, num_selected=num_selected)
-    np.testing.assert_array_equal(index, jax.lax.top_k(scores, num_selected)[1])
+
+
+@partial(jax.jit, static_argnames="num_selected")
+def count_and_sort(scores, num_selected):
+    counted = top_k._top_k_by_counting(scores, num_selected=num_selected)
+    return counted, jax.lax.top_k(scores, num_selected)[1]
+
+
+# Few sizes, since each is compiled.
+@given(SOME_SCORES, st.sampled_from([(1, 1), (2, 1), (5, 5), (8, 3), (12, 11)]))
+def test_counting_finds_the_indices_that_sorting_finds(scores, sizes):
+    num_tokens, num_selected = sizes
+    scores = np.asarray(scores[:num_tokens], np.float32)
+    np.testing.assert_array_equal(*count_and_sort(scores, num_selected))
 
 
 def test_programs_for_tpus_do_not_sort():

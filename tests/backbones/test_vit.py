@@ -7,12 +7,13 @@ import pytest
 from mst_jax.backbones.vit import ViT
 
 
-def init_with_output(module, grid):
-    """Output grid, selections and variables of a new module."""
-    (output, selections), variables = jax.jit(module.init_with_output)(
-        jax.random.key(0), grid
+def draw_variables(module, grid):
+    """Random variables of a module; drawing them compiles nothing."""
+    shapes = jax.eval_shape(module.init, jax.random.key(0), grid)
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape), leaf.dtype), shapes
     )
-    return output, selections, variables
 
 
 @pytest.fixture
@@ -22,8 +23,9 @@ def grid(rng):
 
 def test_window_blocks_attend_inside_their_window(grid):
     module = ViT(depth=2, num_heads=2, window_size=2, global_every=9)
-    before, _, variables = init_with_output(module, grid)
-    after, _ = module.apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
+    apply, variables = jax.jit(module.apply), draw_variables(module, grid)
+    before, _ = apply(variables, grid)
+    after, _ = apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
     has_changed = np.abs(after - before).max(-1)[0] > 1e-5
     expected = np.zeros((4, 6), bool)
     expected[:2, :2] = True
@@ -32,8 +34,9 @@ def test_window_blocks_attend_inside_their_window(grid):
 
 def test_last_block_of_a_group_attends_globally(grid):
     module = ViT(depth=2, num_heads=2, window_size=2, global_every=2)
-    before, _, variables = init_with_output(module, grid)
-    after, _ = module.apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
+    apply, variables = jax.jit(module.apply), draw_variables(module, grid)
+    before, _ = apply(variables, grid)
+    after, _ = apply(variables, grid.at[0, 0, 0].add(jnp.arange(8.0)))
     assert (np.abs(after - before).max(-1) > 1e-5).all()
 
 
@@ -41,16 +44,19 @@ def test_window_as_large_as_the_grid_is_global(grid):
     square_grid = grid[:, :, :4]
     window_vit = ViT(depth=2, num_heads=2, window_size=4, global_every=9)
     global_vit = ViT(depth=2, num_heads=2)
-    expected, _, variables = init_with_output(window_vit, square_grid)
-    actual, _ = global_vit.apply(variables, square_grid)
+    variables = draw_variables(window_vit, square_grid)
+    expected, _ = jax.jit(window_vit.apply)(variables, square_grid)
+    actual, _ = jax.jit(global_vit.apply)(variables, square_grid)
     np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_partial_windows_ignore_padding(grid):
     """The 2 columns left over give what they would give as a grid of their own."""
     module = ViT(depth=1, num_heads=2, window_size=4, global_every=9)
-    whole, _, variables = init_with_output(module, grid)
-    alone, _ = ViT(depth=1, num_heads=2, window_size=0).apply(variables, grid[:, :, 4:])
+    variables = draw_variables(module, grid)
+    whole, _ = jax.jit(module.apply)(variables, grid)
+    global_vit = ViT(depth=1, num_heads=2, window_size=0)
+    alone, _ = jax.jit(global_vit.apply)(variables, grid[:, :, 4:])
     np.testing.assert_allclose(whole[:, :, 4:], alone, atol=1e-6)
 
 
@@ -69,9 +75,9 @@ def test_insertions_precede_their_blocks_and_pass_multi_scale_on(grid):
         insert_at=(0, 2),
         insertions=(AddMultiScale(), AddMultiScale()),
     )
-    variables = jax.jit(module.init)(jax.random.key(0), grid, jnp.float32(1))
-    zero_variables = jax.tree.map(jnp.zeros_like, variables)
-    output, selections = module.apply(zero_variables, grid, jnp.float32(1))
+    shapes = jax.eval_shape(module.init, jax.random.key(0), grid, jnp.float32(1))
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    output, selections = jax.jit(module.apply)(zeros, grid, jnp.float32(1))
     # All parameters zero: blocks change nothing, insertions add 1 and then 2.
     np.testing.assert_allclose(output, grid + 3, atol=1e-6)
     assert [float(selection) for selection in selections] == [1.0, 2.0]

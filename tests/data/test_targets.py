@@ -1,3 +1,4 @@
+import functools
 from collections import Counter
 
 import numpy as np
@@ -101,10 +102,11 @@ PARTS = np.array(
 STREET = Example("street", np.zeros((10, 10, 3), np.uint8), SCENE, PARTS, STUFF)
 
 
-def draw_street(**options):
+@functools.cache
+def draw_street(*, num_draws=NUM_DRAWS, **options):
     rng = np.random.default_rng(0)
     sampling = TargetSampling(**dict(min_area_fraction=0.0, merge_prob=0.0) | options)
-    return [sample_target(rng, STREET, sampling) for _ in range(NUM_DRAWS)]
+    return tuple(sample_target(rng, STREET, sampling) for _ in range(num_draws))
 
 
 def covers_object(sample, object_id):
@@ -189,7 +191,7 @@ def test_stuff_is_sampled_with_its_probability():
 
 
 def test_objects_of_few_pixels_are_small():
-    options = dict(by_parts=False, by_layer=False)
+    options = dict(by_parts=False, by_layer=False, num_draws=300)
     samples = draw_street(min_area_pixels=7, **options)
     assert {int(sample.target.sum()) for sample in samples} == {12, 60}
     exact_area = draw_street(min_area_pixels=12, **options)

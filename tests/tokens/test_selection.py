@@ -1,4 +1,5 @@
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,7 @@ def selection_case():
 
     def make_selection(**changes):
         module = TokenSelection(**SELECTION_OPTIONS | changes)
-        variables = jax.jit(module.init)(jax.random.key(1), grid, multi_scale)
+        variables = jax.eval_shape(module.init, jax.random.key(1), grid, multi_scale)
         rng = np.random.default_rng(2)
         variables = jax.tree.map(
             lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape), jnp.float32),
@@ -149,9 +150,13 @@ def test_layer_scales_have_the_given_initial_value(selection_case, layer_scale_i
     grid, multi_scale, _ = selection_case
     options = SELECTION_OPTIONS | {"layer_scale_init": layer_scale_init}
     module = TokenSelection(**options)
-    params = jax.jit(module.init)(jax.random.key(1), grid, multi_scale)["params"]
-    for name in ("gamma", "gamma2"):
-        np.testing.assert_array_equal(params[name], np.full(4, layer_scale_init))
+
+    @jax.jit
+    def layer_scales():
+        params = module.init(jax.random.key(1), grid, multi_scale)["params"]
+        return params["gamma"], params["gamma2"]
+
+    np.testing.assert_array_equal(layer_scales(), np.full((2, 4), layer_scale_init))
 
 
 @pytest.mark.parametrize("top_k", list(TOP_K_ESTIMATORS))
@@ -177,18 +182,12 @@ def test_every_estimator_gives_gradients_to_scores(selection_case, top_k):
 
 def test_selection_is_the_product_with_the_weights(selection_case):
     _, multi_scale, _ = selection_case
-    selected_tokens = select_tokens(
-        multi_scale.fine,
-        multi_scale.fine_positions,
-        random_click_token(),
-        None,
-        top_k="straight_through",
-        keep_ratio=1 / 2,
-        threshold=0.6,
+    options = dict(top_k="straight_through", keep_ratio=1 / 2, threshold=0.6)
+    selected_tokens = jax.jit(partial(select_tokens, **options))(
+        multi_scale.fine, multi_scale.fine_positions, random_click_token(), None
     )
-    weights, index, selected = straight_through_top_k(
-        selected_tokens.scores[0], num_selected=16, threshold=0.6
-    )
+    estimator = partial(straight_through_top_k, num_selected=16, threshold=0.6)
+    weights, index, selected = jax.jit(estimator)(selected_tokens.scores[0])
     assert 0 < selected.sum() < 16
     expected = weights @ multi_scale.fine[0] + weights @ multi_scale.fine_positions
     np.testing.assert_allclose(selected_tokens.tokens[0], expected, atol=1e-6)
@@ -228,7 +227,8 @@ def test_number_of_selected_tokens_is_rounded_down_to_at_least_one():
     for num_tokens, num_selected in ((7, 1), (8, 2), (3, 1)):
         tokens = jnp.ones((1, num_tokens, 2))
         options = dict(top_k="straight_through", keep_ratio=1 / 4, threshold=None)
-        selected = select_tokens(tokens, tokens[0], tokens[:, 0], None, **options)
+        select = partial(select_tokens, **options)
+        selected = jax.eval_shape(select, tokens, tokens[0], tokens[:, 0], None)
         assert selected.index.shape == (1, num_selected)
 
 
@@ -245,8 +245,7 @@ def test_examples_have_their_own_noise():
     tokens = jnp.asarray(np.random.default_rng(0).normal(size=(1, 16, 3)), jnp.float32)
     twice = jnp.concatenate([tokens, tokens])
     options = dict(top_k="perturbed", keep_ratio=1 / 4, threshold=None)
-    selected = select_tokens(
-        twice, tokens[0], twice[:, 0], jax.random.key(0), **options
-    )
+    select = jax.jit(partial(select_tokens, **options))
+    selected = select(twice, tokens[0], twice[:, 0], jax.random.key(0))
     np.testing.assert_array_equal(*selected.scores)
     assert np.abs(selected.tokens[0] - selected.tokens[1]).max() > 1e-3

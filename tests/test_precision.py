@@ -26,7 +26,7 @@ EXACT_OPERATIONS = {
 # deformable attention, the masks and classes that a decoder decides by, and the costs
 # of matching.
 FLOAT32_PRODUCTS = re.compile(
-    r"embed/|\.\.\.hwc,\w+->|insertions_\d/(insertions_\d\._select_scale/)?vmap\("
+    r"embed/|(^|/)resize(/|$)|insertions_\d/(insertions_\d\._select_scale/)?vmap\("
     r"|/attention/(offsets|weights)$|bnkd,bnk->bnd$"
     r"|decoder/(heads/|logits$|b\.\.\.d,|\.\.\.q,)|vmap\(qn,tn->qt\)"
 )

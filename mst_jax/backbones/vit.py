@@ -13,7 +13,7 @@ from mst_jax.backbones.block_loop import TOKEN_SELECTION_KEY, run_in_loops
 from mst_jax.layers.attention import MultiHeadAttention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
-from mst_jax.layers.remat import with_remat
+from mst_jax.layers.remat import add_residual, with_remat
 from mst_jax.layers.windows import merge_windows, partition_windows
 
 # Width of a block's MLP in units of the token width.
@@ -59,10 +59,10 @@ class TransformerBlock(nn.Module):
             # 1b. Attention over the whole grid.
             tokens = rearrange(normed_grid, "b h w c -> b (h w) c")
             update = rearrange(attention(tokens, tokens), "b (h w) c -> b h w c", h=h)
-        grid = grid + update
+        grid = add_residual(grid, update)
         # 2. MLP on each token.
         mlp = MLP(MLP_RATIO * c, self.dtype, name="mlp")
-        return grid + mlp(LayerNorm(name="norm2")(grid))
+        return add_residual(grid, mlp(LayerNorm(name="norm2")(grid)))
 
 
 class ViT(nn.Module):

@@ -26,7 +26,7 @@ from mst_jax.layers.layer_loop import shortest_period, stack_parameters
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import PYTORCH_EPS, LayerNorm
 from mst_jax.layers.position_embedding import sine_position_embedding
-from mst_jax.layers.remat import with_remat
+from mst_jax.layers.remat import add_residual, with_remat
 from mst_jax.structs import QueryOutputs
 
 
@@ -73,7 +73,9 @@ class QueryDecoderLayer(nn.Module):
         update = cross_attention(
             queries + query_positions, keys, inputs_v=values, blocked=blocked
         )
-        queries = LayerNorm(PYTORCH_EPS, name="cross_norm")(queries + update)
+        queries = LayerNorm(PYTORCH_EPS, name="cross_norm")(
+            add_residual(queries, update)
+        )
         # 2. Self-attention between the queries.
         positioned_queries = queries + query_positions
         self_attention = MultiHeadAttention(
@@ -82,10 +84,12 @@ class QueryDecoderLayer(nn.Module):
         update = self_attention(
             positioned_queries, positioned_queries, inputs_v=queries
         )
-        queries = LayerNorm(PYTORCH_EPS, name="self_norm")(queries + update)
+        queries = LayerNorm(PYTORCH_EPS, name="self_norm")(
+            add_residual(queries, update)
+        )
         # 3. MLP on each query.
         update = MLP(self.mlp_hidden, self.dtype, nn.relu, name="mlp")(queries)
-        return LayerNorm(PYTORCH_EPS, name="mlp_norm")(queries + update)
+        return LayerNorm(PYTORCH_EPS, name="mlp_norm")(add_residual(queries, update))
 
 
 def _level_keys_and_values(

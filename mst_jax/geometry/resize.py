@@ -101,23 +101,32 @@ def antialiased_cubic_weights(num_old: int, num_new: int) -> Float[np.ndarray, "
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
+@jax.named_scope("resize")
 def _apply_weights(
     array: Float[Array, "*b h w c"],
     rows: Float[np.ndarray, "i h"],
     columns: Float[np.ndarray, "j w"],
 ) -> Float[Array, "*b i j c"]:
     """Multiply rows, then columns, by their weights; skip an axis that keeps its size."""
-    resized = array.astype(jnp.float32)
-    for weights, pattern in (
-        (rows, "...hwc,ih->...iwc"),
-        (columns, "...hwc,jw->...hjc"),
-    ):
-        if weights.shape[0] != weights.shape[1]:
-            # Sums of shifted maps are faster alone, but three times slower in the
-            # backward pass where XLA fuses them with their input (MLP head, CPU).
-            highest = jax.lax.Precision.HIGHEST
-            resized = jnp.einsum(pattern, resized, weights, precision=highest)
-    return resized.astype(array.dtype)
+    highest = jax.lax.Precision.HIGHEST
+    *batch, h, w, c = array.shape
+    i, j = len(rows), len(columns)
+    resized = array.astype(jnp.float32).reshape(-1, h, w * c)
+    # One product for each map, or for each row of channels, needs no transpose of the
+    # map. CPUs compute it two to three times as fast as one product of all, with equal
+    # results. Sums of shifted maps are slow in the backward pass. `shape[0]`, because
+    # the number of maps is symbolic in exported programs, which `len` refuses.
+    if i != h:
+        rows_of_map = jnp.broadcast_to(rows, (resized.shape[0], i, h))
+        resized = jnp.matmul(rows_of_map, resized, precision=highest)
+    resized = resized.reshape(-1, w, c)
+    if j != w and c >= w:
+        columns_of_row = jnp.broadcast_to(columns, (resized.shape[0], j, w))
+        resized = jnp.matmul(columns_of_row, resized, precision=highest)
+    elif j != w:
+        # The copies of the weights would be larger than the map.
+        resized = jnp.einsum("nwc,jw->njc", resized, columns, precision=highest)
+    return resized.reshape(*batch, i, j, c).astype(array.dtype)
 
 
 def _corner_positions(num_old: int, num_new: int) -> Float[np.ndarray, " i"]:

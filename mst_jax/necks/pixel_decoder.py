@@ -21,7 +21,7 @@ from mst_jax.layers.layer_loop import stack_parameters
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import PYTORCH_EPS, GroupNorm, LayerNorm
 from mst_jax.layers.position_embedding import sine_position_embedding
-from mst_jax.layers.remat import with_remat
+from mst_jax.layers.remat import add_residual, with_remat
 
 # Levels of the encoder: pixels per cell, in the order of the released code.
 LEVEL_STRIDES = (32, 16, 8)
@@ -69,10 +69,12 @@ class DeformableEncoderLayer(nn.Module):
             reference_points_yx=cell_centers(level_sizes),
             level_sizes=level_sizes,
         )
-        cells = LayerNorm(PYTORCH_EPS, name="attention_norm")(cells + update)
+        cells = LayerNorm(PYTORCH_EPS, name="attention_norm")(
+            add_residual(cells, update)
+        )
         # 2. MLP on each cell.
         update = MLP(self.mlp_hidden, self.dtype, nn.relu, name="mlp")(cells)
-        return LayerNorm(PYTORCH_EPS, name="mlp_norm")(cells + update)
+        return LayerNorm(PYTORCH_EPS, name="mlp_norm")(add_residual(cells, update))
 
 
 class PixelDecoder(nn.Module):

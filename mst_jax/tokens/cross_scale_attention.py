@@ -10,6 +10,7 @@ from mst_jax.layers.attention import MultiHeadAttention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import PYTORCH_EPS, LayerNorm
 from mst_jax.layers.patch_embed import PatchEmbed
+from mst_jax.layers.remat import add_residual
 
 
 class CrossScaleAttention(nn.Module):
@@ -85,7 +86,8 @@ class CrossScaleAttention(nn.Module):
             # 3. Attention, expert of the scale and shared MLP, with residual
             # connections.
             scale_expert = MLP(self.expert_hidden, self.dtype, name=name)
-            tokens = tokens + scale_expert(attention(norm_tokens(tokens), base_tokens))
-            return tokens + shared_mlp(norm_mlp(tokens))
+            expert_update = scale_expert(attention(norm_tokens(tokens), base_tokens))
+            tokens = add_residual(tokens, expert_update)
+            return add_residual(tokens, shared_mlp(norm_mlp(tokens)))
 
         return update_scale(fine, "fine"), update_scale(coarse, "coarse")

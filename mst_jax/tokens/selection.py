@@ -16,6 +16,7 @@ from mst_jax.collectives import split_key_per_example
 from mst_jax.layers.attention import MultiHeadAttention
 from mst_jax.layers.mlp import MLP
 from mst_jax.layers.norms import LayerNorm
+from mst_jax.layers.remat import add_residual
 from mst_jax.structs import MultiScaleTokens, SelectedTokens, TokenSelectionOutput
 from mst_jax.tokens.cross_scale_attention import CrossScaleAttention
 from mst_jax.tokens.noisy_top_k import gumbel_top_k, perturbed_top_k
@@ -237,7 +238,7 @@ class TokenSelection(nn.Module):
         )
         update = attention(fine_tokens, coarse_tokens)
         layer_scale = self._layer_scale("gamma", fine_tokens.shape[-1])
-        return selected_fine.tokens + layer_scale * update
+        return add_residual(selected_fine.tokens, layer_scale * update)
 
     def _fuse_into_base(
         self, tokens: Float[Array, "b n c"], fused_tokens: Float[Array, "b m c"]
@@ -252,10 +253,10 @@ class TokenSelection(nn.Module):
             LayerNorm(name="norm_fused")(fused_tokens),
         )
         if not self.use_mlp:
-            return tokens + self._layer_scale("gamma2", width) * update
-        tokens = tokens + update
+            return add_residual(tokens, self._layer_scale("gamma2", width) * update)
+        tokens = add_residual(tokens, update)
         mlp = MLP(FUSION_MLP_RATIO * width, self.dtype, name="mlp")
-        return tokens + mlp(LayerNorm(name="norm_mlp")(tokens))
+        return add_residual(tokens, mlp(LayerNorm(name="norm_mlp")(tokens)))
 
     def _layer_scale(self, name: str, width: int) -> Float[Array, "1 1 c"]:
         """Return the learned scale of each channel."""

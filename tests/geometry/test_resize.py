@@ -73,12 +73,14 @@ def test_pixel_centers_equal_opencv(rng, height, width):
         )
 
 
+# Maps with more channels than columns are resized by other products.
+@pytest.mark.parametrize("channels", [3, 8])
 @pytest.mark.parametrize("height, width", SIZES)
-def test_aligned_corners_equal_a_slow_reference(rng, height, width):
-    x = rng.normal(size=(2, 5, 7, 3)).astype(np.float32)
+def test_aligned_corners_equal_a_slow_reference(rng, height, width, channels):
+    x = rng.normal(size=(2, 5, 7, channels)).astype(np.float32)
     rows = np.linspace(0, 4, height) if height > 1 else np.zeros(1)
     columns = np.linspace(0, 6, width) if width > 1 else np.zeros(1)
-    expected = np.empty((2, height, width, 3))
+    expected = np.empty((2, height, width, channels))
     for i, y in enumerate(rows):
         for j, x_ in enumerate(columns):
             y0, x0 = min(int(y), 3), min(int(x_), 5)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.layers.dense import Dense, dot_general_as_matmul
+from mst_jax.layers.dense import Dense, bfloat16_product, dot_general_as_matmul
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,36 @@ def test_parameters_and_gradients_equal_those_of_flax(rng, layer_options):
         gradients_of(our_layer),
         gradients_of(flax_layer),
     )
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 7, 64])
+def test_gradients_of_the_bfloat16_product_are_those_of_the_plain_product(
+    rng, num_rows
+):
+    rows, kernel, gradient = (
+        jnp.asarray(rng.normal(size=size), jnp.bfloat16)
+        for size in ((num_rows, 5), (5, 3), (num_rows, 3))
+    )
+    product, pull_back = jax.vjp(bfloat16_product, rows, kernel)
+    expected, pull_back_plain = jax.vjp(jnp.matmul, rows, kernel)
+    np.testing.assert_array_equal(product, expected)
+    for actual, plain in zip(
+        pull_back(gradient), pull_back_plain(gradient), strict=True
+    ):
+        assert actual.dtype == jnp.bfloat16
+        # The order of a sum may differ by one rounding to 8 bits.
+        np.testing.assert_allclose(
+            actual.astype(jnp.float32), plain.astype(jnp.float32), rtol=2**-7, atol=1e-2
+        )
+
+
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_transposed_copies_are_only_for_cpus_with_fast_bfloat16(monkeypatch, is_fast):
+    monkeypatch.setattr("mst_jax.layers.dense.has_fast_bfloat16", lambda: is_fast)
+    layer = Dense(features=4, dtype=jnp.bfloat16)
+    inputs = jnp.ones((2, 6, 3))
+    variables = layer.init(jax.random.key(0), inputs)
+    gradient = jax.jit(jax.grad(lambda v: layer.apply(v, inputs).sum()))
+    for platform, expected in (("cpu", is_fast), ("tpu", False), ("cuda", False)):
+        lowered = gradient.trace(variables).lower(lowering_platforms=(platform,))
+        assert ("concatenate" in lowered.as_text()) == expected

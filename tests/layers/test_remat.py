@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.layers.remat import REMAT_MODES, check_remat, with_remat
+from mst_jax.layers.remat import REMAT_MODES, add_residual, check_remat, with_remat
 from tests.helpers.compiler_options import RECOMPUTE_LIKE_ACCELERATORS
 
 
@@ -69,6 +69,22 @@ def test_blocks_needs_less_memory():
         return program.memory_analysis().temp_size_in_bytes
 
     assert temporary_bytes("blocks") < 0.7 * temporary_bytes("none")
+
+
+def test_sum_and_its_gradient_are_stored():
+    def apply_two_layers(x):
+        for _ in range(2):
+            x = add_residual(x, jnp.sin(x))
+        return x.sum()
+
+    x = jnp.arange(3.0)
+    gradient = jax.grad(apply_two_layers)(x)
+    first_sum = x + jnp.sin(x)
+    expected = (1 + jnp.cos(x)) * (1 + jnp.cos(first_sum))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6)
+    program_text = jax.jit(jax.grad(apply_two_layers)).lower(x).as_text()
+    # Both gradients, and the first sum; nothing reads the second one.
+    assert program_text.count("optimization_barrier") == 3
 
 
 def test_equal_arguments_return_the_same_class():

@@ -33,9 +33,9 @@ def value_and_gradient(module, variables, grid, rngs=None):
         output, selections = module.apply(variables, grid, jnp.float32(1), rngs=rngs)
         return jnp.square(output).mean() + sum(selections), selections
 
-    loss_and_gradient = jax.value_and_grad(loss_of, (0, 1), has_aux=True)
-    program = str(jax.make_jaxpr(loss_and_gradient)(variables, grid))
-    return jax.jit(loss_and_gradient)(variables, grid), program
+    loss_and_gradient = jax.jit(jax.value_and_grad(loss_of, (0, 1), has_aux=True))
+    traced = loss_and_gradient.trace(variables, grid)
+    return traced.lower().compile()(variables, grid), str(traced.jaxpr)
 
 
 def assert_close(actual, expected):
@@ -62,8 +62,11 @@ def grid(rng):
 def test_loops_give_equal_values_and_gradients(insertions, num_compiled, remat, grid):
     unrolled = ViT(**FIELDS, **insertions)
     looped = ViT(**FIELDS, **insertions, scan=True, remat=remat)
-    variables = jax.jit(unrolled.init)(jax.random.key(0), grid, jnp.float32(1))
-    looped_variables = jax.jit(looped.init)(jax.random.key(0), grid, jnp.float32(1))
+    variables, looped_variables = jax.jit(
+        lambda key: [
+            module.init(key, grid, jnp.float32(1)) for module in (unrolled, looped)
+        ]
+    )(jax.random.key(0))
     jax.tree.map(np.testing.assert_array_equal, looped_variables, variables)
     expected, unrolled_program = value_and_gradient(unrolled, variables, grid)
     actual, program = value_and_gradient(looped, variables, grid)
@@ -88,8 +91,8 @@ def test_layers_that_do_not_repeat_are_one_group(grid):
 
 def test_insertions_in_a_loop_draw_different_numbers(grid):
     module = ViT(**FIELDS, **INSERTIONS, scan=True)
-    variables = jax.jit(module.init)(jax.random.key(0), grid, jnp.float32(1))
-    zero_variables = jax.tree.map(jnp.zeros_like, variables)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), grid, jnp.float32(1))
+    zero_variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     rngs = {"token_selection": jax.random.key(1)}
     apply = jax.jit(module.apply)
     _, (first, second) = apply(zero_variables, grid, 0.0 * grid, rngs=rngs)

@@ -49,8 +49,8 @@ def embed_positions(
         emits_multi_scale=emits_multi_scale,
     )
     blank = jnp.zeros((1, height, width, 3))
-    variables = jax.jit(module.init)(jax.random.key(0), blank, blank, NO_CLICKS)
-    variables = jax.tree.map(jnp.zeros_like, variables)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), blank, blank, NO_CLICKS)
+    variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
     variables["params"]["positions"] = learned_positions[..., None]
     return jax.jit(module.apply)(variables, blank, blank, NO_CLICKS)
 
@@ -129,8 +129,9 @@ def test_fine_tokens_are_row_by_row():
     params = variables["params"]
     params["image"]["kernel"] = jnp.ones((4, 4, 3, 1))
     params["positions"] *= 0
-    _, white_cell = module.apply(variables, image, image, NO_CLICKS)
-    _, black_image = module.apply(variables, 0 * image, image, NO_CLICKS)
+    apply = jax.jit(module.apply)
+    _, white_cell = apply(variables, image, image, NO_CLICKS)
+    _, black_image = apply(variables, 0 * image, image, NO_CLICKS)
     difference = np.abs(white_cell.fine - black_image.fine).reshape(4, 4)
     expected = np.zeros((4, 4), bool)
     expected[1, 3] = True

@@ -1,11 +1,18 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mst_jax.clicks.encode import click_disk_maps, clicked_patches
+from mst_jax.clicks import encode
+from mst_jax.clicks.encode import clicked_patches
 from mst_jax.structs import EMPTY, Clicks
+
+# Compiled as a whole: op by op, each size compiles dozens of programs.
+click_disk_maps = jax.jit(
+    encode.click_disk_maps, static_argnames=("height", "width", "radius")
+)
 
 
 def dense_disk_maps(clicks, height, width, radius):

@@ -115,9 +115,9 @@ def test_an_empty_slot_clears_nothing():
 
 def test_without_error_evaluation_clicks_the_corner_and_training_does_not():
     perfect = parse_drawing("..@@ ..@@")
-    click_yx, label = evaluation_click(*perfect, NO_CLICK)
+    click_yx, label = evaluation_click_jit(*perfect, NO_CLICK)
     assert click_yx.tolist() == [0, 0] and label == 0
-    _, label = training_click(jax.random.key(0), *perfect, NO_CLICK)
+    _, label = jax.jit(training_click)(jax.random.key(0), *perfect, NO_CLICK)
     assert label == -1
 
 
@@ -125,7 +125,8 @@ def test_without_error_evaluation_clicks_the_corner_and_training_does_not():
 def test_the_threshold_is_0_49(value, label):
     prob = jnp.full((3, 3), value)
     target = jnp.full((3, 3), label == 1)
-    assert evaluation_click(prob, target, jnp.ones((3, 3), bool), NO_CLICK)[1] == label
+    valid = jnp.ones((3, 3), bool)
+    assert evaluation_click_jit(prob, target, valid, NO_CLICK)[1] == label
 
 
 def test_training_samples_uniformly_from_the_inner_half():

@@ -34,7 +34,7 @@ def test_without_spread_it_is_the_best_pixel(prob_value):
     prob = jnp.full((HEIGHT, WIDTH), prob_value)
     click_yx, label = sample_clicks(SEEDS, prob, TARGET, NO_CLICK, click_spread=0.0)
     valid = jnp.ones_like(TARGET)
-    best = evaluation_click(prob, jnp.asarray(TARGET), valid, NO_CLICK)
+    best = jax.jit(evaluation_click)(prob, jnp.asarray(TARGET), valid, NO_CLICK)
     np.testing.assert_array_equal(click_yx, jnp.broadcast_to(best[0], (400, 2)))
     np.testing.assert_array_equal(label, jnp.broadcast_to(best[1], (400,)))
 

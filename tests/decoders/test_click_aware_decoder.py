@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +45,14 @@ def decoder_case():
 @pytest.fixture(scope="module")
 def run_decoder(decoder_case):
     return jax.jit(DECODER.apply)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def attendable_cells(masks, class_logits, disks, size):
+    """Cells [q n] of a level that each query of an example may attend to."""
+    clicked_cells = downsample_click_disks(disks[None, ..., 0], *size)
+    may_attend = query_attention_mask(masks[None], class_logits[None], clicked_cells)
+    return may_attend.reshape(NUM_QUERIES, -1)
 
 
 def slow_dense(params, x):
@@ -96,12 +106,9 @@ def slow_decoder(params, neck_outputs, disks):
         keys = values + sine_position_embedding(*values.shape)
         keys, flat_values = keys.reshape(-1, WIDTH), values.reshape(-1, WIDTH)
         # 1. Masked cross-attention.
-        class_logits, masks = (
-            jnp.asarray(array, jnp.float32)[None] for array in predictions[-1]
-        )
-        clicked_cells = downsample_click_disks(disks[None, ..., 0], *values.shape[:2])
-        may_attend = query_attention_mask(masks, class_logits, clicked_cells)
-        may_attend = np.asarray(may_attend).reshape(NUM_QUERIES, -1)
+        class_logits, masks = map(np.float32, predictions[-1])
+        may_attend = attendable_cells(masks, class_logits, disks, values.shape[:2])
+        may_attend = np.asarray(may_attend)
         update = slow_attention(
             layer["cross"], queries + positions, keys, flat_values, may_attend
         )
@@ -155,6 +162,7 @@ def test_queries_attend_to_positive_clicks_only(decoder_case):
     # A change at a cell away from the click.
     changed_levels = tuple(level.at[:, 0, 0].add(5.0) for level in levels)
 
+    @functools.partial(jax.jit, static_argnums=0)
     def queries_after_layer(decoder, levels, disks):
         _, state = decoder.apply(
             variables, (features, levels), disks, capture_intermediates=True
@@ -271,9 +279,9 @@ def test_layers_in_a_loop_give_equal_outputs_and_gradients(decoder_case):
             return loss, queries
 
         loss_and_gradient = jax.value_and_grad(loss_of, (0, 1), has_aux=True)
-        program = str(jax.make_jaxpr(loss_and_gradient)(variables, neck_outputs))
-        result = jax.jit(loss_and_gradient)(variables, neck_outputs)
-        return result, program.count("dot_general")
+        traced = jax.jit(loss_and_gradient).trace(variables, neck_outputs)
+        result = traced.lower().compile()(variables, neck_outputs)
+        return result, str(traced.jaxpr).count("dot_general")
 
     expected, num_products = value_and_gradient()
     actual, num_loop_products = value_and_gradient(scan=True)

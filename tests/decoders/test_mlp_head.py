@@ -17,10 +17,11 @@ def head_case():
         jnp.asarray(rng.normal(size=(2, *shape)), jnp.float32) for shape in level_shapes
     )
     module = MLPHead(width=6, dropout_rate=0.5)
-    variables = module.init(jax.random.key(0), levels, NO_DISKS)
+    variables = jax.jit(module.init)(jax.random.key(0), levels, NO_DISKS)
     return module, variables, levels
 
 
+@jax.jit
 def resize_then_concatenate(params, levels):
     """The published order: every level to the finest size, concatenate, mix."""
     resized_levels = []
@@ -39,7 +40,7 @@ def resize_then_concatenate(params, levels):
 
 def test_mixing_before_resizing_gives_equal_logits(head_case):
     module, variables, levels = head_case
-    logits, query_outputs = module.apply(variables, levels, NO_DISKS)
+    logits, query_outputs = jax.jit(module.apply)(variables, levels, NO_DISKS)
     expected = resize_then_concatenate(variables["params"], levels)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert query_outputs is None
@@ -70,7 +71,7 @@ def test_training_drops_whole_channels(head_case):
 def test_logits_are_float32_in_bfloat16(head_case):
     _, variables, levels = head_case
     module = MLPHead(width=6, dropout_rate=0.5, dtype=jnp.bfloat16)
-    logits, _ = module.apply(variables, levels, NO_DISKS)
+    logits, _ = jax.jit(module.apply)(variables, levels, NO_DISKS)
     expected = resize_then_concatenate(variables["params"], levels)
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(logits, expected, atol=0.05)

@@ -32,7 +32,7 @@ def simulate_alone(target, protocol=PROTOCOL):
     )
 
 
-def simulate_together(targets, protocol=PROTOCOL, batch_size=2):
+def simulate_together(targets, protocol=PROTOCOL, batch_size=3):
     ended = list(
         simulate_batched(
             analytic_model,
@@ -70,7 +70,7 @@ def test_free_slots_take_objects_that_wait_in_smaller_pools(targets, monkeypatch
         return run(pool)
 
     monkeypatch.setattr(batched.SlotPool, "run_until_session_ends", noting_run)
-    sessions = simulate_together(targets[:3], batch_size=3)
+    sessions = simulate_together(targets[:3])
     assert len(sessions) == 3 and set(used_sizes) == {256 * 128}
 
 
@@ -84,7 +84,7 @@ def test_the_caller_may_read_all_objects_into_the_same_memory(targets, single_se
             for buffer in buffers:
                 buffer[:] = 0
 
-    sessions = simulate_together(reuse_memory(), batch_size=3)
+    sessions = simulate_together(reuse_memory())
     for name, session in sessions.items():
         np.testing.assert_array_equal(session.clicks, single_sessions[name].clicks)
         np.testing.assert_allclose(session.ious, single_sessions[name].ious, atol=1e-5)
@@ -117,7 +117,7 @@ def test_regions_grow_in_a_batch_as_they_do_alone(targets):
 def test_without_zoom_the_network_never_sees_padding(targets):
     zoom = dataclasses.replace(PROTOCOL.zoom, size=None)
     protocol = EvaluationProtocol(max_clicks=2, zoom=zoom)
-    sessions = simulate_together(targets[:2], protocol)
+    sessions = simulate_together(targets[:2], protocol, batch_size=2)
     for target in targets[:2]:
         expected = simulate_alone(target, protocol)
         np.testing.assert_array_equal(sessions[target.id].clicks, expected.clicks)
@@ -135,12 +135,12 @@ def test_objects_are_read_when_a_slot_is_free(targets):
     sessions = simulate_batched(
         analytic_model,
         read_targets(),
-        batch_size=2,
+        batch_size=3,
         stop_iou=STOP_IOU,
         protocol=PROTOCOL,
     )
     next(sessions)
-    assert len(read_ids) == 2
+    assert len(read_ids) == 3
 
 
 def test_no_object_gives_no_session():

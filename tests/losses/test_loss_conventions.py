@@ -114,13 +114,14 @@ def test_gradient_at_infinite_logits_is_that_of_large_ones(name):
     labels = jnp.array([1, 0, 0, 1, 1, 0])
     signs = jnp.array([1.0, -1.0, 1.0, -1.0, 0.0, 0.0])
 
-    def loss_sum(large_logit):
+    @jax.jit
+    def gradient_of(large_logit):
         logits = jnp.where(signs == 0, 0.5, signs * large_logit)
         return jax.grad(lambda x: LOSSES[name](x, labels).sum())(logits)
 
-    gradient = loss_sum(jnp.inf)
+    gradient = gradient_of(jnp.inf)
     assert jnp.isfinite(gradient).all()
-    np.testing.assert_allclose(gradient, loss_sum(300.0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(gradient, gradient_of(300.0), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -139,17 +140,21 @@ def test_sharded_pixels_are_reduced_together(name, rng):
     """`vmap` with an axis name has the collectives of several devices."""
     logits = jnp.asarray(3 * rng.normal(size=(4, 2, 5)), jnp.float32)
     labels, where = jnp.asarray(rng.random((2, 4, 2, 5)) < 0.6)
-    whole_loss = partial(LOSSES[name], axis=(0, 2))
     sharded_loss = jax.vmap(
         lambda x, y, w: LOSSES[name](x, y, where=w, axis=-1, axis_name="rows"),
         axis_name="rows",
     )
-    expected = whole_loss(logits, labels, where=where)
-    loss = sharded_loss(logits, labels, where)
+    separate_loss = jax.vmap(partial(LOSSES[name], axis=-1))
+
+    @jax.jit
+    def all_losses(x, y, w):
+        whole_loss = LOSSES[name](x, y, where=w, axis=(0, 2))
+        return whole_loss, sharded_loss(x, y, w), separate_loss(x, y, where=w)
+
+    expected, loss, separate = all_losses(logits, labels, where)
     # A region loss has one value, which every shard returns.
     loss = loss if loss.shape == expected.shape else loss[0]
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
-    separate = jax.vmap(partial(LOSSES[name], axis=-1))(logits, labels, where=where)
     assert not np.allclose(separate, loss, rtol=1e-2)
 
 

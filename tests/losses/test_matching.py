@@ -15,6 +15,8 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "matching.npz")
 NUM_QUERIES, SIDE = 10, 28
 ALL_VALID = jnp.ones((SIDE, SIDE), bool)
 
+match_one = jax.jit(match_queries)
+
 
 @pytest.fixture(scope="module")
 def golden():
@@ -37,7 +39,7 @@ def match_all():
 
 def test_one_target_matches_the_published_program(golden):
     class_logits, mask_logits, targets = golden
-    query_index, target_exists = match_queries(
+    query_index, target_exists = match_one(
         class_logits, mask_logits, targets[:1], ALL_VALID
     )
     np.testing.assert_array_equal(query_index, GOLDEN["one"])
@@ -86,6 +88,7 @@ def test_assignment_has_the_minimum_total_cost(rng, match_all):
     def draw_normal(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
+    cost_of = jax.jit(matching_cost)
     for _ in range(5):
         class_logits, mask_logits = draw_normal(6, 2), draw_normal(6, 4, 4)
         targets, valid = draw_normal(3, 4, 4) > 0, draw_normal(4, 4) < 1
@@ -93,7 +96,7 @@ def test_assignment_has_the_minimum_total_cost(rng, match_all):
             array.reshape(*array.shape[:-2], 16)
             for array in (mask_logits, targets, valid)
         )
-        cost = np.asarray(matching_cost(class_logits, *flat_arrays))
+        cost = np.asarray(cost_of(class_logits, *flat_arrays))
         query_index, _ = match_all(class_logits, mask_logits, targets, valid)
         target_index, expected_index = linear_sum_assignment(cost.T)
         np.testing.assert_array_equal(query_index[target_index], expected_index)
@@ -112,7 +115,7 @@ def test_ignored_cells_do_not_decide():
     # Query 1 is wrong on the last column, which is ignored.
     mask_logits = mask_logits.at[1, :, 2].multiply(-1.0)
     valid = jnp.ones((3, 3), bool).at[:, 2].set(False)
-    query_index, _ = match_queries(class_logits, mask_logits, targets, valid)
+    query_index, _ = match_one(class_logits, mask_logits, targets, valid)
     np.testing.assert_array_equal(query_index, [1])
 
 
@@ -120,7 +123,7 @@ def test_class_decides_between_equal_masks():
     class_logits = jnp.zeros((3, 2)).at[2, 1].set(1.0)
     masks = jnp.zeros((3, 2, 2))
     target = jnp.ones((1, 2, 2), bool)
-    query_index, _ = match_queries(class_logits, masks, target, target[0])
+    query_index, _ = match_one(class_logits, masks, target, target[0])
     np.testing.assert_array_equal(query_index, [2])
 
 

@@ -25,6 +25,8 @@ from mst_jax.structs import QueryOutputs
 
 B, HEADS, Q, H, W = 3, 2, 4, 6, 4
 
+LOSSES_OF_PIXELS = {"adaptive_focal": adaptive_focal_loss, "dice": dice_loss}
+
 match = jax.jit(match_queries)
 match_all = jax.jit(match_targets)
 
@@ -100,21 +102,20 @@ def test_matched_queries_are_clicks():
 def test_matched_query_learns_the_mask(case, name, options):
     """Example by example, head by head, pixel by pixel; over the number of targets."""
     queries, target, valid = case
+    loss = functools.partial(LOSSES_OF_PIXELS[name], **options)
+    loss_fn = jax.jit(lambda x, y: loss(x, y).mean())
     total = 0.0
     for b in range(2):  # the third example has no target
-        valid_cells = valid[b, 1::4, 1::4]
-        target_cells = target[b, 1::4, 1::4]
+        valid_cells = np.asarray(valid)[b, 1::4, 1::4]
+        target_cells = np.asarray(target)[b, 1::4, 1::4]
         for classes, masks in zip(
             queries.class_logits[b], queries.mask_logits[b], strict=True
         ):
             query_index, _ = match(classes, masks, target_cells[None], valid_cells)
-            x, y = masks[query_index[0]][valid_cells], target_cells[valid_cells]
-            if name == "dice":
-                total += dice_loss(x, y)
-            else:
-                total += adaptive_focal_loss(x, y, **options).mean()
-    loss = query_loss(f"query_{name}", *case, **options)
-    np.testing.assert_allclose(loss, total / 2, rtol=1e-5)
+            x = np.asarray(masks)[query_index[0]][valid_cells]
+            total += loss_fn(x, target_cells[valid_cells])
+    actual = query_loss(f"query_{name}", *case, **options)
+    np.testing.assert_allclose(actual, total / 2, rtol=1e-5)
 
 
 def test_every_head_has_its_own_matching(case):
@@ -201,9 +202,8 @@ def test_options_are_those_of_matching_and_of_the_loss():
 def test_matching_options_are_used(case):
     queries, target, valid = case
     only_class = dict(class_cost_weight=1.0, mask_cost_weight=0.0, dice_cost_weight=0.0)
-    query_index = match_targets(
-        queries, target[:, None], valid, **only_class
-    ).query_index[..., 0]
+    find = jax.jit(functools.partial(match_targets, **only_class))
+    query_index = find(queries, target[:, None], valid).query_index[..., 0]
     classes = jax.nn.softmax(queries.class_logits)[..., 1]
     np.testing.assert_array_equal(query_index[:2], classes[:2].argmax(-1))
     matched_logits = jnp.stack(

@@ -115,7 +115,7 @@ def slow_decoder(maps, params):
     )
     positions = np.concatenate(
         [
-            sine_position_embedding(*size, 8).reshape(-1, 8) + level_vector
+            np.asarray(sine_position_embedding(*size, 8)).reshape(-1, 8) + level_vector
             for size, level_vector in zip(
                 level_sizes, params["level_vectors"], strict=True
             )
@@ -142,7 +142,8 @@ def slow_decoder(maps, params):
 def test_decoder_matches_slow_reference(decoder_case):
     grid, params = decoder_case
     features, levels = jax.jit(small_decoder().apply)({"params": params}, grid)
-    maps = SimplePyramid(PYRAMID_WIDTHS).apply({"params": params["pyramid"]}, grid)
+    pyramid = SimplePyramid(PYRAMID_WIDTHS)
+    maps = jax.jit(pyramid.apply)({"params": params["pyramid"]}, grid)
     maps, params = jax.tree.map(lambda x: np.asarray(x, np.float64), (maps, params))
     expected_features, expected_levels = slow_decoder(maps, params)
     assert [level.shape for level in levels] == [
@@ -164,10 +165,13 @@ def test_small_variance_reveals_eps_of_both_norms():
             jax.random.key(0), cells, jnp.zeros((1, 2)), level_sizes=level_sizes
         )
     )
-    params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes["params"])
-    params["attention_norm"]["norm"]["scale"] = jnp.full(2, 0.01)
-    params["mlp_norm"]["norm"]["scale"] = jnp.ones(2)
-    updated = layer.apply(
+    params = jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, np.float32), shapes["params"]
+    )
+    params["attention_norm"]["norm"]["scale"][:] = 0.01
+    params["mlp_norm"]["norm"]["scale"][:] = 1.0
+    apply = jax.jit(layer.apply, static_argnames="level_sizes")
+    updated = apply(
         {"params": params}, cells, jnp.zeros((1, 2)), level_sizes=level_sizes
     )
     # Variance 1e-5 becomes 1/2, times 0.01 squared 5e-5, then 5 / (5 + 1).
@@ -241,9 +245,8 @@ def test_layers_in_a_loop_give_equal_outputs_and_gradients(decoder_case):
             features, levels = module.apply({"params": params}, grid)
             return jnp.square(features).mean() + jnp.square(levels[0]).mean()
 
-        loss_and_gradient = jax.value_and_grad(loss_of, (0, 1))
-        program = jax.make_jaxpr(loss_and_gradient)(params, grid)
-        return jax.jit(loss_and_gradient)(params, grid), num_gathers(program)
+        traced = jax.jit(jax.value_and_grad(loss_of, (0, 1))).trace(params, grid)
+        return traced.lower().compile()(params, grid), num_gathers(traced.jaxpr)
 
     expected, num_unrolled = value_and_gradient(small_decoder())
     actual, num_looped = value_and_gradient(small_decoder(scan=True))

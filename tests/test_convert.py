@@ -27,7 +27,7 @@ from tests.helpers.torch_archive import write_pth
 
 def assert_rounded_to_half(loaded, original):
     assert loaded.dtype == np.float32
-    expected = original.astype(np.float16).astype(np.float32)
+    expected = np.asarray(original).astype(np.float16).astype(np.float32)
     np.testing.assert_array_equal(loaded, expected)
 
 
@@ -47,7 +47,7 @@ def test_half_writes_float16(tmp_path, capsys):
     model = mst_jax.load(half)
     jax.tree.map(assert_rounded_to_half, model.params, params)
     # Numbers above the range of float16 are an error.
-    large = jax.tree.map(lambda leaf: leaf * 1e9, params)
+    large = jax.tree.map(lambda leaf: np.asarray(leaf) * np.float32(1e9), params)
     config = model.config.to_dict()
     model_folder.write_model_folder(tmp_path / "large", large, config)
     with pytest.raises(SystemExit):
@@ -75,10 +75,12 @@ def test_model_is_packed_into_one_file_and_unpacked(tmp_path, capsys):
 
 
 def test_parameters_of_several_models_are_averaged(tmp_path, capsys):
-    params = random_params(mst_jax.build(**MODEL_CONFIG))
+    params = jax.device_get(random_params(mst_jax.build(**MODEL_CONFIG)))
     factors = {"first": 1.0, "second": 2.0, "third": -1.5}
     for name, factor in factors.items():
-        scaled = jax.tree.map(lambda leaf, factor=factor: leaf * factor, params)
+        scaled = jax.tree.map(
+            lambda leaf, factor=factor: leaf * np.float32(factor), params
+        )
         config = SMALL_CONFIG | {"seed": name}
         # A default that one of them names makes no other architecture.
         if name == "second":

@@ -8,7 +8,8 @@ import mst_jax
 from mst_jax import evaluate, export, prepare
 from mst_jax.data.dataset import open_dataset
 from mst_jax.data.targets import evaluation_targets
-from mst_jax.evaluation import EvaluationProtocol, simulate
+from mst_jax.evaluation import EvaluationProtocol, simulate_batched
+from mst_jax.evaluation.evaluation_task import default_batch_size
 from mst_jax.evaluation.results_log import ResultsLog
 from mst_jax.evaluation_flags import make_parser
 from mst_jax.interaction.inference_options import ZoomOptions
@@ -70,10 +71,12 @@ def test_the_command_evaluates_and_writes_all_files(
     protocol = EvaluationProtocol(max_clicks=4, zoom=TRAINED_ZOOM)
     ids = [record["id"] for record in summary["objects"]]
     assert ids == [target.id for target in targets]
-    for record, target in zip(summary["objects"], targets, strict=True):
-        session = simulate(
-            model, target.image, target.target, target.valid, protocol=protocol
-        )
+    ended = simulate_batched(
+        model, targets, batch_size=default_batch_size(), protocol=protocol
+    )
+    sessions = {target.id: session for target, session in ended}
+    for record in summary["objects"]:
+        session = sessions[record["id"]]
         np.testing.assert_array_equal(record["clicks"], session.clicks)
         np.testing.assert_allclose(record["ious"], session.ious, atol=1e-5)
     # 2. The summary is complete.

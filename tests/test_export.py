@@ -22,6 +22,8 @@ from tests.helpers.exported_models import (
 )
 from tests.helpers.hidden_modules import ROOT
 
+SUFFIXES = ("onnx", "stablehlo")
+
 
 def write_checkpoint(folder, recipe="simpleclick"):
     model = small_model(recipe)
@@ -83,19 +85,32 @@ def test_stablehlo_is_loaded_by_jax_alone(recipe, tmp_path):
         assert relative_error(logits, jax_logits(model, *inputs)) < 1e-4
 
 
-def test_half_stores_the_rounded_parameters(tmp_path):
-    model = write_checkpoint(tmp_path / "model")
-    for suffix in ("onnx", "stablehlo"):
-        for name, flags in (("full", ()), ("half", ("--half",))):
-            run_command(tmp_path / "model", tmp_path / f"{name}.{suffix}", *flags)
-        half, full = (tmp_path / f"{name}.{suffix}" for name in ("half", "full"))
+SMALL_ZOOM = ("--zoom", "32", "--no-flip-tta")
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """A folder with a checkpoint, `model`, and `full.onnx` and `full.stablehlo`."""
+    folder = tmp_path_factory.mktemp("exports")
+    write_checkpoint(folder / "model")
+    for suffix in SUFFIXES:
+        run_command(folder / "model", folder / f"full.{suffix}", *SMALL_ZOOM)
+    return folder
+
+
+def test_half_stores_the_rounded_parameters(exports, tmp_path):
+    model = small_model("simpleclick")
+    folder = exports
+    for suffix in SUFFIXES:
+        half, full = tmp_path / f"half.{suffix}", folder / f"full.{suffix}"
+        run_command(folder / "model", half, "--half", *SMALL_ZOOM)
         num_params = sum(leaf.size for leaf in jax.tree.leaves(model.params))
         assert full.stat().st_size - half.stat().st_size > 1.5 * num_params
         rounded = jax.tree.map(
             lambda leaf: leaf.astype(np.float16).astype(np.float32), model.params
         )
         rounded_model = type(model)(rounded, model.module, model.config)
-        inputs = network_inputs(2)
+        inputs = network_inputs(2, side=32)
         clicks = mst_jax.Clicks(inputs[1][..., :2], inputs[1][..., 2].astype(np.int32))
         logits = mst_jax.load_exported(half)(inputs[0], clicks, inputs[2])
         assert relative_error(logits, jax_logits(rounded_model, *inputs)) < 1e-4
@@ -156,15 +171,12 @@ def test_whole_click_has_the_masks_of_the_predictor(click_folder, rng):
     assert np.ptp(prob) > 1e-3
 
 
-def test_facts_are_stored_with_the_file(tmp_path):
-    write_checkpoint(tmp_path / "model")
-    flags = ("--zoom", "32", "--no-flip-tta")
-    run_command(tmp_path / "model", tmp_path / "a.onnx", *flags)
-    run_command(tmp_path / "model", tmp_path / "a.stablehlo", *flags)
-    session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
+def test_facts_are_stored_with_the_file(exports):
+    folder = exports
+    session = onnxruntime.InferenceSession(folder / "full.onnx")
     stored = session.get_modelmeta().custom_metadata_map["mst_jax"]
     facts = json.loads(stored)
-    assert facts == json.loads((tmp_path / "a.json").read_text())
+    assert facts == json.loads((folder / "full.json").read_text())
     assert facts["size"] == [32, 32] and facts["kind"] == "network"
     assert facts["zoom"]["size"] == 32 and facts["zoom"]["flip_tta"] is False
 

@@ -38,24 +38,25 @@ def small_model(recipe):
     return TrainedModel(random_params(module), module, FrozenConfigDict(config))
 
 
-def network_inputs(num_examples, num_slots=5, *, seed=0):
+def network_inputs(num_examples, num_slots=5, *, side=SIDE, seed=0):
     """Return image, clicks as rows and previous mask, as exported networks take them.
 
     Args:
         num_examples: Number of images.
         num_slots: Number of click slots, the last of which is empty.
+        side: Height and width of the images.
         seed: Seed of the random numbers.
     """
     rng = np.random.default_rng(seed)
     clicks = np.full((num_examples, num_slots, 3), -1, np.float32)
     num_clicks = num_slots - 1
-    clicks[:, :num_clicks, :2] = rng.uniform(0, SIDE, (num_examples, num_clicks, 2))
+    clicks[:, :num_clicks, :2] = rng.uniform(0, side, (num_examples, num_clicks, 2))
     clicks[:, :num_clicks, 2] = rng.integers(0, 2, (num_examples, num_clicks))
     clicks[:, 0, 2] = 1
     return (
-        rng.random((num_examples, SIDE, SIDE, 3), np.float32),
+        rng.random((num_examples, side, side, 3), np.float32),
         clicks,
-        rng.random((num_examples, SIDE, SIDE), np.float32),
+        rng.random((num_examples, side, side), np.float32),
     )
 
 

@@ -10,7 +10,7 @@ from ml_collections import FrozenConfigDict
 
 from mst_jax.clicks.encode import click_disk_maps
 from mst_jax.models.build import build
-from mst_jax.models.load import TrainedModel
+from mst_jax.models.load import TrainedModel, parameter_shapes
 from mst_jax.structs import Outputs
 from mst_jax.training.optimizer import OptimizerOptions, make_optimizer
 from mst_jax.training.train_state import init_train_state
@@ -36,6 +36,19 @@ def batch():
     return make_small_batch()
 
 
+def draw_initial_params(module):
+    """Draw kernels of unit gain; nothing is compiled, unlike `module.init`."""
+    rng = np.random.default_rng(3)
+
+    def draw(path, leaf):
+        if path[-1].key != "kernel":
+            return np.full(leaf.shape, path[-1].key == "scale", np.float32)
+        deviation = np.prod(leaf.shape[:-1]) ** -0.5
+        return np.float32(deviation * rng.normal(size=leaf.shape))
+
+    return jax.tree.map_with_path(draw, parameter_shapes(module))
+
+
 @pytest.fixture(scope="module")
 def trainer():
     """The jitted step of a small model, and a function that returns its first state."""
@@ -46,12 +59,11 @@ def trainer():
     train_step = make_train_step(
         module, optimizer, schedule, {"normalized_focal": 1.0}, CLICKS
     )
-    params = jax.jit(module.init)(jax.random.key(0), *example_inputs(IMAGE_SIDE))
-    params = params["params"]
+    params = draw_initial_params(module)
 
     def init_state():
         # The step reuses the memory of its state, so each test gets its own copy.
-        copied_params = jax.tree.map(jnp.copy, params)
+        copied_params = jax.tree.map(jnp.array, params)
         return init_train_state(copied_params, optimizer, jax.random.key(0))
 
     return jax.jit(train_step, donate_argnums=0), init_state

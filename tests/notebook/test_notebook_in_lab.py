@@ -44,6 +44,8 @@ def lab_url(tmp_path_factory):
     lab_dir = tmp_path_factory.mktemp("lab")
     checkpoint = os.environ.get("CHECKPOINT") or write_token_model(lab_dir / "model")
     (lab_dir / "work").mkdir()
+    # The first cell uses a clone of this name in the working directory.
+    (lab_dir / "work" / "mst_jax_clone").symlink_to(ROOT)
     notebook = read_notebook("click_demo", CHECKPOINT=str(checkpoint))
     # Without outputs, the widget appears only when its cell has run.
     for cell in notebook.cells:

@@ -62,7 +62,7 @@ def generate_cases(operation: schemathesis.APIOperation) -> st.SearchStrategy:
 
 @pytest.mark.parametrize(
     "num_examples",
-    [12, pytest.param(400, marks=pytest.mark.slow)],
+    [6, pytest.param(400, marks=pytest.mark.slow)],
     ids=["short", "long"],
 )
 def test_no_request_is_an_internal_error(start_server, tmp_path, num_examples):

@@ -149,7 +149,7 @@ def open_weighted(score_file, *, gamma=1.25, num_examples=10, **arguments):
     return training_batches(examples, options, **arguments)
 
 
-@pytest.mark.parametrize("gamma", [1.25, 3.0])
+@pytest.mark.parametrize("gamma", [1.25, pytest.param(3.0, marks=pytest.mark.slow)])
 def test_difficult_images_come_more_often(score_file, gamma):
     indices = image_indices(take_batches(open_weighted(score_file, gamma=gamma), 300))
     assert set(indices) == {3, 4}

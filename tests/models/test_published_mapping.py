@@ -124,7 +124,7 @@ def adaptive_shapes(form, depth):
             },
         ),
         ("base", {"size": "base", "depth": 2}),
-        ("huge", {"size": "huge", "depth": 2}),
+        pytest.param("huge", {"size": "huge", "depth": 2}, marks=pytest.mark.slow),
     ],
 )
 def test_names_are_those_of_the_published_adaptiveclick(form, model):

@@ -57,12 +57,6 @@ install_import_hook(
 )
 
 
-def pytest_collection_finish():
-    """Exempt the objects of all imports and test items from garbage collection."""
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_collection_modifyitems(items):
     """Mark the tests of the heavy files, which `make test-fast` leaves out."""
     heavy_paths = {Path(__file__).parent / name for name in HEAVY_FILES}

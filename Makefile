@@ -23,6 +23,8 @@ INSTALLED := .venv/installed
 # Inputs of the training of the bundled model, see docs/mst-small.md.
 OBJECTS ?= objects
 BACKBONE ?= vit_small_patch14_dinov2.npz
+# Flags for every stage, after its own, such as --config.data.num_workers=4.
+STAGE_FLAGS ?=
 
 .PHONY: other-python quickstart mst-small demo test test-fast test-slow test-lowest test-colab test-tpu \
   test-browser pictures chromium lint docs check clean
@@ -65,21 +67,21 @@ WIDER := --config.data.augmentation.object_scale='(1.2,9.0)' --config.crop=320 -
 models/mst_small.safetensors: | data/folder/objects
 	$(TRAIN):model=simpleclick,size=small,loss=bce+dice $(TRAIN_SPLIT) \
 	  --workdir runs/plain --config.init_from=$(BACKBONE) --config.steps=4871 \
-	  --config.optimizer.schedule=none
+	  --config.optimizer.schedule=none $(STAGE_FLAGS)
 	$(TRAIN):model=mst,size=small,loss=scores $(TRAIN_SPLIT) \
 	  --workdir runs/scores --config.init_from=runs/plain --config.batch=16 --config.steps=200 \
-	  --config.ema_decay=0.98
+	  --config.ema_decay=0.98 $(STAGE_FLAGS)
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) \
-	  --workdir runs/near --config.init_from=runs/scores --config.crop=224 --config.steps=500
+	  --workdir runs/near --config.init_from=runs/scores --config.crop=224 --config.steps=500 $(STAGE_FLAGS)
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDE) \
-	  --workdir runs/wide --config.init_from=runs/near --config.crop=224 --config.steps=1000
+	  --workdir runs/wide --config.init_from=runs/near --config.crop=224 --config.steps=1000 $(STAGE_FLAGS)
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDE) \
 	  --workdir runs/large --config.init_from=runs/wide --config.crop=320 --config.steps=440 \
-	  --config.optimizer.warmup=20 --config.seed=19
+	  --config.optimizer.warmup=20 --config.seed=19 $(STAGE_FLAGS)
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDER) \
-	  --workdir runs/wider --config.init_from=runs/large --config.steps=460 --config.seed=21
+	  --workdir runs/wider --config.init_from=runs/large --config.steps=460 --config.seed=21 $(STAGE_FLAGS)
 	$(TRAIN):model=mst,size=small,loss=normalized+dice $(TRAIN_SPLIT) $(LOW_RATE) $(WIDER) \
-	  --workdir runs/last --config.init_from=runs/wider --config.steps=220 --config.seed=23
+	  --workdir runs/last --config.init_from=runs/wider --config.steps=220 --config.seed=23 $(STAGE_FLAGS)
 	$(BIN)/python -m mst_jax.convert runs/wider $@ --mean runs/last --half \
 	  --card mst_jax/weights/mst_small.json
 

@@ -22,6 +22,9 @@ from mst_jax.training.training_run import plan_run, plan_state
 GIB = 2**30
 NUM_LISTED = 10
 
+# Arrays of a result that are printed; a fused all-reduce returns a hundred.
+NUM_LISTED_ARRAYS = 3
+
 # In the compiler's message about a program that is too large.
 USED_MEMORY = re.compile(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?) hbm")
 
@@ -50,6 +53,7 @@ class StepReport:
         memory_seconds: Time of `bytes_accessed` at the bandwidth of HBM.
         hbm_seconds: Time of `hbm_bytes` at the bandwidth of HBM.
         compile_cpu_seconds: CPU time of the compiler, on all cores.
+        optimization_level: Value of JAX_OPTIMIZATION_LEVEL; UNKNOWN if it is not set.
         collectives: Name -> number and bytes.
     """
 
@@ -66,6 +70,7 @@ class StepReport:
     memory_seconds: float
     hbm_seconds: float
     compile_cpu_seconds: float
+    optimization_level: str
     collectives: dict[str, tuple[int, int]]
 
     @property
@@ -183,6 +188,7 @@ def report_step(
         memory_seconds=bytes_accessed / specification.hbm_bytes_per_second,
         hbm_seconds=hbm_bytes / specification.hbm_bytes_per_second,
         compile_cpu_seconds=compile_cpu_seconds,
+        optimization_level=jax.config.values["jax_optimization_level"],
         collectives=count_collectives(program),
     )
 
@@ -190,6 +196,8 @@ def report_step(
 def format_report(report: StepReport, specification: ChipSpecification) -> str:
     """Return the lines that the command prints about a step."""
     hbm_gib = specification.hbm_bytes / GIB
+    level = report.optimization_level
+    level = "" if level == "UNKNOWN" else f", optimization level {level}"
     collectives = "; ".join(
         f"{number} {name}, {num_bytes / 1e9:.2f} GB"
         for name, (number, num_bytes) in sorted(report.collectives.items())
@@ -212,7 +220,7 @@ def format_report(report: StepReport, specification: ChipSpecification) -> str:
             f"  MFU at most           {report.mfu_bound:.1%}, by the HBM traffic "
             f"{report.hbm_mfu_bound:.1%}",
             f"  collectives           {collectives or 'none'}",
-            f"  compiler's CPU time   {report.compile_cpu_seconds:.0f} s",
+            f"  compiler's CPU time   {report.compile_cpu_seconds:.0f} s{level}",
         )
     )
 
@@ -240,7 +248,8 @@ def format_largest(program: Program) -> str:
     busiest = sorted(traffic, key=lambda name: -traffic[name])[:NUM_LISTED]
     lines = ["largest arrays:"]
     lines += [
-        f"  {item.hbm_bytes / 2**20:8.1f} MiB  {item.result_type}  {item.source}"
+        f"  {item.hbm_bytes / 2**20:8.1f} MiB  {shorten_type(item.result_type)}  "
+        f"{item.source}"
         for item in largest
     ]
     lines += ["operations with the most traffic:"]
@@ -250,3 +259,15 @@ def format_largest(program: Program) -> str:
         for name in busiest
     ]
     return "\n".join(lines)
+
+
+def shorten_type(result_type: str) -> str:
+    """Return the first arrays of a result, and how many more it has.
+
+    Args:
+        result_type: Dtypes and shapes, separated by spaces.
+    """
+    array_types = result_type.split()
+    num_more = len(array_types) - NUM_LISTED_ARRAYS
+    listed = " ".join(array_types[:NUM_LISTED_ARRAYS])
+    return f"{listed} and {num_more} more" if num_more > 0 else listed

@@ -4,6 +4,7 @@ from benchmarks.compiled_text import (
     hbm_traffic,
     read_program,
 )
+from benchmarks.step_report import shorten_type
 
 # S(1) is the fast memory of a core. Two lines belong to one instruction.
 PROGRAM = """HloModule jit_step
@@ -111,3 +112,10 @@ def test_iterations_of_a_loop_are_counted_and_slices_as_slices():
         "write_fusion": (5, 400 + 4 + 400),
     }
     assert count_collectives(program) == {"all-reduce": (5, 5 * 400)}
+
+
+def test_long_results_are_shortened():
+    assert shorten_type("f32[2] f32[3]") == "f32[2] f32[3]"
+    assert shorten_type("f32[2] f32[3] f32[4] f32[5] f32[6]") == (
+        "f32[2] f32[3] f32[4] and 2 more"
+    )

@@ -14,13 +14,15 @@ from mst_jax.evaluation.summary import Summary
 
 # The k of the mIoU@k in the tables; the summary holds all of them.
 MIOU_CLICK_COUNTS = (1, 2, 3, 5, 10, 20)
+INTERVAL_CLICK_COUNTS = (1, 3, 5)
 
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
     """Format all tables with aligned columns.
 
-    The tables are: NoC and NoF, confidence intervals, mean IoU and time, object sizes,
-    users if there are several, and published results.
+    The tables are: NoC and NoF with confidence intervals, mean IoU and time, confidence
+    intervals of the mean IoU, object sizes, users if there are several, and published
+    results.
 
     Args:
         summaries: Results of `summary.summarize_sessions`, at least one.
@@ -38,6 +40,7 @@ def to_markdown(summaries: Sequence[Summary]) -> str:
         _noc_table(summaries),
         _interval_table(summaries),
         _iou_table(summaries),
+        _iou_interval_table(summaries),
     ]
     # 2. Tables for each dataset.
     table_texts += [_size_table(summary) for summary in summaries]
@@ -145,6 +148,33 @@ def _iou_table(summaries: Sequence[Summary]) -> str:
         for summary in summaries
     ]
     return _format_table([*header_cells, "boundary", "s/click", "s"], table_rows)
+
+
+def _iou_interval_table(summaries: Sequence[Summary]) -> str:
+    """Format the 95 % confidence intervals of mean IoU and boundary IoU."""
+    header_cells = [
+        "95 % CI of the IoU, %",
+        *(f"mIoU@{num_clicks}" for num_clicks in INTERVAL_CLICK_COUNTS),
+        "boundary",
+    ]
+    table_rows = []
+    for summary in summaries:
+        intervals = summary["miou_ci95"]
+        row_cells = [
+            _interval_cell(intervals[num_clicks - 1])
+            if num_clicks <= len(intervals)
+            else ""
+            for num_clicks in INTERVAL_CLICK_COUNTS
+        ]
+        row_cells.append(_interval_cell(summary["boundary_iou_ci95"]))
+        table_rows.append([summary["dataset"], *row_cells])
+    return _format_table(header_cells, table_rows)
+
+
+def _interval_cell(interval: Sequence[float]) -> str:
+    """Format an interval of IoUs in percent."""
+    low, high = interval
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _size_table(summary: Summary) -> str:

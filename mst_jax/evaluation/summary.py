@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from mst_jax.atomic_io import atomic_write
 from mst_jax.evaluation import metrics
@@ -51,9 +51,10 @@ def summarize_sessions(
     Returns:
         `dataset`; `num_objects`; `settings`; by the target IoU, as "80", "85" ...: `noc`,
         `noc_std` (over sessions), `noc_ci95` (95 % confidence interval of the mean, by
-        bootstrap over objects) and `nof`; `miou` and `miou_std` after 1, 2 ... clicks, and
-        `boundary_iou` after the last one; `by_size`, see `_metrics_by_size`; `by_user`,
-        see `_noc_by_user`; `seconds_per_click` and `total_seconds`; `objects`, see
+        bootstrap over objects) and `nof`; `miou`, `miou_std` and `miou_ci95` after 1, 2
+        ... clicks, `boundary_iou` and `boundary_iou_ci95` after the last one; `by_size`,
+        see `_metrics_by_size`; `by_user`, see `_noc_by_user`; `seconds_per_click` and
+        `total_seconds`; `objects`, see
         `SessionRecord.to_json`.
 
     Raises:
@@ -73,6 +74,7 @@ def summarize_sessions(
     iou_curves = [
         metrics.extend_iou_curve(record.ious, max_clicks) for record in records
     ]
+    boundary_ious = np.array([record.boundary_iou for record in records])
     session_seconds = [record.seconds for record in records]
     # 3. The IoU after further clicks of a stopped session is unknown.
     is_full = stop_iou > 1
@@ -87,7 +89,7 @@ def summarize_sessions(
         "noc": {key: float(clicks.mean()) for key, clicks in clicks_by_iou.items()},
         "noc_std": {key: float(clicks.std()) for key, clicks in clicks_by_iou.items()},
         "noc_ci95": {
-            key: list(metrics.bootstrap_interval(_object_means(records, clicks)))
+            key: _interval_over_objects(records, clicks)
             for key, clicks in clicks_by_iou.items()
         },
         "nof": {
@@ -98,7 +100,12 @@ def summarize_sessions(
         },
         "miou": np.mean(iou_curves, axis=0).tolist() if is_full else [],
         "miou_std": np.std(iou_curves, axis=0).tolist() if is_full else [],
-        "boundary_iou": float(np.mean([record.boundary_iou for record in records])),
+        "miou_ci95": [
+            _interval_over_objects(records, ious)
+            for ious in (np.transpose(iou_curves) if is_full else ())
+        ],
+        "boundary_iou": float(boundary_ious.mean()),
+        "boundary_iou_ci95": _interval_over_objects(records, boundary_ious),
         "by_size": _metrics_by_size(records, clicks_by_iou, iou_curves),
         "by_user": _noc_by_user(records, clicks_by_iou),
         "seconds_per_click": metrics.seconds_per_click(
@@ -123,14 +130,16 @@ def _clicks_needed(
     )
 
 
-def _object_means(
-    records: Sequence[SessionRecord], values: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " m"]:
-    """Average values over the users of each object, the units of the bootstrap."""
-    # Sessions of one object are not independent, so they are not resampled one by one.
+def _interval_over_objects(
+    records: Sequence[SessionRecord], values: Num[np.ndarray, " n"]
+) -> list[float]:
+    """Return the 95 % confidence interval of the mean of [n] values of the sessions."""
+    # Sessions of one object are not independent, so they are not resampled one by one:
+    # the units of the bootstrap are the means over the users of each object.
     object_ids = np.array([record.id for record in records])
     _, object_index = np.unique(object_ids, return_inverse=True)
-    return np.bincount(object_index, values) / np.bincount(object_index)
+    object_means = np.bincount(object_index, values) / np.bincount(object_index)
+    return list(metrics.bootstrap_interval(object_means))
 
 
 def _metrics_by_size(

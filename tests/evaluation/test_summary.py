@@ -25,6 +25,10 @@ def test_a_summary_by_hand():
     )
     intervals = got.pop("noc_ci95")
     assert intervals["80"] == [1.0, 2.0] and intervals["95"] == [2.0, 2.0]
+    # Two objects: the means of resampled pairs reach both of their values.
+    first_interval, second_interval = got.pop("miou_ci95")
+    assert first_interval == pytest.approx([0.5, 0.82])
+    assert second_interval == pytest.approx([0.875, 0.91])
     nocs = {"80": 1.5, "85": 2.0, "90": 2.0, "95": 2.0}
     stds = {"80": 0.5, "85": 0.0, "90": 0.0, "95": 0.0}
     failures = {"80": 0, "85": 0, "90": 1, "95": 2}
@@ -38,6 +42,7 @@ def test_a_summary_by_hand():
         "miou": [pytest.approx(0.66), pytest.approx(0.8925)],
         "miou_std": [pytest.approx(0.16), pytest.approx(0.0175)],
         "boundary_iou": 0.5,
+        "boundary_iou_ci95": [0.5, 0.5],
         "by_size": [
             {
                 "min_area_fraction": 0.03,
@@ -70,7 +75,7 @@ def test_stopped_sessions_count_up_to_their_stop_iou():
     records = [make_record("a", [0.5, 0.86]), make_record("b", [0.1] * 20)]
     got = summary.summarize_sessions("any", records, stop_iou=0.85)
     assert got["noc"] == {"80": 11.0, "85": 11.0} and got["nof"] == {"80": 1, "85": 1}
-    assert got["miou"] == got["miou_std"] == []
+    assert got["miou"] == got["miou_std"] == got["miou_ci95"] == []
 
 
 def test_metrics_of_several_users():

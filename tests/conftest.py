@@ -7,10 +7,12 @@ from pathlib import Path
 
 # Most of the tests' time is compilation, so the compiler does not optimize and generates
 # LLVM code directly, which halves its CPU time. JAX reads the variable when it is
-# imported; flags that are already in it take precedence.
+# imported; flags that are already in it take precedence. Both workers of `make test` keep
+# a core busy, so splitting a module for several compiler threads only costs time.
 os.environ["XLA_FLAGS"] = " ".join(
     (
         "--xla_backend_optimization_level=0",
+        "--xla_cpu_parallel_codegen_split_count=1",
         "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters,"
         "xla_cpu_disable_loop_unrolling,xla_cpu_disable_slp_vectorizer",
         os.environ.get("XLA_FLAGS", ""),

@@ -60,8 +60,14 @@ def check_lowering(traced):
 
 
 def tiny_model(recipe):
-    """Model as a function of its parameters, and their shapes."""
-    module = build(recipe, dtype="bfloat16", **TINY_MODELS[recipe])
+    """Model as a function of its parameters, and their shapes.
+
+    It has one layer of each kind; the second ones are lowered in the training step.
+    """
+    options = TINY_MODELS[recipe] | dict(depth=1)
+    if "mask_decoder" in options:
+        options["mask_decoder"] = options["mask_decoder"] | dict(num_layers=1)
+    module = build(recipe, dtype="bfloat16", **options)
 
     def predict_logits(params, *inputs):
         return module.apply({"params": params}, *inputs).logits

@@ -12,7 +12,7 @@ import pytest
 import mst_jax
 from mst_jax import train
 from mst_jax.checkpoints import model_folder, store
-from mst_jax.training import train_loop
+from mst_jax.training import train_loop, training_run
 from mst_jax.training.config import read_config
 from mst_jax.training.preemption import EXIT_FAILED
 from tests.helpers.tiny_run import (
@@ -34,10 +34,34 @@ def command(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(command, tmp_path_factory):
+def finished_with_step(command, tmp_path_factory):
+    """The workdir of a finished run and its compiled step."""
     workdir = tmp_path_factory.mktemp("runs") / "finished"
-    train.main(command(workdir))
-    return workdir
+    compile_step, compiled_steps = training_run.compile_step, []
+
+    def compile_and_keep_step(*args):
+        compiled_steps.append(compile_step(*args))
+        return compiled_steps[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_run, "compile_step", compile_and_keep_step)
+        train.main(command(workdir))
+    (train_step,) = compiled_steps
+    return workdir, train_step
+
+
+@pytest.fixture(scope="module")
+def finished(finished_with_step):
+    return finished_with_step[0]
+
+
+@pytest.fixture
+def reuse_step(finished_with_step, monkeypatch):
+    """Returns a function after which runs of the same config do not trace their step."""
+    _, train_step = finished_with_step
+    return lambda: monkeypatch.setattr(
+        training_run, "compile_step", lambda *_: train_step
+    )
 
 
 def test_the_log_has_one_line_for_each_step_with_all_metrics(finished):
@@ -72,12 +96,17 @@ def test_a_finished_run_is_not_changed(finished, command, capsys):
     assert (finished / "metrics.jsonl").read_text() == before
 
 
-def test_ctrl_c_saves_and_the_same_command_resumes(finished, command, tmp_path):
+def test_ctrl_c_saves_and_the_same_command_resumes(
+    finished, command, tmp_path, reuse_step, monkeypatch
+):
     """Ctrl-C between checkpoints: step 5 is saved, and nothing is lost or repeated."""
     flag, path, _, _, *changes = command(tmp_path)
     config = read_config([flag, path, *changes])
     num_calls = iter(range(1, 100))
+    reuse_step()
     state = train.train(config, tmp_path, should_stop=lambda: next(num_calls) == 5)
+    # The resumed run builds its step anew, as another process does.
+    monkeypatch.undo()
     assert int(state.step) == 5 and max(store.list_steps(tmp_path)) == 5
     assert [row["step"] for row in read_metrics(tmp_path)] == list(range(1, 6))
     train.main(command(tmp_path))
@@ -99,9 +128,10 @@ def test_a_second_ctrl_c_is_one_sentence(command, tmp_path, capsys, monkeypatch)
 
 
 def test_a_run_that_diverges_names_the_step_and_keeps_its_checkpoint(
-    command, tmp_path, capsys, monkeypatch
+    command, tmp_path, capsys, monkeypatch, reuse_step
 ):
     """The loss of step 6 is infinite; the step is the compiled one of the other runs."""
+    reuse_step()
     run_train_loop = train_loop.run_train_loop
 
     def run_diverging_loop(train_step, *args, **options):
@@ -226,8 +256,11 @@ def test_a_config_is_found_from_the_repository_and_from_elsewhere(
     assert not (tmp_path / "run").exists()
 
 
-def test_steps_of_damaged_checkpoints_are_repeated(finished, command, tmp_path, capfd):
+def test_steps_of_damaged_checkpoints_are_repeated(
+    finished, command, tmp_path, capfd, reuse_step
+):
     """The last is truncated, the one before empty: both are named, nothing is lost."""
+    reuse_step()
     workdir = shutil.copytree(finished, tmp_path / "run")
     *_, empty, cut = (
         workdir / "checkpoints" / str(step) for step in store.list_steps(workdir)

@@ -60,6 +60,25 @@ def network_inputs(num_examples, num_slots=5, *, side=SIDE, seed=0):
     )
 
 
+def pad_network_inputs(image, clicks, prev_mask, num_examples, num_slots):
+    """Append examples of zeros and empty click slots, which change no other logits.
+
+    Args:
+        image: [b h w 3] RGB.
+        clicks: [b k 3] row, column and label.
+        prev_mask: [b h w] probability.
+        num_examples: Number of examples of the result, b or more.
+        num_slots: Number of its click slots, k or more.
+    """
+    examples = (0, num_examples - len(image))
+    slots = (0, num_slots - clicks.shape[1])
+    return (
+        np.pad(image, (examples, (0, 0), (0, 0), (0, 0))),
+        np.pad(clicks, (examples, slots, (0, 0)), constant_values=-1),
+        np.pad(prev_mask, (examples, (0, 0), (0, 0))),
+    )
+
+
 def jax_logits(model, image, clicks, prev_mask):
     """Return the logits of the JAX model for the inputs of an exported network.
 

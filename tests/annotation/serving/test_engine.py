@@ -164,7 +164,7 @@ def test_token_boxes_are_those_of_the_predictor():
 
 
 def test_zoom_options_default_to_those_of_the_model():
-    module = mst(**SMALL_MST)
+    module = mst(**SMALL_MST | {"depth": 1})
     config = {"model": {"name": "mst"}, "zoom": {"size": 32, "min_side": 8}}
     model = TrainedModel(random_params(module), module, FrozenConfigDict(config))
     engine = InferenceEngine(model)

@@ -90,12 +90,14 @@ demo: $(INSTALLED)
 	  --folder examples/photos --save masks
 
 # Two processes; the tests of a file stay together because they share compiled programs.
+# tests/conftest.py puts the files that take the longest first.
+TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(TWO_WORKERS)
 
 # For the inner loop: without the files of tests/helpers/heavy_files.py.
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not browser and not heavy'
+	$(BIN)/python -m pytest $(TWO_WORKERS) -m 'not slow and not browser and not heavy'
 
 # The same tests with the lowest versions that pyproject.toml allows, on Python 3.11.
 test-lowest: $(INSTALLED)
@@ -104,7 +106,7 @@ test-lowest: $(INSTALLED)
 	@sh tools/make_environment.sh .venv-lowest $$(tools/find_python.sh 11)
 	$(BIN)/uv pip install --quiet --python .venv-lowest -r .venv/lowest.txt
 	$(BIN)/uv pip install --quiet --python .venv-lowest -c .venv/lowest.txt -e ".[dev]"
-	.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
+	.venv-lowest/bin/python -m pytest $(TWO_WORKERS)
 
 # The notebooks as in Colab: Python 3.12, the packages of its image, no package of ours.
 test-colab: $(INSTALLED)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mst_jax.losses import focal_loss, normalized_focal_loss, poly_loss
+from mst_jax import losses
+
+# Compiled whole: operations one by one would be compiled one by one.
+focal_loss = jax.jit(losses.focal_loss, static_argnames=("gamma", "alpha"))
+poly_loss = jax.jit(losses.poly_loss, static_argnames=("gamma", "alpha"))
+normalized_focal_loss = jax.jit(
+    losses.normalized_focal_loss, static_argnames=("axis", "gamma", "alpha")
+)
 
 
 def mean_loss(logits, labels, where=None, **options):
@@ -130,6 +137,6 @@ def test_half_precision_is_raised_to_float32(dtype, rng):
 def test_jit_and_vmap_change_nothing(rng):
     logits = jnp.asarray(rng.normal(size=(3, 8)), jnp.float32)
     labels = jnp.asarray(rng.random((3, 8)) < 0.5)
-    loss = normalized_focal_loss(logits, labels, axis=-1)
-    mapped_loss = jax.jit(jax.vmap(normalized_focal_loss))(logits, labels)
+    loss = losses.normalized_focal_loss(logits, labels, axis=-1)
+    mapped_loss = jax.jit(jax.vmap(losses.normalized_focal_loss))(logits, labels)
     np.testing.assert_allclose(mapped_loss, loss, rtol=1e-6)

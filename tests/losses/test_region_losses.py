@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mst_jax.losses import dice_loss, soft_iou_loss
+from mst_jax import losses
+
+dice_loss, soft_iou_loss = (
+    jax.jit(loss_fn, static_argnames="axis")
+    for loss_fn in (losses.dice_loss, losses.soft_iou_loss)
+)
 
 
 def test_two_pixels_match_hand_computation():

@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mst_jax.losses.token_score import sample_cell_corners, token_cell_side, token_score
+from mst_jax.losses import token_score as token_score_module
+from mst_jax.losses.token_score import sample_cell_corners, token_cell_side
 from tests.helpers.token_selections import (
     GOLDEN,
     GOLDEN_TARGET,
     golden_selections,
     make_scored_selection,
 )
+
+token_score = jax.jit(token_score_module.token_score, static_argnames="form")
 
 # Four fine tokens of 2 x 2 pixels; one coarse token of 4 x 4.
 TARGET = jnp.array([[[1, 0, 0, 1], [0, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 1]]], bool)

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mst_jax.tokens.scores import make_click_token, score_tokens
+from mst_jax.tokens import scores as token_scores
+
+make_click_token = jax.jit(
+    token_scores.make_click_token, static_argnames="self_attend_clicks"
+)
+score_tokens = jax.jit(token_scores.score_tokens)
 
 IDENTITY_TOKENS = np.eye(3, dtype=np.float32)
 

@@ -154,17 +154,20 @@ def test_the_previous_mask_is_cropped_with_the_image_and_not_rounded(scene):
 
 
 def test_clicks_move_into_the_crop(scene):
-    image, size, clicks, prev_mask, roi = scene
-    click_yx = []
+    @jax.jit
+    def clicks_of_the_model(*scene):
+        click_yx = []
 
-    def recording_model(image, clicks, prev_mask):
-        click_yx.append(clicks.yx)
-        return brightness(image, clicks, prev_mask)
+        def recording_model(image, clicks, prev_mask):
+            click_yx.append(clicks.yx)
+            return brightness(image, clicks, prev_mask)
 
-    zoom_predict.predict_with_zoom(
-        recording_model, image, size, clicks, prev_mask, roi, zoom=ZoomOptions(size=16)
-    )
-    unflipped, flipped = click_yx[0][0, 0], click_yx[0][1, 0]
+        zoom_predict.predict_with_zoom(
+            recording_model, *scene, zoom=ZoomOptions(size=16)
+        )
+        return click_yx[0]
+
+    unflipped, flipped = clicks_of_the_model(*scene)[:2, 0]
     np.testing.assert_allclose(unflipped, [16 * 5 / 24, 16 * 6 / 32], rtol=1e-6)
     np.testing.assert_allclose(flipped, [16 * 5 / 24, 15 - 16 * 6 / 32], rtol=1e-6)
 
@@ -236,11 +239,12 @@ def test_the_region_grows_a_limited_number_of_times(cut_scene, max_growths, num_
 
 def test_growing_equals_a_prediction_at_the_grown_region(cut_scene):
     """The page runs the steps one by one: crop, forward pass, growth."""
-    image, size, clicks, prev_mask, roi = cut_scene
     zoom = ZoomOptions(size=64, min_side=4, flip_tta=False)
-    for max_growths in (1, 2):
+
+    @partial(jax.jit, static_argnums=0)
+    def predict_in_steps(max_growths, image, size, clicks, prev_mask, roi):
         crop, roi_clicks, roi = zoom_predict.crop_roi(
-            image, size, clicks, prev_mask, cut_scene[4], zoom=zoom
+            image, size, clicks, prev_mask, roi, zoom=zoom
         )
         for _ in range(max_growths):
             crop_prob = zoom_predict.forward(bright, crop, roi_clicks, flip_tta=False)
@@ -249,7 +253,10 @@ def test_growing_equals_a_prediction_at_the_grown_region(cut_scene):
                 image, clicks, prev_mask, roi, zoom=zoom
             )
         crop_prob = zoom_predict.forward(bright, crop, roi_clicks, flip_tta=False)
-        prob = zoom_predict.paste_roi(crop_prob, roi, 24, 32)
+        return zoom_predict.paste_roi(crop_prob, roi, 24, 32), roi
+
+    for max_growths in (1, 2):
+        prob, roi = predict_in_steps(max_growths, *cut_scene)
         mask, grown_roi = predict_cut_scene(cut_scene, max_growths=max_growths)
         np.testing.assert_array_equal(prob > 0.49, mask)
         np.testing.assert_array_equal(roi, grown_roi)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mst_jax.losses.token_contrast import CONTRAST_FORMS, token_contrast
+from mst_jax.losses import token_contrast as token_contrast_module
+from mst_jax.losses.token_contrast import CONTRAST_FORMS
 from mst_jax.structs import TokenSelectionOutput
 from tests.helpers.token_selections import (
     GOLDEN,
@@ -18,6 +19,9 @@ from tests.helpers.token_selections import (
     golden_selections,
     make_selected_tokens,
 )
+
+# Compiled whole: operations one by one would be compiled one by one.
+token_contrast = jax.jit(token_contrast_module.token_contrast, static_argnames="form")
 
 # Sixteen fine tokens of one pixel, four coarse tokens of 2 x 2.
 TARGET = jnp.array([[[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]], bool)

@@ -16,6 +16,7 @@ from tests.helpers.token_selections import (
     make_scored_selection,
 )
 
+# Compiled whole: operations one by one would be compiled one by one.
 token_score = jax.jit(token_score_module.token_score, static_argnames="form")
 
 # Four fine tokens of 2 x 2 pixels; one coarse token of 4 x 4.

@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 import graphlib
 import sys
 from pathlib import Path
@@ -43,7 +44,8 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path) for path in FILES}
 
 
-def imported_names(path: Path) -> set[str]:
+@functools.cache
+def imported_names(path: Path) -> frozenset[str]:
     """Return the full names that a file imports: modules, and names from them."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -53,10 +55,10 @@ def imported_names(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
             names.add(node.module)
-    return names
+    return frozenset(names)
 
 
-def library_imports(path: Path) -> set[str]:
+def library_imports(path: Path) -> frozenset[str]:
     return imported_names(path) & MODULES
 
 

@@ -165,7 +165,7 @@ def test_a_student_learns_the_teacher_logits_of_the_same_clicks(
     batch, grad_accum_steps
 ):
     """The step by hand: an equal student has no loss, another one its KL divergence."""
-    module = build("simpleclick", dropout=0.0, **SMALL_MODEL | {"depth": 1})
+    module = build("simpleclick", dropout=0.0, **SMALL_MODEL)
     params = jax.tree.map(lambda leaf: 0.3 * leaf, random_params(module))
     teacher = TrainedModel(params, module, FrozenConfigDict())
     run_step = make_small_step(

@@ -58,8 +58,8 @@ class Clicks:
             num_slots: Number of slots k.
         """
         return cls(
-            yx=jnp.full((*leading, num_slots, 2), -1.0),
-            label=jnp.full((*leading, num_slots), EMPTY),
+            yx=jnp.full((*leading, num_slots, 2), -1.0, jnp.float32),
+            label=jnp.full((*leading, num_slots), EMPTY, jnp.int32),
         )
 
     @classmethod

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import Sharding
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 from jaxtyping import Array
 
 MAX_CACHED_PROGRAMS = 64
@@ -58,6 +58,10 @@ def _compile_for_shapes(
 def _shape_of_array(array: Array) -> jax.ShapeDtypeStruct:
     """Return all that the compiler needs to know about an array."""
     sharding: Sharding = array.sharding
+    # On one device all specs place an array equally, and programs return the array of
+    # an argument with another spec: as keys of the cache they have to be equal.
+    if isinstance(sharding, NamedSharding) and sharding.num_devices == 1:
+        sharding = NamedSharding(sharding.mesh, PartitionSpec())
     # A program for strongly typed inputs rejects weakly typed ones, and the reverse.
     return jax.ShapeDtypeStruct(
         array.shape, array.dtype, sharding=sharding, weak_type=array.weak_type

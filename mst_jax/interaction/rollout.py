@@ -37,13 +37,14 @@ def start_rollout(
             compared with `stop_iou`.
     """
     num_examples = clicks.label.shape[0]
+    # With dtypes: a program for weakly typed arrays would not take its own results.
     return Rollout(
         clicks=clicks,
         prob=jnp.zeros((num_examples, height, width), jnp.float32),
-        roi=jnp.full((num_examples, 4), -1),
+        roi=jnp.full((num_examples, 4), -1, jnp.int32),
         num_rounds=jnp.zeros(num_examples, int),
         ious=jnp.zeros((num_examples, max_rounds), jnp.float32),
-        rois=jnp.full((num_examples, max_rounds, 4), -1),
+        rois=jnp.full((num_examples, max_rounds, 4), -1, jnp.int32),
     )
 
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from mst_jax.data.targets import EvaluationTarget
-from mst_jax.evaluation import EvaluationProtocol, batched, simulate, simulate_batched
+from mst_jax.evaluation import (
+    EvaluationProtocol,
+    ahead_of_time,
+    batched,
+    simulate,
+    simulate_batched,
+)
 from mst_jax.evaluation.protocol import session_seed
 from mst_jax.interaction.inference_options import ZoomOptions
 from tests.helpers.analytic_network import analytic_model, draw_targets
@@ -47,7 +53,11 @@ def simulate_together(targets, protocol=PROTOCOL, batch_size=3):
 
 
 def test_sessions_equal_those_simulated_alone(targets, single_sessions):
+    num_compiled = ahead_of_time._compile_for_shapes.cache_info().misses
     sessions = simulate_together(targets)
+    # Two padded sizes, and two programs for each: the first click and the rounds.
+    num_programs = ahead_of_time._compile_for_shapes.cache_info().misses - num_compiled
+    assert num_programs <= 2 * 2
     assert sessions.keys() == single_sessions.keys()
     lengths = {len(session.ious) for session in sessions.values()}
     assert len(lengths) > 1  # so slots were refilled while others continued

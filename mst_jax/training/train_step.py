@@ -93,12 +93,19 @@ def simulate_clicks(
     keys = split_key_per_example(initial_key, num_examples)
     clicks = jax.vmap(sample_initial)(keys, batch.target, batch.others, batch.valid)
 
+    height, width = batch.target.shape[1:]
+    start = partial(
+        start_rollout, height=height, width=width, max_rounds=options.max_rounds
+    )
+    if not options.max_rounds:
+        # A loop of no round would be compiled, with its forward pass.
+        return start(clicks)
+
     # 2. The number of rounds of the batch, and whether it begins without a click.
     num_rounds = jax.random.randint(rounds_key, (), 0, options.max_rounds + 1)
-    if options.max_rounds:
-        no_click = jax.random.bernoulli(no_click_key, options.no_click_prob)
-        clicks = Clicks(clicks.yx, jnp.where(no_click, EMPTY, clicks.label))
-        num_rounds = jnp.maximum(num_rounds, no_click)
+    no_click = jax.random.bernoulli(no_click_key, options.no_click_prob)
+    clicks = Clicks(clicks.yx, jnp.where(no_click, EMPTY, clicks.label))
+    num_rounds = jnp.maximum(num_rounds, no_click)
 
     # 3. The rounds: predict, then click on the largest error.
     def predict_round(clicks: Clicks, prob: Array, roi: Array) -> tuple[Array, Array]:
@@ -112,12 +119,10 @@ def simulate_clicks(
             *click_batch(keys, prob, batch.target, batch.valid, clicks)
         )
 
-    height, width = batch.target.shape[1:]
-    start = start_rollout(clicks, height, width, max_rounds=options.max_rounds)
     return rollout(
         predict_round,
         add_click,
-        start,
+        start(clicks),
         batch.target,
         batch.valid,
         num_rounds=num_rounds,

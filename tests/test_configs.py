@@ -59,6 +59,19 @@ def batch_shapes(batch_size, side):
     return Batch(image, pixels, pixels, pixels)
 
 
+def trace_step(config):
+    """Return the first state, that after a step and the metrics; nothing is compiled."""
+    runs = []
+
+    def build_state():
+        runs.append(build_run(config))
+        return runs[0].state
+
+    state = jax.eval_shape(build_state)
+    batch = batch_shapes(config.batch, config.crop)
+    return state, *jax.eval_shape(runs[0].train_step, state, batch)
+
+
 def test_there_are_configs():
     assert {"quickstart", "objects", "sbd"} < {path.stem for path in CONFIGS}
 
@@ -67,8 +80,7 @@ def test_there_are_configs():
 def test_every_config_builds_and_its_step_traces(argument):
     config = read(argument)
     # Smaller where only size matters, so that tracing is all that is done.
-    batch = 2 * config.grad_accum_steps
-    config.update(batch=batch, crop=64)
+    config.update(batch=2 * config.grad_accum_steps, crop=64)
     with config.unlocked():
         config.model.update(depth=1, width=24, num_heads=3, decoder_width=32)
         if config.model.name in ("mst", "mst_adaptive"):
@@ -77,16 +89,7 @@ def test_every_config_builds_and_its_step_traces(argument):
         if config.model.name in ("adaptiveclick", "mst_adaptive"):
             config.model.pixel_decoder = dict(num_layers=1)
             config.model.mask_decoder = dict(num_layers=1)
-    runs = []
-
-    def build_state():
-        runs.append(build_run(config))
-        return runs[0].state
-
-    state = jax.eval_shape(build_state)  # traced only, nothing is compiled
-    new_state, metrics = jax.eval_shape(
-        runs[0].train_step, state, batch_shapes(batch, 64)
-    )
+    state, new_state, metrics = trace_step(config)
     assert jax.tree.structure(new_state) == jax.tree.structure(state)
     assert metrics["loss"].shape == ()
 
@@ -212,8 +215,7 @@ def small_quickstart(**losses):
 
 def test_a_config_may_name_any_mask_loss_with_its_options():
     losses = {"adaptive_focal": {"weight": 1.0, "adaptive_gamma": False}, "dice": 2.0}
-    run = build_run(small_quickstart(**losses))
-    _, metrics = jax.eval_shape(run.train_step, run.state, batch_shapes(1, 32))
+    _, _, metrics = trace_step(small_quickstart(**losses))
     assert set(losses) < set(metrics)
 
 

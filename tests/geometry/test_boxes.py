@@ -1,4 +1,5 @@
 from fractions import Fraction
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,11 @@ from hypothesis import strategies as st
 from mst_jax.geometry import boxes
 from mst_jax.geometry.resize import resize_corners_aligned
 
+# Compiled whole: operations one by one would be compiled one by one.
+box_of, cover, overlap, contains, clip = map(
+    jax.jit, (boxes.box_of, boxes.cover, boxes.overlap, boxes.contains, boxes.clip)
+)
+
 
 def box(*ends):
     return jnp.array(ends)
@@ -17,19 +23,19 @@ def box(*ends):
 
 def test_the_box_of_a_mask_is_inclusive():
     mask = jnp.array([[0, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 1, 1, 0]], bool)
-    assert boxes.box_of(mask).tolist() == [1, 2, 1, 3]
-    assert boxes.box_of(jnp.ones((3, 5), bool)).tolist() == [0, 2, 0, 4]
-    assert boxes.box_of(jnp.zeros((3, 5), bool)).tolist() == [3, -1, 5, -1]
+    assert box_of(mask).tolist() == [1, 2, 1, 3]
+    assert box_of(jnp.ones((3, 5), bool)).tolist() == [0, 2, 0, 4]
+    assert box_of(jnp.zeros((3, 5), bool)).tolist() == [3, -1, 5, -1]
     assert boxes.whole(jnp.array([3, 5])).tolist() == [0, 2, 0, 4]
 
 
 def test_a_box_is_enlarged_to_the_selected_points():
     points = jnp.array([[7.9, 2.0], [0.0, 0.0], [3.0, 9.5]])
     selected = jnp.array([True, False, True])
-    assert boxes.cover(box(2, 4, 3, 5), points, selected).tolist() == [2, 7, 2, 9]
-    empty = boxes.box_of(jnp.zeros((20, 20), bool))
-    assert boxes.cover(empty, points, selected).tolist() == [3, 7, 2, 9]
-    assert boxes.cover(empty, points, ~selected & False).tolist() == empty.tolist()
+    assert cover(box(2, 4, 3, 5), points, selected).tolist() == [2, 7, 2, 9]
+    empty = box_of(jnp.zeros((20, 20), bool))
+    assert cover(empty, points, selected).tolist() == [3, 7, 2, 9]
+    assert cover(empty, points, ~selected & False).tolist() == empty.tolist()
 
 
 @pytest.mark.parametrize(
@@ -57,42 +63,42 @@ def test_growing_is_exact(low, length, min_side):
 
 
 def test_each_end_is_clipped_independently():
-    assert boxes.clip(box(-5, 7, 3, 99), jnp.array([6, 50])).tolist() == [0, 5, 3, 49]
+    assert clip(box(-5, 7, 3, 99), jnp.array([6, 50])).tolist() == [0, 5, 3, 49]
 
 
 def test_overlap_is_intersection_over_hull():
-    assert boxes.overlap(box(0, 9, 0, 9), box(0, 9, 0, 9)) == 1
-    assert boxes.overlap(box(0, 9, 0, 9), box(5, 14, 0, 9)) == np.float32(5 / 15)
-    assert boxes.overlap(box(0, 1, 0, 2), box(0, 2, 0, 3)) == 0.5
-    assert boxes.overlap(box(0, 9, 0, 9), box(10, 19, 0, 9)) == 0
+    assert overlap(box(0, 9, 0, 9), box(0, 9, 0, 9)) == 1
+    assert overlap(box(0, 9, 0, 9), box(5, 14, 0, 9)) == np.float32(5 / 15)
+    assert overlap(box(0, 1, 0, 2), box(0, 2, 0, 3)) == 0.5
+    assert overlap(box(0, 9, 0, 9), box(10, 19, 0, 9)) == 0
 
 
 def test_the_last_row_and_column_of_a_box_count_as_outside():
     points = jnp.array([[2.0, 3.0], [4.0, 3.0], [2.0, 6.0], [3.9, 5.9], [1.9, 4.0]])
-    inside = boxes.contains(box(2, 4, 3, 6), points)
+    inside = contains(box(2, 4, 3, 6), points)
     assert inside.tolist() == [True, False, False, True, False]
 
 
 def test_a_crop_keeps_its_corners(rng):
     image = jnp.asarray(rng.normal(size=(20, 30, 2)), jnp.float32)
-    cropped = boxes.crop(image, box(4, 11, 6, 24), side=16)
+    cropped = jax.jit(partial(boxes.crop, side=16))(image, box(4, 11, 6, 24))
     np.testing.assert_allclose(cropped[0, 0], image[4, 6], rtol=1e-6)
     np.testing.assert_allclose(cropped[-1, -1], image[11, 24], rtol=1e-5)
-    expected = resize_corners_aligned(image[4:12, 6:25], 16, 16)
+    expected = resize(image[4:12, 6:25], 16, 16)
     np.testing.assert_allclose(cropped, expected, atol=1e-5)
 
 
 def test_a_crop_of_one_pixel_is_that_pixel(rng):
     image = jnp.asarray(rng.normal(size=(9, 9, 1)), jnp.float32)
-    cropped = boxes.crop(image, box(3, 3, 5, 5), side=4)
+    cropped = jax.jit(partial(boxes.crop, side=4))(image, box(3, 3, 5, 5))
     np.testing.assert_array_equal(cropped, jnp.full((4, 4, 1), image[3, 5]))
 
 
 def test_pasting_is_resizing_into_zeros(rng):
     patch = jnp.asarray(rng.random((16, 16)), jnp.float32)
-    pasted = boxes.paste(patch, box(4, 11, 6, 24), 20, 30)
+    pasted = paste(patch, box(4, 11, 6, 24), 20, 30)
     expected = np.zeros((20, 30))
-    expected[4:12, 6:25] = resize_corners_aligned(patch[..., None], 8, 19)[..., 0]
+    expected[4:12, 6:25] = resize(patch[..., None], 8, 19)[..., 0]
     np.testing.assert_allclose(pasted, expected, atol=1e-5)
 
 
@@ -110,8 +116,9 @@ def test_crop_and_paste_keep_a_plane(ends):
     expected = np.zeros((20, 20), np.float32)
     inside = (slice(ends[0], ends[1] + 1), slice(ends[2], ends[3] + 1))
     expected[inside] = plane[inside]
-    np.testing.assert_allclose(paste(cropped, box(*ends)), expected, atol=2e-4)
+    np.testing.assert_allclose(paste(cropped, box(*ends), 20, 20), expected, atol=2e-4)
 
 
 crop = jax.jit(lambda x, box: boxes.crop(x, box, side=11))
-paste = jax.jit(lambda x, box: boxes.paste(x, box, 20, 20))
+resize = jax.jit(resize_corners_aligned, static_argnums=(1, 2))
+paste = jax.jit(boxes.paste, static_argnums=(2, 3))

@@ -25,8 +25,11 @@ NUM_LISTED = 10
 # Arrays of a result that are printed; a fused all-reduce returns a hundred.
 NUM_LISTED_ARRAYS = 3
 
-# In the compiler's message about a program that is too large.
-USED_MEMORY = re.compile(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?) hbm")
+# In the compiler's messages about a program that is too large.
+USED_MEMORY = re.compile(
+    r"(?:Used |temporaries \()([\d.]+[KMGT]?)(?: of |\) exceeds available HBM \()"
+    r"([\d.]+[KMGT]?)"
+)
 
 
 class DoesNotFitError(Exception):
@@ -138,12 +141,24 @@ def compile_step(options: TrainingOptions, devices: list[Any]) -> tuple[Any, flo
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        used = USED_MEMORY.search(str(error))
-        reason = f"{used[1]} of {used[2]}" if used else str(error).splitlines()[0]
         raise DoesNotFitError(
-            f"batch {options.batch}, remat {remat_mode(options)}: {reason}"
+            f"batch {options.batch}, remat {remat_mode(options)}: "
+            f"{shorten_memory_error(str(error))}"
         ) from None
     return compiled, time.process_time() - cpu_start
+
+
+def shorten_memory_error(message: str) -> str:
+    """Return the memory that a program needs and that a chip has.
+
+    Args:
+        message: The compiler's message about a program that is too large.
+
+    Returns:
+        Such as "18.31G of 15.75G"; the first line of a message without these numbers.
+    """
+    used = USED_MEMORY.search(message)
+    return f"{used[1]} of {used[2]}" if used else message.splitlines()[0]
 
 
 def report_step(

@@ -4,7 +4,7 @@ from benchmarks.compiled_text import (
     hbm_traffic,
     read_program,
 )
-from benchmarks.step_report import shorten_type
+from benchmarks.step_report import shorten_memory_error, shorten_type
 
 # S(1) is the fast memory of a core. Two lines belong to one instruction.
 PROGRAM = """HloModule jit_step
@@ -118,4 +118,16 @@ def test_long_results_are_shortened():
     assert shorten_type("f32[2] f32[3]") == "f32[2] f32[3]"
     assert shorten_type("f32[2] f32[3] f32[4] f32[5] f32[6]") == (
         "f32[2] f32[3] f32[4] and 2 more"
+    )
+
+
+def test_memory_errors_are_shortened():
+    for message in (
+        "RESOURCE_EXHAUSTED: Ran out of memory.\nUsed 18.31G of 15.75G hbm. Exceeded",
+        "RESOURCE_EXHAUSTED: E1000: CompileTimeHbmOom: Ran out of memory on HBM, the total "
+        "memory required for HLO temporaries (18.31G) exceeds available HBM (15.75G).",
+    ):
+        assert shorten_memory_error(message) == "18.31G of 15.75G"
+    assert shorten_memory_error("RESOURCE_EXHAUSTED: new\nmore") == (
+        "RESOURCE_EXHAUSTED: new"
     )

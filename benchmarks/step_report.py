@@ -46,7 +46,7 @@ class StepReport:
         batch: Global batch.
         remat: Rematerialization mode.
         model_flops: FLOP of the step as written, without rematerialization; of the
-            rounds of clicks one is counted.
+            rounds of clicks, if there are any, one is counted.
         bytes_accessed: Bytes that the compiler counts, the fast memory included. It
             counts loops once; the HBM bytes of further iterations are added.
         hbm_bytes: Bytes between HBM and the operations of the program.

@@ -80,16 +80,17 @@ def test_every_stage_of_the_recipe_runs(checkout):
     write_vit_file(checkout / "vit.npz", **small)
     output = run_make(checkout)
 
-    # Each stage ran to its end, and starts from another one.
+    # Each stage ran to its end.
     stages = [path.name for path in (checkout / "runs").iterdir()]
     assert len(stages) == output.count(" -m mst_jax.train ") > 5
     for stage in stages:
         assert max(store.list_steps(checkout / "runs" / stage)) == 2, stage
 
-    # The file is a model that predicts, and is not the one it started from.
+    # The file is a model that predicts.
     model = mst_jax.load(checkout / "models" / "mst_small.safetensors")
     predictor = mst_jax.Predictor(model)
-    predictor.set_image(cv2.imread(str(checkout / "disks" / "images" / "p0.png")))
+    image = cv2.imread(str(checkout / "disks" / "images" / "p0.png"))
+    predictor.set_image(image, image_format="BGR")
     predictor.click(SIDE // 2, SIDE // 2)
     assert predictor.prob.shape == (SIDE, SIDE) and np.isfinite(predictor.prob).all()
 

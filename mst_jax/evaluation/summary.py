@@ -54,8 +54,7 @@ def summarize_sessions(
         bootstrap over objects) and `nof`; `miou`, `miou_std` and `miou_ci95` after 1, 2
         ... clicks, `boundary_iou` and `boundary_iou_ci95` after the last one; `by_size`,
         see `_metrics_by_size`; `by_user`, see `_noc_by_user`; `seconds_per_click` and
-        `total_seconds`; `objects`, see
-        `SessionRecord.to_json`.
+        `total_seconds`; `objects`, see `SessionRecord.to_json`.
 
     Raises:
         ValueError: There is no record.

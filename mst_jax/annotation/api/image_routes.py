@@ -43,7 +43,7 @@ def list_images(
         offset=page.offset,
         total=page.total,
         counts=folder_schemas.StatusCounts(**page.counts),
-        is_scanning=image_index.is_scanning,
+        is_scanning=page.is_scanning,
     )
 
 

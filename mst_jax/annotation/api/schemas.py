@@ -3,6 +3,7 @@
 Only here are coordinates (x, y); everywhere else they are (row, column).
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -19,6 +20,9 @@ PixelCoordinate = Annotated[float, Field(allow_inf_nan=False)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=200)]
 HexColor = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 BoxXYWH = tuple[float, float, float, float]
+
+ExportStateReader = Callable[[], tuple[bool, str | None]]
+"""Returns whether all finished work of a session is exported, and the error."""
 
 
 class RequestBody(BaseModel):
@@ -212,15 +216,15 @@ def object_mask_response(
 
 
 def session_response(
-    session: AnnotationSession, export_state: tuple[bool, str | None]
+    session: AnnotationSession, read_export_state: ExportStateReader
 ) -> SessionResponse:
     """Describe a session with all objects.
 
     Args:
         session: Session to describe.
-        export_state: Whether all finished work is exported, and the error.
+        read_export_state: Returns whether all finished work is exported, and the error.
     """
-    changes = changes_response(session, export_state, since=0)
+    changes = changes_response(session, read_export_state, since=0)
     return SessionResponse(
         session_id=session.session_id,
         image_name=session.image_name,
@@ -233,13 +237,13 @@ def session_response(
 
 
 def changes_response(
-    session: AnnotationSession, export_state: tuple[bool, str | None], *, since: int
+    session: AnnotationSession, read_export_state: ExportStateReader, *, since: int
 ) -> ChangesResponse:
     """Describe the objects of a session that have changed after a revision.
 
     Args:
         session: Session to describe.
-        export_state: Whether all finished work is exported, and the error.
+        read_export_state: Returns whether all finished work is exported, and the error.
         since: Revision; one that the session has not reached means 0.
     """
     # The lock keeps the objects and their masks consistent.
@@ -251,7 +255,8 @@ def changes_response(
             if annotated_object.revision > since
         ]
         revision, object_ids = session.revision, list(session.objects)
-    is_exported, save_error = export_state
+    # After the objects: none of them may be newer than what is said to be exported.
+    is_exported, save_error = read_export_state()
     return ChangesResponse(
         revision=revision,
         is_exported=is_exported,

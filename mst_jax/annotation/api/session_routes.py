@@ -1,5 +1,6 @@
 """Routes of sessions: open an image, read its state, export and close it."""
 
+import functools
 import json
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -74,11 +75,11 @@ def get_session(
     return registry.get_session(session_id)
 
 
-def get_export_state(
+def get_export_state_reader(
     session_id: str, registry: Annotated[SessionRegistry, Depends(get_registry)]
-) -> tuple[bool, str | None]:
-    """Return whether the session in the path is exported, and the error."""
-    return registry.read_export_state(session_id)
+) -> schemas.ExportStateReader:
+    """Return the reader of the export state of the session that the path names."""
+    return functools.partial(registry.read_export_state, session_id)
 
 
 # Types of route parameters; FastAPI computes their values with the functions above.
@@ -86,7 +87,9 @@ BodyBytes = Annotated[bytes, Depends(read_body)]
 RegistryParam = Annotated[SessionRegistry, Depends(get_registry)]
 LimitsParam = Annotated[Limits, Depends(get_limits)]
 SessionParam = Annotated[AnnotationSession, Depends(get_session)]
-ExportStateParam = Annotated[tuple[bool, str | None], Depends(get_export_state)]
+ExportStateReaderParam = Annotated[
+    schemas.ExportStateReader, Depends(get_export_state_reader)
+]
 RequestKey = Annotated[
     str | None,
     Header(
@@ -168,20 +171,20 @@ def open_session(
 
 @router.get("/{session_id}")
 def read_session(
-    session: SessionParam, export_state: ExportStateParam
+    session: SessionParam, read_export_state: ExportStateReaderParam
 ) -> schemas.SessionResponse:
     """Return a session with all objects and masks."""
-    return schemas.session_response(session, export_state)
+    return schemas.session_response(session, read_export_state)
 
 
 @router.get("/{session_id}/changes")
 def read_changes(
     session: SessionParam,
-    export_state: ExportStateParam,
+    read_export_state: ExportStateReaderParam,
     since: Annotated[int, Query(ge=0, description="revision")] = 0,
 ) -> schemas.ChangesResponse:
     """Return the objects that have changed after a revision, and all object IDs."""
-    return schemas.changes_response(session, export_state, since=since)
+    return schemas.changes_response(session, read_export_state, since=since)
 
 
 @router.delete("/{session_id}", status_code=204)

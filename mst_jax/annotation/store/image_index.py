@@ -67,12 +67,15 @@ class ImagePage(NamedTuple):
         offset: Index of the first one among all that match.
         total: Number of images that match.
         counts: Status -> number of images of the whole folder.
+        is_scanning: True if images were still being measured when the list was read, so
+            that it may change without any action of a user.
     """
 
     images: list[IndexedImage]
     offset: int
     total: int
     counts: dict[str, int]
+    is_scanning: bool
 
 
 class ImageIndex:
@@ -96,11 +99,6 @@ class ImageIndex:
         self._find_annotated = find_annotated
         self._lock, self._is_listed = threading.Lock(), threading.Event()
         self._is_scanning, self._last_scan = False, -_RESCAN_SECONDS
-
-    @property
-    def is_scanning(self) -> bool:
-        """True while images are measured."""
-        return self._is_scanning
 
     def request_scan(self) -> None:
         """Scan the folder in a thread, unless the last scan has just ended."""
@@ -132,6 +130,9 @@ class ImageIndex:
         self.request_scan()
         # Names are listed within milliseconds; measuring may take minutes.
         self._is_listed.wait(timeout=10)
+        # Before the rows: a scan that ends in between would leave them old, and
+        # whoever waits for its end would not read them again.
+        is_scanning = self._is_scanning
         parameters = {"status": status, "search": search.lower(), "around": around}
         if around is not None:
             num_before = self._count(f"{_FILTER} AND name < :around", parameters)
@@ -151,6 +152,7 @@ class ImageIndex:
             offset,
             self._count(_FILTER, parameters),
             counts,
+            is_scanning,
         )
 
     @contextlib.contextmanager
@@ -196,7 +198,8 @@ class ImageIndex:
             pass  # the disk is full or the folder is gone; the next scan tries again
         finally:
             self._is_listed.set()
-            self._is_scanning, self._last_scan = False, time.monotonic()
+            with self._lock:
+                self._is_scanning, self._last_scan = False, time.monotonic()
 
     def _list_names(self) -> None:
         """Bring the names up to date; changed files lose their measures."""

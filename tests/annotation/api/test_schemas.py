@@ -36,6 +36,22 @@ def test_pycocotools_decodes_run_lengths(mask):
     np.testing.assert_array_equal(coco_mask.decode(compressed).astype(bool), mask)
 
 
+def test_no_object_of_a_response_is_newer_than_its_export_state(registry):
+    image = normalize_image_data(encode_png(IMAGE))
+    session = registry.create_session(image, image_name="scene.png")
+    session.add_object()
+
+    def read_export_state_while_an_object_is_added():
+        state = registry.read_export_state(session.session_id)
+        session.add_object()
+        return state
+
+    response = schemas.changes_response(
+        session, read_export_state_while_an_object_is_added, since=0
+    )
+    assert response.object_ids == [1] and response.revision < session.revision
+
+
 def test_rows_and_columns_become_y_and_x(registry):
     image = normalize_image_data(encode_png(IMAGE))
     session = registry.create_session(image, image_name="scene.png")

@@ -1,3 +1,4 @@
+import threading
 import time
 
 import pytest
@@ -28,7 +29,7 @@ def index(photos, database):
 
 def read_all(index: ImageIndex, **options):
     page = index.read_page(**{"offset": 0, "limit": 100, **options})
-    while index.is_scanning:
+    while page.is_scanning:
         time.sleep(0.01)
         page = index.read_page(**{"offset": 0, "limit": 100, **options})
     return page
@@ -50,6 +51,28 @@ def test_images_are_listed_with_size_status_and_reason(index, database):
     assert page.counts == {"done": 2, "in_progress": 1, "empty": 1, "failed": 1}
     assert page.images[1][1:] == (60, 84, "in_progress", 2, "one", None)
     assert page.images[2].height is None and "readable image" in page.images[2].reason
+
+
+def test_list_that_a_scan_outdates_while_it_is_read_is_marked(index, monkeypatch):
+    has_rows, measure = threading.Event(), ImageFolder.measure
+    count_images = ImageIndex._count
+
+    def measure_later(folder, name):
+        assert has_rows.wait(timeout=60)
+        return measure(folder, name)
+
+    def end_scan_before_counting(index, *args):
+        has_rows.set()
+        while index._is_scanning:
+            time.sleep(0.01)
+        return count_images(index, *args)
+
+    monkeypatch.setattr(ImageFolder, "measure", measure_later)
+    monkeypatch.setattr(ImageIndex, "_count", end_scan_before_counting)
+    page = index.read_page(offset=0, limit=9)
+    assert page.images[2].status == "empty" and page.is_scanning
+    page = index.read_page(offset=0, limit=9)
+    assert page.images[2].status == "failed" and not page.is_scanning
 
 
 def test_list_is_filtered_searched_and_paged(index):

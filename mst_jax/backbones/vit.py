@@ -42,27 +42,32 @@ class TransformerBlock(nn.Module):
         """
         _, h, w, c = grid.shape
         attention = MultiHeadAttention(self.num_heads, self.dtype, name="attention")
-        normed_grid = LayerNorm(name="norm1")(grid)
+        # One axis of tokens throughout: with two, the compiler for TPUs chooses layouts
+        # for the norms that the products do not take, and copies each sum twice.
+        tokens = rearrange(grid, "b h w c -> b (h w) c")
+        normed_tokens = LayerNorm(name="norm1")(tokens)
         if self.window_size and (h > self.window_size or w > self.window_size):
             # 1a. Attention inside each window.
-            tokens, is_padding = partition_windows(
-                normed_grid, window_size=self.window_size
+            window_tokens, is_padding = partition_windows(
+                rearrange(normed_tokens, "b (h w) c -> b h w c", h=h),
+                window_size=self.window_size,
             )
             # Without padding there is no mask: attention is faster without one.
             has_no_padding = h % self.window_size == 0 and w % self.window_size == 0
             blocked = None if has_no_padding else is_padding[:, None]
-            attended = attention(tokens, tokens, blocked=blocked)
-            update = merge_windows(
+            attended = attention(window_tokens, window_tokens, blocked=blocked)
+            attended_grid = merge_windows(
                 attended, window_size=self.window_size, height=h, width=w
             )
+            update = rearrange(attended_grid, "b h w c -> b (h w) c")
         else:
             # 1b. Attention over the whole grid.
-            tokens = rearrange(normed_grid, "b h w c -> b (h w) c")
-            update = rearrange(attention(tokens, tokens), "b (h w) c -> b h w c", h=h)
-        grid = add_residual(grid, update)
+            update = attention(normed_tokens, normed_tokens)
+        tokens = add_residual(tokens, update)
         # 2. MLP on each token.
         mlp = MLP(MLP_RATIO * c, self.dtype, name="mlp")
-        return add_residual(grid, mlp(LayerNorm(name="norm2")(grid)))
+        tokens = add_residual(tokens, mlp(LayerNorm(name="norm2")(tokens)))
+        return rearrange(tokens, "b (h w) c -> b h w c", h=h)
 
 
 class ViT(nn.Module):
@@ -112,23 +117,55 @@ class ViT(nn.Module):
         insertion_of_block = dict(zip(self.insert_at, self.insertions, strict=True))
         if self.scan and not self.is_initializing():
             return self._run_blocks_in_loops(grid, multi_scale)
-        selections = []
+        grid_size, selections = grid.shape[1:3], []
+        is_in_windows = False
         for index in range(self.depth):
-            # 1. Token selection, if it is inserted here.
+            # 1. Successive blocks with windows keep their tokens in windows, which are
+            # small grids; this saves copies.
+            is_windowed = not self._is_global(index) and index not in insertion_of_block
+            if is_windowed != is_in_windows and self._has_whole_windows(grid_size):
+                grid = self._change_order(grid, grid_size, to_windows=is_windowed)
+                is_in_windows = is_windowed
+            # 2. Token selection, if it is inserted here.
             if index in insertion_of_block:
                 grid, multi_scale, selection = insertion_of_block[index](
                     grid, multi_scale
                 )
                 selections.append(selection)
-            # 2. The block itself.
+            # 3. The block itself.
             grid = self._make_block(index, name=f"block{index}")(grid)
+        if is_in_windows:
+            grid = self._change_order(grid, grid_size, to_windows=False)
         return grid, tuple(selections)
 
+    def _is_global(self, index: int) -> bool:
+        """Return whether a block, the last one of its group, attends globally."""
+        return not self.window_size or (index + 1) % self.global_every == 0
+
+    def _has_whole_windows(self, grid_size: tuple[int, ...]) -> bool:
+        """Return whether a grid consists of whole windows, and more than one."""
+        return max(grid_size) > self.window_size and not any(
+            side % self.window_size for side in grid_size
+        )
+
+    def _change_order(
+        self, grid: Array, grid_size: tuple[int, ...], *, to_windows: bool
+    ) -> Array:
+        """Partition a grid into windows [m y x c], or merge them into the grid."""
+        if to_windows:
+            windows, _ = partition_windows(grid, window_size=self.window_size)
+            return rearrange(windows, "m (y x) c -> m y x c", y=self.window_size)
+        return merge_windows(
+            rearrange(grid, "m y x c -> m (y x) c"),
+            window_size=self.window_size,
+            height=grid_size[0],
+            width=grid_size[1],
+        )
+
     def _make_block(self, index: int, **module_fields: Any) -> nn.Module:
-        """Make a block; the last one of each group attends globally."""
-        is_global = (index + 1) % self.global_every == 0
+        """Make a block, with windows or without."""
         block_class = with_remat(TransformerBlock, self.remat, in_loop=self.scan)
-        window_size = 0 if is_global else self.window_size
+        window_size = 0 if self._is_global(index) else self.window_size
         return block_class(self.num_heads, window_size, self.dtype, **module_fields)
 
     def _run_blocks_in_loops(

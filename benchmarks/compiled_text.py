@@ -31,7 +31,8 @@ INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\(
 ARRAY_TYPE = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\](?:\{([^}]*)\})?")
 SOURCE_NAME = re.compile(r'op_name="([^"]*)"')
 CALLED = re.compile(r"\b(?:calls|body)=%?([\w.\-]+)")
-TRIP_COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+CONDITION = re.compile(r"\bcondition=%?([\w.\-]+)")
+CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 
 class Instruction(NamedTuple):
@@ -42,11 +43,13 @@ class Instruction(NamedTuple):
         operation: What it does, such as "fusion".
         hbm_bytes: Bytes of the result, without what stays in the fast memory.
         all_bytes: Bytes of the result.
-        operands: Names of the instructions that it reads; of a parameter its number.
+        operands: Names of the instructions that it reads; of a parameter its number, of
+            an integer constant its value.
         source: Name of the operation that it was compiled from.
         result_type: Dtypes and shapes of the result.
         called: Name of the computation of a fusion or of the body of a loop, or "".
-        num_iterations: Iterations of a loop if they are known, else 1.
+        condition: Name of the computation that ends a loop, or "".
+        estimated_cycles: Clock cycles by the compiler's estimate; 0 without one.
         is_root: Whether it is the result of its computation.
     """
 
@@ -58,7 +61,8 @@ class Instruction(NamedTuple):
     source: str
     result_type: str
     called: str
-    num_iterations: int
+    condition: str
+    estimated_cycles: int
     is_root: bool
 
 
@@ -89,9 +93,34 @@ class Program(NamedTuple):
             name = unvisited.pop()
             for item in self.computations[name].values():
                 if item.operation == "while" and item.called in self.computations:
-                    num_runs[item.called] = num_runs[name] * item.num_iterations
+                    num_iterations = self._num_iterations(item)
+                    num_runs[item.called] = num_runs[name] * num_iterations
                     unvisited.append(item.called)
         return num_runs
+
+    def _num_iterations(self, loop: Instruction) -> int:
+        """Return n of a loop that counts from 0 while its counter is less than n, else 1.
+
+        JAX counts so in `scan` and `map`.
+        """
+        condition = self.computations.get(loop.condition, {})
+        for item in condition.values():
+            if item.is_root and item.operation == "compare":
+                bound = condition.get(item.operands[1])
+                if bound is not None and bound.operation == "constant":
+                    return int(bound.operands[0])
+        return 1
+
+    def estimated_cycles(self) -> int:
+        """Return the compiler's estimate of the clock cycles of its own operations.
+
+        Without kernels, collectives and asynchronous copies, which it does not estimate.
+        """
+        return sum(
+            num_runs * item.estimated_cycles
+            for name, num_runs in self.num_runs().items()
+            for item in self.computations[name].values()
+        )
 
 
 def read_program(program_text: str) -> Program:
@@ -119,12 +148,13 @@ def _read_instruction(match: re.Match, line: str) -> Instruction:
     """Return the instruction of a line that `INSTRUCTION` matches."""
     root, name, result_type, operation, rest = match.groups()
     operand_text = rest.partition("), ")[0]
-    if operation == "parameter":
+    if operation in ("parameter", "constant"):
         operands = tuple(re.findall(r"^\d+", operand_text))
     else:
         operands = tuple(re.findall(r"%([\w.\-]+)", operand_text))
-    source, called, trip_count = (
-        pattern.search(line) for pattern in (SOURCE_NAME, CALLED, TRIP_COUNT)
+    source, called, condition, cycles = (
+        found[1] if (found := pattern.search(line)) else ""
+        for pattern in (SOURCE_NAME, CALLED, CONDITION, CYCLES)
     )
     return Instruction(
         name,
@@ -132,10 +162,11 @@ def _read_instruction(match: re.Match, line: str) -> Instruction:
         array_bytes(result_type, hbm_only=True),
         array_bytes(result_type, hbm_only=False),
         operands,
-        source[1] if source else "",
+        source,
         " ".join(f"{d}[{s}]" for d, s, _ in ARRAY_TYPE.findall(result_type)),
-        called[1] if called else "",
-        int(trip_count[1]) if trip_count else 1,
+        called,
+        condition,
+        int(cycles or 0),
         bool(root),
     )
 

@@ -1,7 +1,6 @@
 """Compile a training step for the devices of a topology, and report its limits."""
 
 import dataclasses
-import re
 import time
 from typing import Any
 
@@ -13,10 +12,15 @@ from benchmarks.compiled_text import (
     hbm_traffic,
     read_program,
 )
-from benchmarks.step_program import lower_train_step
 from benchmarks.topology import ChipSpecification
 from mst_jax.training.config import TrainingOptions
-from mst_jax.training.sharding import ShardingOptions
+from mst_jax.training.sharding import REPLICATED, ShardingOptions
+from mst_jax.training.startup.device_memory import (
+    compile_if_it_fits,
+    remat_mode,
+    with_remat_mode,
+)
+from mst_jax.training.startup.step_program import lower_train_step
 from mst_jax.training.training_run import plan_run, plan_state
 
 GIB = 2**30
@@ -24,16 +28,6 @@ NUM_LISTED = 10
 
 # Arrays of a result that are printed; a fused all-reduce returns a hundred.
 NUM_LISTED_ARRAYS = 3
-
-# In the compiler's messages about a program that is too large.
-USED_MEMORY = re.compile(
-    r"(?:Used |temporaries \()([\d.]+[KMGT]?)(?: of |\) exceeds available HBM \()"
-    r"([\d.]+[KMGT]?)"
-)
-
-
-class DoesNotFitError(Exception):
-    """The step needs more memory than a chip has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +39,8 @@ class StepReport:
         num_devices: Number of its devices.
         batch: Global batch.
         remat: Rematerialization mode.
+        grad_accum_steps: Number of microbatches.
+        placement: "pmap", "replicated" or "sharded" state.
         model_flops: FLOP of the step as written, without rematerialization; of the
             rounds of clicks, if there are any, one is counted.
         bytes_accessed: Bytes that the compiler counts, the fast memory included. It
@@ -57,6 +53,8 @@ class StepReport:
         hbm_seconds: Time of `hbm_bytes` at the bandwidth of HBM.
         compile_cpu_seconds: CPU time of the compiler, on all cores.
         optimization_level: Value of JAX_OPTIMIZATION_LEVEL; UNKNOWN if it is not set.
+        estimated_cycles: Clock cycles of the operations by the compiler's estimate,
+            without kernels and collectives.
         collectives: Name -> number and bytes.
     """
 
@@ -64,6 +62,8 @@ class StepReport:
     num_devices: int
     batch: int
     remat: str
+    grad_accum_steps: int
+    placement: str
     model_flops: float
     bytes_accessed: float
     hbm_bytes: float
@@ -74,6 +74,7 @@ class StepReport:
     hbm_seconds: float
     compile_cpu_seconds: float
     optimization_level: str
+    estimated_cycles: int
     collectives: dict[str, tuple[int, int]]
 
     @property
@@ -90,16 +91,6 @@ class StepReport:
     def hbm_mfu_bound(self) -> float:
         """Return the bound if the fast memory is as fast as the arithmetic."""
         return self.arithmetic_seconds / max(self.arithmetic_seconds, self.hbm_seconds)
-
-
-def with_remat_mode(options: TrainingOptions, remat: str) -> TrainingOptions:
-    """Return the options with another rematerialization mode."""
-    return dataclasses.replace(options, model={**options.model, "remat": remat})
-
-
-def remat_mode(options: TrainingOptions) -> str:
-    """Return the rematerialization mode of the options."""
-    return options.model.get("remat", "none")
 
 
 def count_model_flops(options: TrainingOptions) -> float:
@@ -120,6 +111,13 @@ def count_model_flops(options: TrainingOptions) -> float:
     return cost_analysis["flops"]
 
 
+def describe_placement(sharding: ShardingOptions) -> str:
+    """Return how the state is placed on the devices, in a word."""
+    if sharding.transform == "pmap":
+        return "pmap"
+    return "replicated" if sharding.rules == REPLICATED else "sharded"
+
+
 def compile_step(options: TrainingOptions, devices: list[Any]) -> tuple[Any, float]:
     """Compile the step that `train` runs.
 
@@ -136,29 +134,8 @@ def compile_step(options: TrainingOptions, devices: list[Any]) -> tuple[Any, flo
     plan = plan_run(options, devices)
     lowered = lower_train_step(plan, plan_state(plan))
     cpu_start = time.process_time()
-    try:
-        compiled = lowered.compile()
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise DoesNotFitError(
-            f"batch {options.batch}, remat {remat_mode(options)}: "
-            f"{shorten_memory_error(str(error))}"
-        ) from None
+    compiled = compile_if_it_fits(lowered)
     return compiled, time.process_time() - cpu_start
-
-
-def shorten_memory_error(message: str) -> str:
-    """Return the memory that a program needs and that a chip has.
-
-    Args:
-        message: The compiler's message about a program that is too large.
-
-    Returns:
-        Such as "18.31G of 15.75G"; the first line of a message without these numbers.
-    """
-    used = USED_MEMORY.search(message)
-    return f"{used[1]} of {used[2]}" if used else message.splitlines()[0]
 
 
 def report_step(
@@ -194,6 +171,8 @@ def report_step(
         num_devices=num_devices,
         batch=options.batch,
         remat=remat_mode(options),
+        grad_accum_steps=options.grad_accum_steps,
+        placement=describe_placement(options.sharding),
         model_flops=model_flops,
         bytes_accessed=bytes_accessed,
         hbm_bytes=hbm_bytes,
@@ -204,6 +183,7 @@ def report_step(
         hbm_seconds=hbm_bytes / specification.hbm_bytes_per_second,
         compile_cpu_seconds=compile_cpu_seconds,
         optimization_level=jax.config.values["jax_optimization_level"],
+        estimated_cycles=program.estimated_cycles(),
         collectives=count_collectives(program),
     )
 
@@ -220,7 +200,8 @@ def format_report(report: StepReport, specification: ChipSpecification) -> str:
     return "\n".join(
         (
             f"{report.topology}, {report.num_devices} devices, batch {report.batch}, "
-            f"remat {report.remat}: fits",
+            f"remat {report.remat}, microbatches {report.grad_accum_steps}, "
+            f"{report.placement}: fits",
             f"  model FLOP a device   {report.model_flops:.3e}",
             f"  bytes accessed        {report.bytes_accessed / 1e9:.1f} GB, "
             f"{report.bytes_accessed * report.num_devices / report.batch / 1e9:.2f} "
@@ -234,6 +215,8 @@ def format_report(report: StepReport, specification: ChipSpecification) -> str:
             f"  roofline time         {report.roofline_seconds * 1e3:.1f} ms",
             f"  MFU at most           {report.mfu_bound:.1%}, by the HBM traffic "
             f"{report.hbm_mfu_bound:.1%}",
+            f"  estimated cycles      {report.estimated_cycles / 1e6:.1f} million, without "
+            "kernels and collectives",
             f"  collectives           {collectives or 'none'}",
             f"  compiler's CPU time   {report.compile_cpu_seconds:.0f} s{level}",
         )

@@ -21,27 +21,32 @@ from typing import Any
 import jax
 
 from benchmarks.compiled_text import read_program
-from benchmarks.step_program import trace_train_step
 from benchmarks.step_report import (
-    DoesNotFitError,
     StepReport,
     compile_step,
     count_model_flops,
     format_largest,
     format_report,
     report_step,
-    with_remat_mode,
 )
 from benchmarks.topology import CHIP_SPECIFICATIONS, chip_limits, topology_devices
 from mst_jax.extras import exit_with_error
 from mst_jax.layers.remat import REMAT_MODES
 from mst_jax.training.config import TrainingOptions, check_config, read_config
-from mst_jax.training.sharding import MESH_AXES, ShardingOptions
+from mst_jax.training.sharding import ShardingOptions
+from mst_jax.training.startup.device_memory import (
+    FULLY_SHARDED,
+    DoesNotFitError,
+    describe_changes,
+    smaller_options,
+    with_remat_mode,
+)
+from mst_jax.training.startup.step_program import trace_train_step
 from mst_jax.training.training_run import plan_run, plan_state
 
 SHARDINGS = {
     "replicated": ShardingOptions(),
-    "fsdp": ShardingOptions(rules=((".*", MESH_AXES),)),
+    "fsdp": ShardingOptions(rules=FULLY_SHARDED),
     "pmap": ShardingOptions(transform="pmap"),
 }
 """Name on the command line -> placement of the state."""
@@ -84,9 +89,12 @@ def parse_flags(
         "--no-rounds", action="store_true", help="simulate initial clicks only"
     )
     parser.add_argument(
-        "--search",
+        "--fit",
         action="store_true",
-        help="find the least remat with which the batch fits, then the largest batch",
+        help="change what `train` changes on such devices until the step fits",
+    )
+    parser.add_argument(
+        "--search", action="store_true", help="like --fit, then find the largest batch"
     )
     parser.add_argument(
         "--cuda", action="store_true", help="lower the step for NVIDIA GPUs"
@@ -155,63 +163,82 @@ def print_tpu_limits(options: TrainingOptions, flags: argparse.Namespace) -> Non
             print(format_largest(read_program(compiled.as_text())))
         return report
 
-    if flags.search:
-        multiple = len(devices) * options.grad_accum_steps
-        report = search_largest_batch(options, multiple, compile_and_print)
+    if flags.fit or flags.search:
+        options, report = find_fitting_options(options, len(devices), compile_and_print)
     else:
         report = compile_and_print(options)
+    if flags.search:
+        multiple = len(devices) * options.grad_accum_steps
+        report = search_largest_batch(options, report, multiple, compile_and_print)
     if flags.json:
         Path(flags.json).write_text(json.dumps(dataclasses.asdict(report), indent=2))
 
 
+def find_fitting_options(
+    options: TrainingOptions,
+    num_devices: int,
+    compile_options: Callable[[TrainingOptions], StepReport],
+) -> tuple[TrainingOptions, StepReport]:
+    """Return the first of the options that `train` tries with which a step fits.
+
+    Args:
+        options: Options to begin with.
+        num_devices: Number of devices.
+        compile_options: Compiles a step; raises `DoesNotFitError`.
+
+    Returns:
+        The options and their report.
+
+    Raises:
+        DoesNotFitError: No step fits.
+    """
+    for smaller in smaller_options(options, num_devices):
+        if smaller is not options:
+            print(f"trying {describe_changes(options, smaller)}", flush=True)
+        try:
+            return smaller, compile_options(smaller)
+        except DoesNotFitError as error:
+            print(f"does not fit: {error}", flush=True)
+    raise DoesNotFitError(f"batch {options.batch}, whatever `train` changes")
+
+
 def search_largest_batch(
     options: TrainingOptions,
+    report: StepReport,
     multiple: int,
     compile_options: Callable[[TrainingOptions], StepReport],
 ) -> StepReport:
-    """Find the least rematerialization that fits, and the largest batch with it.
+    """Find the largest batch that fits: double it until it does not fit, then bisect.
 
     Args:
-        options: Options with the batch to begin with.
+        options: Options with which a step fits.
+        report: Report of this step.
         multiple: Number that divides every batch.
         compile_options: Compiles a step; raises `DoesNotFitError`.
 
     Returns:
         Report of the largest batch, to an eighth.
-
-    Raises:
-        DoesNotFitError: The batch to begin with fits with no mode.
     """
 
     def try_batch(batch: int) -> StepReport | None:
         try:
             return compile_options(dataclasses.replace(options, batch=batch))
         except DoesNotFitError as error:
-            print(f"does not fit: {error}", flush=True)
+            print(f"batch {batch} does not fit: {error}", flush=True)
             return None
 
-    # 1. The least rematerialization for the batch to begin with.
-    fitting = None
-    for remat in REMAT_MODES:
-        options = with_remat_mode(options, remat)
-        fitting = try_batch(options.batch)
-        if fitting is not None:
-            break
-    if fitting is None:
-        raise DoesNotFitError(f"batch {options.batch} with any remat")
-    # 2. Double the batch until it does not fit, then bisect.
-    too_large = 2 * fitting.batch
+    fitting, too_large = report, 2 * report.batch
     while (larger := try_batch(too_large)) is not None:
         fitting, too_large = larger, 2 * too_large
     while True:
         middle = (fitting.batch + too_large) // 2 // multiple * multiple
         if middle <= fitting.batch or too_large - fitting.batch <= too_large // 8:
             return fitting
-        report = try_batch(middle)
-        if report is None:
+        tried = try_batch(middle)
+        if tried is None:
             too_large = middle
         else:
-            fitting = report
+            fitting = tried
 
 
 if __name__ == "__main__":

@@ -25,10 +25,11 @@ from mst_jax.training.preemption import (
     EXIT_FAILED,
     install_signal_handlers,
 )
+from mst_jax.training.startup.device_memory import fit_run
 from mst_jax.training.telemetry import PROFILE_DIR, make_profiler
 from mst_jax.training.train_loop import LoopOptions, StepCallback
 from mst_jax.training.train_state import TrainState, restore_latest, resume_tree
-from mst_jax.training.train_step import Metrics
+from mst_jax.training.train_step import Metrics, TrainStepFn
 from mst_jax.training.training_run import TrainingRun, init_run
 from mst_jax.training.workdir import (
     claim_workdir,
@@ -62,8 +63,9 @@ def train(
         The last state.
 
     Raises:
-        ValueError: A wrong config, a dataset that is not prepared, or a workdir that
-            holds a run of another model, is in use or cannot be written to.
+        ValueError: A wrong config, a dataset that is not prepared, a workdir that holds
+            a run of another model, is in use or cannot be written to, or a step that
+            does not fit into the memory of the devices.
         OSError: The disk is full or has failed.
         DivergedError: The loss is not finite; the message names the step.
     """
@@ -87,6 +89,7 @@ def train(
         ) as manager,
     ):
         # 2. Resume; the main process writes the config and the logs from here on.
+        plan, state_plan, compiled_step = fit_run(plan, state_plan, progress.write)
         run = init_run(plan, state_plan, start)
         run = run._replace(state=restore_latest(manager, run.state, batches))
         if is_main:
@@ -116,7 +119,7 @@ def train(
             distributed.abort_all_on_error(workdir),
         ):
             return train_loop.run_train_loop(
-                partial(_run_step, run, progress),
+                partial(_run_step, run, compiled_step or run.train_step, progress),
                 run.state,
                 batches,
                 LoopOptions(options.steps, options.log_every, options.checkpoint_every),
@@ -129,12 +132,13 @@ def train(
 
 def _run_step(
     run: TrainingRun,
+    train_step: TrainStepFn,
     progress: TrainingProgress,
     state: TrainState,
     batch: train_loop.HostBatch,
 ) -> tuple[TrainState, Metrics]:
     """Run a training step with the batches of all processes."""
-    state, metrics = run.train_step(state, sharding.shard_batch(run.layout, batch))
+    state, metrics = train_step(state, sharding.shard_batch(run.layout, batch))
     progress.finish_step(metrics["loss"])
     return state, metrics
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks.step_program import trace_train_step
 from mst_jax.evaluation.protocol import EvaluationProtocol, run_sessions
 from mst_jax.inference.compiled_prediction import predict_prob
 from mst_jax.interaction.inference_options import ZoomOptions
@@ -18,6 +17,7 @@ from mst_jax.models.build import build
 from mst_jax.models.load import parameter_shapes
 from mst_jax.structs import Clicks
 from mst_jax.training.config import check_config
+from mst_jax.training.startup.step_program import trace_train_step
 from mst_jax.training.training_run import plan_run, plan_state
 from tests.helpers.tiny_config import get_config
 from tests.helpers.tiny_models import TINY_MODELS, published_losses

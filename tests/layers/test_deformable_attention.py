@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mst_jax.layers import deformable_attention
 from mst_jax.layers.deformable_attention import (
     DeformableAttention,
     cell_centers,
@@ -220,3 +221,21 @@ def test_softmax_runs_over_levels_and_points_of_a_head():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="3 heads do not divide the width 8"):
         init_params(DeformableAttention(3), ((2, 2),), 8)
+
+
+def test_form_for_tpus_has_the_same_samples_and_gradients(rng, monkeypatch):
+    inputs = random_inputs(rng, channels=3)
+
+    def loss_of(*inputs):
+        return jnp.square(sample_levels_eagerly(*inputs, level_sizes=LEVEL_SIZES)).sum()
+
+    expected = jax.jit(jax.value_and_grad(loss_of, (0, 1, 2)))(*inputs)
+    monkeypatch.setattr(
+        deformable_attention, "_sum_points", deformable_attention._sum_points_in_lanes
+    )
+    jax.clear_caches()
+    actual = jax.jit(jax.value_and_grad(loss_of, (0, 1, 2)))(*inputs)
+    for leaf, expected_leaf in zip(
+        jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(leaf, expected_leaf, rtol=1e-5, atol=1e-5)

@@ -51,6 +51,7 @@ class Instruction(NamedTuple):
         condition: Name of the computation that ends a loop, or "".
         estimated_cycles: Clock cycles by the compiler's estimate; 0 without one.
         is_root: Whether it is the result of its computation.
+        is_less: Whether it compares whether an operand is less than the next.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Instruction(NamedTuple):
     condition: str
     estimated_cycles: int
     is_root: bool
+    is_less: bool
 
 
 Computation = dict[str, Instruction]
@@ -105,21 +107,23 @@ class Program(NamedTuple):
         """
         condition = self.computations.get(loop.condition, {})
         for item in condition.values():
-            if item.is_root and item.operation == "compare":
+            if item.is_root and item.operation == "compare" and item.is_less:
                 bound = condition.get(item.operands[1])
                 if bound is not None and bound.operation == "constant":
-                    return int(bound.operands[0])
+                    return int(bound.operands[0]) if bound.operands else 1
         return 1
 
     def estimated_cycles(self) -> int:
         """Return the compiler's estimate of the clock cycles of its own operations.
 
-        Without kernels, collectives and asynchronous copies, which it does not estimate.
+        Without kernels, gathers, scatters, collectives and asynchronous copies, which it
+        does not estimate, and without the branches of conditions.
         """
         return sum(
             num_runs * item.estimated_cycles
             for name, num_runs in self.num_runs().items()
             for item in self.computations[name].values()
+            if item.operation != "while"
         )
 
 
@@ -149,7 +153,8 @@ def _read_instruction(match: re.Match, line: str) -> Instruction:
     root, name, result_type, operation, rest = match.groups()
     operand_text = rest.partition("), ")[0]
     if operation in ("parameter", "constant"):
-        operands = tuple(re.findall(r"^\d+", operand_text))
+        # Integers only; a fraction or a list has none.
+        operands = tuple(re.findall(r"^\d+(?=\)|$)", operand_text))
     else:
         operands = tuple(re.findall(r"%([\w.\-]+)", operand_text))
     source, called, condition, cycles = (
@@ -168,6 +173,7 @@ def _read_instruction(match: re.Match, line: str) -> Instruction:
         condition,
         int(cycles or 0),
         bool(root),
+        "direction=LT" in rest,
     )
 
 

@@ -54,7 +54,7 @@ class StepReport:
         compile_cpu_seconds: CPU time of the compiler, on all cores.
         optimization_level: Value of JAX_OPTIMIZATION_LEVEL; UNKNOWN if it is not set.
         estimated_cycles: Clock cycles of the operations by the compiler's estimate,
-            without kernels and collectives.
+            without kernels, gathers, scatters and collectives.
         collectives: Name -> number and bytes.
     """
 
@@ -216,7 +216,7 @@ def format_report(report: StepReport, specification: ChipSpecification) -> str:
             f"  MFU at most           {report.mfu_bound:.1%}, by the HBM traffic "
             f"{report.hbm_mfu_bound:.1%}",
             f"  estimated cycles      {report.estimated_cycles / 1e6:.1f} million, without "
-            "kernels and collectives",
+            "kernels, gathers and collectives",
             f"  collectives           {collectives or 'none'}",
             f"  compiler's CPU time   {report.compile_cpu_seconds:.0f} s{level}",
         )

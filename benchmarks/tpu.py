@@ -199,7 +199,7 @@ def find_fitting_options(
             return smaller, compile_options(smaller)
         except DoesNotFitError as error:
             print(f"does not fit: {error}", flush=True)
-    raise DoesNotFitError(f"batch {options.batch}, whatever `train` changes")
+    raise DoesNotFitError(f"batch {options.batch} with any change that `train` makes")
 
 
 def search_largest_batch(

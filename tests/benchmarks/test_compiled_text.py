@@ -1,3 +1,5 @@
+import pytest
+
 from benchmarks.compiled_text import (
     array_bytes,
     count_collectives,
@@ -105,7 +107,7 @@ ENTRY %main (p.0: f32[5,100]) -> f32[5,100] {
   %p.0 = f32[5,100]{1,0} parameter(0)
   %start = (s32[], f32[5,100]{1,0}, f32[5,100]{1,0}) tuple(%zero, %p.0, %p.0)
   %loop = (s32[], f32[5,100]{1,0}, f32[5,100]{1,0}) while(%start), condition=%cond, \
-body=%body
+body=%body, backend_config={"estimated_cycles":"1"}
   ROOT %result = f32[5,100]{1,0} get-tuple-element(%loop), index=2
 }
 """
@@ -123,8 +125,18 @@ def test_iterations_of_a_loop_are_counted_and_slices_as_slices():
     assert program.estimated_cycles() == 5 * 7
 
 
-def test_a_loop_without_a_known_number_of_iterations_is_counted_once():
-    program = read_program(LOOP.replace("compare(%i.3, %count)", "less(%i.3)"))
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("compare(%i.3, %count)", "less(%i.3)"),
+        ("direction=LT", "direction=NE"),
+        ("constant(5)", "constant(-1)"),
+        ("constant(5)", "constant(5.5)"),
+        ("constant(5)", "constant({5, 6})"),
+    ],
+)
+def test_a_loop_without_a_known_number_of_iterations_is_counted_once(old, new):
+    program = read_program(LOOP.replace(old, new))
     assert count_collectives(program) == {"all-reduce": (1, 400)}
 
 

@@ -64,7 +64,9 @@ def test_search_keeps_remat_none_if_it_fits():
 
 
 def test_search_fails_if_nothing_fits():
-    with pytest.raises(DoesNotFitError, match="batch 32, whatever `train` changes"):
+    with pytest.raises(
+        DoesNotFitError, match="batch 32 with any change that `train` makes"
+    ):
         search(FakeCompiler(none=4, products=4, blocks=4), 32)
 
 

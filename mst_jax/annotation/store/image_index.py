@@ -152,7 +152,8 @@ class ImageIndex:
             offset,
             self._count(_FILTER, parameters),
             counts,
-            is_scanning,
+            # Another request may have started a scan since.
+            is_scanning or self._is_scanning,
         )
 
     @contextlib.contextmanager

@@ -38,6 +38,7 @@ from mst_jax.training.startup.device_memory import (
     FULLY_SHARDED,
     DoesNotFitError,
     describe_changes,
+    more_microbatches,
     smaller_options,
     with_remat_mode,
 )
@@ -91,7 +92,8 @@ def parse_flags(
     parser.add_argument(
         "--fit",
         action="store_true",
-        help="change what `train` changes on such devices until the step fits",
+        help="make the changes that `train` makes, then use more microbatches, until the "
+        "step fits",
     )
     parser.add_argument(
         "--search", action="store_true", help="like --fit, then find the largest batch"
@@ -179,7 +181,9 @@ def find_fitting_options(
     num_devices: int,
     compile_options: Callable[[TrainingOptions], StepReport],
 ) -> tuple[TrainingOptions, StepReport]:
-    """Return the first of the options that `train` tries with which a step fits.
+    """Return the first options with which a step fits.
+
+    Those that `train` tries, then those that its error proposes: more microbatches.
 
     Args:
         options: Options to begin with.
@@ -192,14 +196,16 @@ def find_fitting_options(
     Raises:
         DoesNotFitError: No step fits.
     """
-    for smaller in smaller_options(options, num_devices):
+    *same_results, smallest = smaller_options(options, num_devices)
+    microbatched = more_microbatches(smallest, num_devices)
+    for smaller in (*same_results, smallest, *microbatched):
         if smaller is not options:
             print(f"trying {describe_changes(options, smaller)}", flush=True)
         try:
             return smaller, compile_options(smaller)
         except DoesNotFitError as error:
             print(f"does not fit: {error}", flush=True)
-    raise DoesNotFitError(f"batch {options.batch} with any change that `train` makes")
+    raise DoesNotFitError(f"batch {options.batch} with one example on each device")
 
 
 def search_largest_batch(

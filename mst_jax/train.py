@@ -33,6 +33,7 @@ from mst_jax.training.train_step import Metrics, TrainStepFn
 from mst_jax.training.training_run import TrainingRun, init_run
 from mst_jax.training.workdir import (
     claim_workdir,
+    read_memory_changes,
     write_devices,
 )
 
@@ -89,12 +90,19 @@ def train(
         ) as manager,
     ):
         # 2. Resume; the main process writes the config and the logs from here on.
-        plan, state_plan, compiled_step = fit_run(plan, state_plan, progress.write)
+        compiled_step, changes = None, ""
+        if max(store.list_steps(workdir), default=0) < options.steps:
+            plan, state_plan, compiled_step, changes = fit_run(
+                plan,
+                state_plan,
+                progress.write,
+                previous_changes=read_memory_changes(workdir),
+            )
         run = init_run(plan, state_plan, start)
         run = run._replace(state=restore_latest(manager, run.state, batches))
         if is_main:
             model_folder.write_config_json(workdir, as_json(config.to_dict()))
-            write_devices(workdir)
+            write_devices(workdir, memory_changes=changes)
         monitor.open_writers(workdir, run, progress, wandb_project=wandb_project)
         if profile_range and is_main:
             profiler = make_profiler(workdir / PROFILE_DIR, *profile_range)

@@ -20,6 +20,7 @@ from mst_jax.training import distributed
 LOCK_FILE = ".lock"
 
 DEVICES_FILE = "devices.json"
+MEMORY_CHANGES_KEY = "memory_changes"
 
 # Keys of the model that may change when a run resumes: its parameters stay the same.
 CHANGEABLE_MODEL_KEYS = ("dtype", "remat", "scan", "dropout")
@@ -220,7 +221,7 @@ def describe_device_changes(workdir: PathLike) -> list[str]:
     if not store.list_steps(workdir) or not path.exists():
         return []
     old_devices, new_devices = json.loads(path.read_text()), _list_devices()
-    if old_devices == new_devices:
+    if _are_equal(old_devices, new_devices):
         return []
     texts = [
         f"{devices['count']} x {devices['kind']} in {devices['processes']} process(es)"
@@ -232,13 +233,32 @@ def describe_device_changes(workdir: PathLike) -> list[str]:
     ]
 
 
-def write_devices(workdir: PathLike) -> None:
+def write_devices(workdir: PathLike, *, memory_changes: str = "") -> None:
     """Write which devices the run uses, for `describe_device_changes`.
 
     Args:
         workdir: Workdir of the run.
+        memory_changes: Flags with which the step fits into their memory.
     """
-    atomic_write(workdir / DEVICES_FILE, json.dumps(_list_devices()).encode())
+    devices = {**_list_devices(), MEMORY_CHANGES_KEY: memory_changes}
+    atomic_write(workdir / DEVICES_FILE, json.dumps(devices).encode())
+
+
+def read_memory_changes(workdir: PathLike) -> str:
+    """Return the flags with which the step of the run in a workdir fits into its devices.
+
+    Args:
+        workdir: Workdir of the run; it need not exist.
+
+    Returns:
+        The flags; "" without changes, for another run, or on other devices.
+    """
+    path = workdir / DEVICES_FILE
+    if not store.list_steps(workdir) or not path.exists():
+        return ""
+    devices = json.loads(path.read_text())
+    is_same = _are_equal(devices, _list_devices())
+    return devices.get(MEMORY_CHANGES_KEY, "") if is_same else ""
 
 
 def _config_changes(workdir: PathLike, config: ConfigDict) -> dict[str, str]:
@@ -255,6 +275,11 @@ def _list_devices() -> dict[str, Any]:
         "kind": jax.devices()[0].device_kind,
         "processes": jax.process_count(),
     }
+
+
+def _are_equal(devices: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Return whether two runs use equal devices, whatever changes they need."""
+    return all(devices.get(key) == value for key, value in others.items())
 
 
 def _list_changes(

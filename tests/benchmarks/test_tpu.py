@@ -65,7 +65,7 @@ def test_search_keeps_remat_none_if_it_fits():
 
 def test_search_fails_if_nothing_fits():
     with pytest.raises(
-        DoesNotFitError, match="batch 32 with any change that `train` makes"
+        DoesNotFitError, match="batch 32 with one example on each device"
     ):
         search(FakeCompiler(none=4, products=4, blocks=4), 32)
 

@@ -9,6 +9,7 @@ import jax
 
 from mst_jax.layers.remat import REMAT_MODES
 from mst_jax.training.config import TrainingOptions
+from mst_jax.training.distributed import sum_over_processes
 from mst_jax.training.sharding import MESH_AXES, REPLICATED
 from mst_jax.training.startup.step_program import lower_train_step
 from mst_jax.training.training_run import (
@@ -26,72 +27,103 @@ USED_FRACTION = 0.95
 
 GIB = 2**30
 
-# In the compiler's messages about a program that is too large.
+# In the TPU compiler's messages about a program that needs too much HBM.
 USED_MEMORY = re.compile(
-    r"(?:Used |temporaries \()([\d.]+[KMGT]?)(?: of |\) exceeds available HBM \()"
-    r"([\d.]+[KMGT]?)"
+    r"(?:Used |temporaries \()([\d.]+[KMGT]?)"
+    r"(?: of ([\d.]+[KMGT]?) hbm|\) exceeds available HBM \(([\d.]+[KMGT]?)\))"
 )
 
 
 class DoesNotFitError(ValueError):
-    """A training step needs more memory than a device has; the message has both."""
+    """A training step needs more memory than a device has."""
 
 
 def fit_run(
-    plan: RunPlan, state_plan: StatePlan, report: Callable[[str], None]
-) -> tuple[RunPlan, StatePlan, Any]:
+    plan: RunPlan,
+    state_plan: StatePlan,
+    report: Callable[[str], None],
+    *,
+    previous_changes: str = "",
+) -> tuple[RunPlan, StatePlan, Any, str]:
     """Return the first run of `smaller_options` whose step fits into the devices.
 
     Args:
         plan: Plan of the run.
         state_plan: Plan of its first state.
-        report: Called with a sentence about each run that does not fit.
+        report: Called with a sentence about what is tried.
+        previous_changes: Changes with which the run was interrupted on equal devices,
+            which are tried first.
 
     Returns:
-        The plans, and the compiled step. On devices that do not report their memory,
-        such as CPUs, the plans as they were, and None.
+        The plans, the compiled step, and the changes as flags of the command. On CPUs,
+        whose memory is not limited, and for `pmap` in several processes, whose compiled
+        steps cannot be called, the plans as they were, None and no changes.
 
     Raises:
         DoesNotFitError: No run fits.
     """
-    limit = memory_limit()
-    if limit is None:
-        return plan, state_plan, None
-    report(
-        "compiling the training step to see whether it fits into the memory of a device, "
-        f"{limit / GIB:.1f} GiB (usually 1 to 5 minutes, less if the program is cached)"
-    )
-    first_options = plan.options
-    for options in smaller_options(first_options, plan.layout.mesh.size):
-        if options is not first_options:
-            report(f"trying {describe_changes(first_options, options)}")
-            plan = plan_run(options)
+    is_shared_pmap = plan.layout.transform == "pmap" and jax.process_count() > 1
+    if platform_name() == "cpu" or is_shared_pmap:
+        return plan, state_plan, None, ""
+    report("compiling the training step to see whether it fits into the device memory")
+    # 1. What is tried; a resumed run begins with what it was interrupted with.
+    first_options, error = plan.options, None
+    candidates = {
+        describe_changes(first_options, options): options
+        for options in smaller_options(first_options, plan.layout.mesh.size)
+    }
+    untried = list(candidates)
+    if previous_changes in candidates:
+        untried = untried[untried.index(previous_changes) :]
+    for changes in untried:
+        # 2. Other options need another model, and maybe another placement.
+        if changes:
+            report(f"trying {changes}")
+            plan = plan_run(candidates[changes])
             state_plan = plan_state(plan)
+        # 3. It must fit in all processes.
         try:
-            lowered = lower_train_step(plan, state_plan)
-            return plan, state_plan, compile_if_it_fits(lowered, limit)
-        except DoesNotFitError as error:
+            compiled = compile_if_it_fits(
+                lower_train_step(plan, state_plan), memory_limit()
+            )
+        except DoesNotFitError as memory_error:
+            compiled, error = None, memory_error
             report(f"warning: the training step does not fit: {error}")
+        num_fitting = sum_over_processes({"fits": float(compiled is not None)})["fits"]
+        if num_fitting == jax.process_count():
+            return plan, state_plan, compiled, changes
     raise DoesNotFitError(
-        "the training step does not fit into the memory of a device; use a smaller "
-        "model, crop or batch, or more devices"
+        f"the training step does not fit into the memory of a device: {error or ''}; use "
+        "more microbatches (config.grad_accum_steps), or a smaller batch, crop or model"
     )
+
+
+def platform_name() -> str:
+    """Return the platform of the devices: "cpu", "gpu" or "tpu"."""
+    return jax.devices()[0].platform
 
 
 def memory_limit() -> int | None:
-    """Return the bytes that this process may use on each of its devices, or None."""
-    statistics = [device.memory_stats() for device in jax.local_devices()]
-    limits = [values.get("bytes_limit") for values in statistics if values]
+    """Return the bytes that this process may use on each of its GPUs.
+
+    Returns:
+        The smallest number of its devices; None for TPUs, whose compiler checks it, and
+        for devices that do not report it.
+    """
+    if platform_name() == "tpu":
+        return None
+    statistics = [device.memory_stats() or {} for device in jax.local_devices()]
+    limits = [values.get("bytes_limit") for values in statistics]
     return min((limit for limit in limits if limit), default=None)
 
 
 def smaller_options(
     options: TrainingOptions, num_devices: int
 ) -> Iterator[TrainingOptions]:
-    """Yield the options themselves, then options whose step needs less memory.
+    """Yield the options, then options whose step needs less memory.
 
-    In the order of what they cost: the state sharded over all devices, more
-    rematerialization, and more microbatches.
+    What a run learns stays the same up to rounding. The state is sharded over all
+    devices first, which costs less than more rematerialization.
 
     Args:
         options: Checked values of a config.
@@ -109,7 +141,17 @@ def smaller_options(
     for remat in REMAT_MODES[REMAT_MODES.index(remat_mode(options)) + 1 :]:
         options = with_remat_mode(options, remat)
         yield options
-    # 3. Halve the microbatches.
+
+
+def more_microbatches(
+    options: TrainingOptions, num_devices: int
+) -> Iterator[TrainingOptions]:
+    """Yield options with twice as many microbatches each, as long as devices share them.
+
+    Args:
+        options: Checked values of a config.
+        num_devices: Number of devices of the run.
+    """
     while options.batch % (2 * options.grad_accum_steps * num_devices) == 0:
         options = dataclasses.replace(
             options, grad_accum_steps=2 * options.grad_accum_steps
@@ -148,8 +190,8 @@ def compile_if_it_fits(
 
     Args:
         lowered: The step.
-        limit: Bytes of memory of a device; None leaves the check to the compiler, which
-            that for TPUs does and that for GPUs does not.
+        limit: Bytes that the program may use; None leaves the check to the compiler: that
+            for TPUs checks it, that for GPUs does not.
 
     Returns:
         The compiled step.
@@ -160,9 +202,12 @@ def compile_if_it_fits(
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        used = USED_MEMORY.search(str(error))
+        if used is None:
             raise
-        raise DoesNotFitError(shorten_memory_error(str(error))) from None
+        raise DoesNotFitError(
+            f"it needs {used[1]} of memory, a device has {used[2] or used[3]}"
+        ) from None
     memory = compiled.memory_analysis()
     if limit is not None and memory is not None:
         needed = (
@@ -173,19 +218,7 @@ def compile_if_it_fits(
         )
         if needed > USED_FRACTION * limit:
             raise DoesNotFitError(
-                f"{needed / GIB:.2f} GiB of {USED_FRACTION * limit / GIB:.2f} GiB"
+                f"it needs {needed / GIB:.2f} GiB of memory; of the {limit / GIB:.2f} GiB "
+                f"that JAX has on a device, it may use {USED_FRACTION:.0%}"
             )
     return compiled
-
-
-def shorten_memory_error(message: str) -> str:
-    """Return the memory that a program needs and that a chip has.
-
-    Args:
-        message: The compiler's message about a program that is too large.
-
-    Returns:
-        Such as "18.31G of 15.75G"; the first line of a message without these numbers.
-    """
-    used = USED_MEMORY.search(message)
-    return f"{used[1]} of {used[2]}" if used else message.splitlines()[0]

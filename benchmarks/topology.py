@@ -73,7 +73,12 @@ def topology_devices(name: str) -> list[Any]:
     for variable, value in LIBTPU_VARIABLES.items():
         os.environ.setdefault(variable, value)
     try:
-        topology = topologies.get_topology_desc(platform="tpu", topology_name=name)
+        topology = topologies.get_topology_desc(
+            platform="tpu",
+            topology_name=name,
+            # JAX takes both cores of a v4 chip as one device; libtpu must be told.
+            **({"chip_config_name": "megacore"} if version == "v4" else {}),
+        )
     except (jax.errors.JaxRuntimeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"libtpu has no topology {name!r}: {reason}") from None

@@ -1,6 +1,7 @@
 import dataclasses
 import importlib.util
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,11 @@ def test_pmap_step_compiles_for_v5e(capsys):
     flags = ["--topology", "v5e:2x2", "--batch", "8", "--no-rounds"]
     tpu.main([CONFIG, *flags, "--sharding", "pmap"])
     assert "all-reduce" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["v4:2x2x1", "v5e:2x4", "v5p:2x2x1", "v6e:2x4"])
+def test_a_chip_is_a_device(name):
+    pytest.importorskip("libtpu")
+    sides = [int(side) for side in name.partition(":")[2].split("x")]
+    assert len(tpu.topology_devices(name)) == math.prod(sides)

@@ -14,7 +14,8 @@ from einops import rearrange
 from jaxtyping import Array
 from unit import measure_in_units, measure_unit
 
-from mst_jax.layers.deformable_attention import cell_centers, sample_levels
+from mst_jax.geometry.level_sampling import sample_levels
+from mst_jax.layers.deformable_attention import cell_centers
 from mst_jax.necks.pixel_decoder import DeformableEncoderLayer
 
 LEVEL_SIZES = ((14, 14), (28, 28), (56, 56))

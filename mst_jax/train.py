@@ -26,16 +26,13 @@ from mst_jax.training.preemption import (
     install_signal_handlers,
 )
 from mst_jax.training.startup.device_memory import fit_run
+from mst_jax.training.startup.used_devices import read_memory_changes, write_devices
 from mst_jax.training.telemetry import PROFILE_DIR, make_profiler
 from mst_jax.training.train_loop import LoopOptions, StepCallback
 from mst_jax.training.train_state import TrainState, restore_latest, resume_tree
 from mst_jax.training.train_step import Metrics, TrainStepFn
 from mst_jax.training.training_run import TrainingRun, init_run
-from mst_jax.training.workdir import (
-    claim_workdir,
-    read_memory_changes,
-    write_devices,
-)
+from mst_jax.training.workdir import claim_workdir
 
 
 def train(

@@ -9,13 +9,9 @@ from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mst_jax.geometry.level_sampling import LevelSizes, split_levels
 from mst_jax.geometry.resize import resize_pixel_centers
-from mst_jax.layers.deformable_attention import (
-    DeformableAttention,
-    LevelSizes,
-    cell_centers,
-    split_levels,
-)
+from mst_jax.layers.deformable_attention import DeformableAttention, cell_centers
 from mst_jax.layers.dense import Dense
 from mst_jax.layers.layer_loop import stack_parameters
 from mst_jax.layers.mlp import MLP

@@ -1,7 +1,6 @@
 """Workdirs are locked, free of damaged checkpoints, and of one config."""
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -15,10 +14,8 @@ from mst_jax.training.workdir import (
     check_same_model,
     claim_workdir,
     describe_config_changes,
-    describe_device_changes,
     list_effective_changes,
     lock_workdir,
-    write_devices,
 )
 from tests.helpers.tiny_config import get_config
 
@@ -60,17 +57,6 @@ def test_harmless_changes_are_a_remark(workdir):
     assert "config.model.remat was None and is 'blocks'" in sentence
     assert sentence.endswith("this does not change what the run learns")
     assert list_effective_changes(workdir, config) == ""
-
-
-def test_other_devices_are_a_remark(workdir, tmp_path):
-    assert describe_device_changes(workdir) == []  # written before this file existed
-    write_devices(workdir)
-    assert describe_device_changes(workdir) == []
-    path = workdir / "devices.json"
-    devices = json.loads(path.read_text())
-    path.write_text(json.dumps(devices | {"count": 32, "kind": "TPU v4"}))
-    (sentence,) = describe_device_changes(workdir)
-    assert "used 32 x TPU v4 in 1 process(es) and resumes on" in sentence
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ EXACT_OPERATIONS = {
 # of matching.
 FLOAT32_PRODUCTS = re.compile(
     r"embed/|(^|/)resize(/|$)|insertions_\d/(insertions_\d\._select_scale/)?vmap\("
-    r"|/attention/(offsets|weights)$|bnkd,bnk->bnd$"
+    r"|/attention/(offsets|weights)$|(bnkd,bnk->bnd|bnk,ke->bne|bne,ed->bnd)$"
     r"|decoder/(heads/|logits$|b\.\.\.d,|\.\.\.q,)|vmap\(qn,tn->qt\)"
 )
 

@@ -9,9 +9,9 @@ import jax
 from benchmarks.compiled_text import (
     Program,
     count_collectives,
-    hbm_traffic,
     read_program,
 )
+from benchmarks.memory_traffic import hbm_traffic
 from benchmarks.topology import ChipSpecification
 from mst_jax.training.config import TrainingOptions
 from mst_jax.training.sharding import REPLICATED, ShardingOptions

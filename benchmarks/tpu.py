@@ -14,7 +14,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ from mst_jax.training.startup.device_memory import (
     FULLY_SHARDED,
     DoesNotFitError,
     describe_changes,
-    more_microbatches,
     smaller_options,
     with_remat_mode,
 )
@@ -206,6 +205,22 @@ def find_fitting_options(
         except DoesNotFitError as error:
             print(f"does not fit: {error}", flush=True)
     raise DoesNotFitError(f"batch {options.batch} with one example on each device")
+
+
+def more_microbatches(
+    options: TrainingOptions, num_devices: int
+) -> Iterator[TrainingOptions]:
+    """Yield options with twice as many microbatches each, as long as devices share them.
+
+    Args:
+        options: Checked values of a config.
+        num_devices: Number of devices of the run.
+    """
+    while options.batch % (2 * options.grad_accum_steps * num_devices) == 0:
+        options = dataclasses.replace(
+            options, grad_accum_steps=2 * options.grad_accum_steps
+        )
+        yield options
 
 
 def search_largest_batch(

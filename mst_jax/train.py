@@ -31,7 +31,7 @@ from mst_jax.training.telemetry import PROFILE_DIR, make_profiler
 from mst_jax.training.train_loop import LoopOptions, StepCallback
 from mst_jax.training.train_state import TrainState, restore_latest, resume_tree
 from mst_jax.training.train_step import Metrics, TrainStepFn
-from mst_jax.training.training_run import TrainingRun, init_run
+from mst_jax.training.training_run import RunPlan, StatePlan, TrainingRun, init_run
 from mst_jax.training.workdir import claim_workdir
 
 
@@ -87,19 +87,14 @@ def train(
         ) as manager,
     ):
         # 2. Resume; the main process writes the config and the logs from here on.
-        compiled_step, changes = None, ""
-        if max(store.list_steps(workdir), default=0) < options.steps:
-            plan, state_plan, compiled_step, changes = fit_run(
-                plan,
-                state_plan,
-                progress.write,
-                previous_changes=read_memory_changes(workdir),
-            )
+        plan, state_plan, compiled_step, memory_changes = _fit_run_to_resume(
+            plan, state_plan, workdir, progress
+        )
         run = init_run(plan, state_plan, start)
         run = run._replace(state=restore_latest(manager, run.state, batches))
         if is_main:
             model_folder.write_config_json(workdir, as_json(config.to_dict()))
-            write_devices(workdir, memory_changes=changes)
+            write_devices(workdir, memory_changes=memory_changes)
         monitor.open_writers(workdir, run, progress, wandb_project=wandb_project)
         if profile_range and is_main:
             profiler = make_profiler(workdir / PROFILE_DIR, *profile_range)
@@ -133,6 +128,16 @@ def train(
                 callbacks=monitor.callbacks,
                 should_stop=distributed.sync_stop_signal(should_stop),
             )
+
+
+def _fit_run_to_resume(
+    plan: RunPlan, state_plan: StatePlan, workdir: PathLike, progress: TrainingProgress
+) -> tuple[RunPlan, StatePlan, TrainStepFn | None, str]:
+    """Do what `fit_run` does, unless the run in the workdir has made its last step."""
+    previous_changes = read_memory_changes(workdir)
+    if max(store.list_steps(workdir), default=0) >= plan.options.steps:
+        return plan, state_plan, None, previous_changes
+    return fit_run(plan, state_plan, progress.write, previous_changes=previous_changes)
 
 
 def _run_step(

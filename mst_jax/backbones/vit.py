@@ -123,9 +123,10 @@ class ViT(nn.Module):
             # 1. Successive blocks with windows keep their tokens in windows, which are
             # small grids; this saves copies.
             is_windowed = not self._is_global(index) and index not in insertion_of_block
-            if is_windowed != is_in_windows and self._has_whole_windows(grid_size):
-                grid = self._change_order(grid, grid_size, to_windows=is_windowed)
-                is_in_windows = is_windowed
+            if is_in_windows and not is_windowed:
+                grid, is_in_windows = self._to_grid(grid, grid_size), False
+            if is_windowed and not is_in_windows and self._has_whole_windows(grid_size):
+                grid, is_in_windows = self._to_windows(grid), True
             # 2. Token selection, if it is inserted here.
             if index in insertion_of_block:
                 grid, multi_scale, selection = insertion_of_block[index](
@@ -135,7 +136,7 @@ class ViT(nn.Module):
             # 3. The block itself.
             grid = self._make_block(index, name=f"block{index}")(grid)
         if is_in_windows:
-            grid = self._change_order(grid, grid_size, to_windows=False)
+            grid = self._to_grid(grid, grid_size)
         return grid, tuple(selections)
 
     def _is_global(self, index: int) -> bool:
@@ -148,15 +149,17 @@ class ViT(nn.Module):
             side % self.window_size for side in grid_size
         )
 
-    def _change_order(
-        self, grid: Array, grid_size: tuple[int, ...], *, to_windows: bool
-    ) -> Array:
-        """Partition a grid into windows [m y x c], or merge them into the grid."""
-        if to_windows:
-            windows, _ = partition_windows(grid, window_size=self.window_size)
-            return rearrange(windows, "m (y x) c -> m y x c", y=self.window_size)
+    def _to_windows(self, grid: Float[Array, "b h w c"]) -> Float[Array, "m y x c"]:
+        """Partition a grid into windows, each of which is a small grid."""
+        windows, _ = partition_windows(grid, window_size=self.window_size)
+        return rearrange(windows, "m (y x) c -> m y x c", y=self.window_size)
+
+    def _to_grid(
+        self, windows: Float[Array, "m y x c"], grid_size: tuple[int, ...]
+    ) -> Float[Array, "b h w c"]:
+        """Merge windows into the grid; inverts `_to_windows`."""
         return merge_windows(
-            rearrange(grid, "m y x c -> m (y x) c"),
+            rearrange(windows, "m y x c -> m (y x) c"),
             window_size=self.window_size,
             height=grid_size[0],
             width=grid_size[1],

@@ -74,8 +74,8 @@ def splash_attention(
 def _pad_heads(heads: Float[Array, "b a n d"]) -> Float[Array, "b a _ d"]:
     """Pad the tokens of all heads to a multiple of `NUM_LANES`.
 
-    As rows of all heads, which fill the lanes of a TPU: to pad heads of 64 channels one
-    by one takes twice the time (compiler's estimate for v5e).
+    The heads of a token are padded side by side, because they fill the lanes of a TPU.
+    To pad each head of 64 channels takes twice the cycles (compiler's estimate for v5e).
     """
     num_heads = heads.shape[1]
     rows = _pad_tokens(rearrange(heads, "b a n d -> b n (a d)"), axis=1)

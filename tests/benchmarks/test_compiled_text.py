@@ -3,9 +3,9 @@ import pytest
 from benchmarks.compiled_text import (
     array_bytes,
     count_collectives,
-    hbm_traffic,
     read_program,
 )
+from benchmarks.memory_traffic import hbm_traffic
 from benchmarks.step_report import shorten_type
 
 # S(1) is the fast memory of a core. Two lines belong to one instruction.

@@ -71,6 +71,15 @@ def test_search_fails_if_nothing_fits():
         search(FakeCompiler(none=4, products=4, blocks=4), 32)
 
 
+def test_microbatches_are_halved_as_long_as_devices_share_them():
+    options = dataclasses.replace(
+        check_config(get_config()), batch=24, grad_accum_steps=3
+    )
+    found = [each.grad_accum_steps for each in tpu.more_microbatches(options, 2)]
+    assert found == [6, 12]
+    assert list(tpu.more_microbatches(options, 8)) == []
+
+
 def test_roofline_is_the_longer_time():
     report = dataclasses.replace(
         fake_report(with_remat_mode(check_config(get_config()), "none")),

@@ -255,7 +255,7 @@ def changes_response(
             if annotated_object.revision > since
         ]
         revision, object_ids = session.revision, list(session.objects)
-    # After the objects: none of them may be newer than what is said to be exported.
+    # Read after the objects, so that none of them is newer than the export state.
     is_exported, save_error = read_export_state()
     return ChangesResponse(
         revision=revision,

@@ -67,7 +67,8 @@ def fit_run(
         return plan, state_plan, None, ""
     report("compiling the training step to see whether it fits into the device memory")
     # 1. What is tried; a resumed run begins with what it was interrupted with.
-    first_options, error = plan.options, None
+    first_options = plan.options
+    error: Exception = DoesNotFitError("it needs too much in another process")
     candidates = {
         describe_changes(first_options, options): options
         for options in smaller_options(first_options, plan.layout.mesh.size)
@@ -93,7 +94,7 @@ def fit_run(
         if num_fitting == jax.process_count():
             return plan, state_plan, compiled, changes
     raise DoesNotFitError(
-        f"the training step does not fit into the memory of a device: {error or ''}; use "
+        f"the training step does not fit into the memory of a device: {error}; use "
         "more microbatches (config.grad_accum_steps), or a smaller batch, crop or model"
     )
 
@@ -143,22 +144,6 @@ def smaller_options(
         yield options
 
 
-def more_microbatches(
-    options: TrainingOptions, num_devices: int
-) -> Iterator[TrainingOptions]:
-    """Yield options with twice as many microbatches each, as long as devices share them.
-
-    Args:
-        options: Checked values of a config.
-        num_devices: Number of devices of the run.
-    """
-    while options.batch % (2 * options.grad_accum_steps * num_devices) == 0:
-        options = dataclasses.replace(
-            options, grad_accum_steps=2 * options.grad_accum_steps
-        )
-        yield options
-
-
 def remat_mode(options: TrainingOptions) -> str:
     """Return the rematerialization mode of the options."""
     return options.model.get("remat", REMAT_MODES[0])
@@ -190,8 +175,9 @@ def compile_if_it_fits(
 
     Args:
         lowered: The step.
-        limit: Bytes that the program may use; None leaves the check to the compiler: that
-            for TPUs checks it, that for GPUs does not.
+        limit: Bytes of a GPU that the program may use; None only checks what the compiler
+            reports. The compiler for TPUs reports a step that does not fit, the compiler
+            for GPUs does not.
 
     Returns:
         The compiled step.

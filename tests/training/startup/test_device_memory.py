@@ -17,7 +17,6 @@ from mst_jax.training.startup.device_memory import (
     describe_changes,
     fit_run,
     memory_limit,
-    more_microbatches,
     remat_mode,
     smaller_options,
     with_remat_mode,
@@ -57,13 +56,6 @@ def test_one_device_and_a_chosen_placement_keep_their_placement(sharding, num_de
     smaller = list(smaller_options(options, num_devices))
     assert [remat_mode(each) for each in smaller] == ["products", "blocks"]
     assert {each.sharding for each in smaller} == {sharding}
-
-
-def test_microbatches_are_halved_as_long_as_devices_share_them():
-    options = dataclasses.replace(OPTIONS, batch=24, grad_accum_steps=3)
-    found = [each.grad_accum_steps for each in more_microbatches(options, 2)]
-    assert found == [6, 12]
-    assert list(more_microbatches(options, 8)) == []
 
 
 def test_changes_are_described_as_flags():
